@@ -1,0 +1,1 @@
+"""Lockstep: a booking portal whose bookings and calendars never disagree."""
