@@ -4,8 +4,9 @@ Words: a *calendar* is one collection at the provider, named by an opaque `remot
 object in it (a whole recurring series is one object for CalDAV). An *etag* is an opaque version of an object;
 a *sync token* an opaque place in the calendar's change feed. All instants are aware and in UTC.
 
-Every method may raise the errors of `providers.errors`, and nothing else. No method sleeps or retries by itself
-(one retry of a doubtful write excepted, see `put`), and all keep to the time limits of the HTTP session they were given.
+Every method may raise the errors of `providers.errors`, and nothing else. No method sleeps or retries by
+itself (one retry of a doubtful write excepted, see `put`), and all keep to the time limits of the HTTP
+session they were given.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ class RemoteCalendar:
 class CalendarRef:
     """What a provider needs to know to read one calendar.
 
-    `zone` is used for floating and all-day times when the calendar itself names none. `own_addresses` (lower case
-    e-mail addresses) tell which ATTENDEE is the owner, so that declined invitations do not block.
+    `zone` is used for floating and all-day times when the calendar itself names none. `own_addresses` (lower
+    case e-mail addresses) tell which ATTENDEE is the owner, so that declined invitations do not block.
     """
 
     remote_id: str
@@ -53,7 +54,10 @@ class EventMark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventDraft:
-    """An event as we want it to stand in the calendar. It never holds attendees: the portal mails the customer."""
+    """An event as we want it to stand in the calendar.
+
+    It never holds attendees: the portal mails the customer, and no server may do it a second time.
+    """
 
     uid: str
     mark: EventMark
@@ -71,10 +75,11 @@ class EventDraft:
 class RemoteEvent:
     """One object of a calendar, translated.
 
-    `busy` is the time it takes inside the window that was asked for, by the table in our notes on busy time; sorted, may overlap;
-    always empty for an object that carries our own mark. `start_at`/`end_at` are those of the (first) event itself and None when unreadable.
-    `problem` is a sentence for people when the object, or a part of it, could not be read as meant;
-    what could be read still counts. `is_cancelled` is an event that stands there but is called off.
+    `busy` is the time it takes inside the window that was asked for, by the table in our notes on busy time;
+    sorted, may overlap; always empty for an object that carries our own mark. `start_at`/`end_at` are those
+    of the (first) event itself and None when unreadable. `problem` is a sentence for people when the object,
+    or a part of it, could not be read as meant; what could be read still counts. `is_cancelled` is an event
+    that stands there but is called off.
     """
 
     remote_id: str
@@ -96,9 +101,10 @@ class RemoteEvent:
 class ChangeBatch:
     """What changed in a calendar since a sync token, or all of it.
 
-    With `is_complete` the batch accounts for every object: known objects that stand neither in `upserts` nor in
-    `unchanged` are gone (mark and sweep). Without it, only `removals` are gone; they are explicit tombstones.
-    A removal may name an object that was never known. `next_token` is None where the server has no change feed.
+    With `is_complete` the batch accounts for every object: known objects that stand neither in `upserts` nor
+    in `unchanged` are gone (mark and sweep). Without it, only `removals` are gone; they are explicit
+    tombstones. A removal may name an object that was never known. `next_token` is None where the server has
+    no change feed.
     """
 
     upserts: tuple[RemoteEvent, ...] = ()
@@ -152,34 +158,35 @@ class CalendarProvider(Protocol):
     ) -> ChangeBatch:
         """What changed since `sync_token`; everything when it is None.
 
-        `known` maps remote ids to the etags that the caller holds: an object listed with the same etag is not fetched
-        again but named in `unchanged`. Busy time is expanded within `window` only. Raises SyncTokenExpired.
+        `known` maps remote ids to the etags that the caller holds: an object listed with the same etag is not
+        fetched again but named in `unchanged`. Busy time is expanded within `window` only. Raises
+        SyncTokenExpired.
         """
 
     def get(self, calendar: CalendarRef, remote_id: str, *, window: Span) -> RemoteEvent:
         """One object as it stands now. Raises Gone."""
 
     def remote_id_for(self, calendar: CalendarRef, uid: str) -> str:
-        """The remote id that an event with this UID gets in this calendar; derived, so that a repeat meets its own work."""
+        """The remote id that an event with this UID gets; derived, so that a repeat meets its own work."""
 
-    def put(
-        self, calendar: CalendarRef, draft: EventDraft, *, remote_id: str, if_match: str | None
-    ) -> Receipt:
+    def put(self, calendar: CalendarRef, draft: EventDraft, *, remote_id: str, if_match: str | None) -> Receipt:
         """Make the object equal `draft`.
 
-        `if_match` None creates: when something already stands there and carries our mark of the same appointment, it is ours from
-        an earlier try and is made equal to the draft. With an etag it changes that version only. Raises
-        Conflict when a foreign object or another version stands there, Gone when an object to change is not there.
-        A write whose answer was lost is read back before this returns or raises Temporary.
+        `if_match` None creates: when something already stands there and carries our mark of the same
+        appointment, it is ours from an earlier try and is made equal to the draft. With an etag it changes
+        that version only. Raises Conflict when a foreign object or another version stands there, Gone when an
+        object to change is not there. A write whose answer was lost is read back before this returns or
+        raises Temporary.
         """
 
     def delete(self, calendar: CalendarRef, remote_id: str, *, if_match: str | None) -> None:
-        """Remove the object. An object that is already gone is success. Raises Conflict on another version."""
+        """Remove the object; one that is already gone is success. Raises Conflict on another version."""
 
     def busy(self, calendar: CalendarRef, window: Span) -> list[tuple[str, Span]]:
-        """The last look: (remote id, busy time) of all that takes time in a short window now, our own marks left out.
+        """The last look: (remote id, busy time) of all that takes time in a short window now.
 
-        One request, made for speed."""
+        Our own marks are left out. One request, made for speed.
+        """
 
     def subscribe(
         self, calendar: CalendarRef, *, address: str, subscription_id: str, secret: str
