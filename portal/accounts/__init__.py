@@ -1,0 +1,1 @@
+"""Who logs in: users with the role owner, admin or staff; sign-in; API tokens; the first owner's set-up link."""

@@ -1,0 +1,68 @@
+"""Tables of users, their one-time links, and API tokens. Passwords are argon2id; links and tokens are stored as SHA-256 only."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from flask_login import UserMixin
+from sqlalchemy import CheckConstraint, ForeignKey, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from portal.clock import now_utc
+from portal.db import Instant
+from portal.extensions import Model
+
+ROLES = ("owner", "admin", "staff")
+
+
+class User(UserMixin, Model):
+    """Who logs in. A staff user sees only the resource they are. `session_epoch` grows to end all sessions at once."""
+
+    __tablename__ = "user"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    email: Mapped[str] = mapped_column(String(254), unique=True)
+    name: Mapped[str] = mapped_column(String(200), default="")
+    role: Mapped[str] = mapped_column(String(8))
+    password_hash: Mapped[str | None] = mapped_column(String(200))
+    resource_id: Mapped[int | None] = mapped_column(ForeignKey("resource.id"))
+    is_enabled: Mapped[bool] = mapped_column(default=True)
+    session_epoch: Mapped[int] = mapped_column(default=0)
+    failed_sign_ins: Mapped[int] = mapped_column(default=0)
+    next_sign_in_at: Mapped[datetime | None] = mapped_column(Instant)
+    created_at: Mapped[datetime] = mapped_column(Instant, default=now_utc)
+    __table_args__ = (CheckConstraint("role IN ('owner', 'admin', 'staff')", name="role"),)
+
+    @property
+    def is_active(self) -> bool:  # the name Flask-Login asks for
+        return self.is_enabled
+
+    @property
+    def is_admin(self) -> bool:
+        return self.role in ("owner", "admin")
+
+    def get_id(self) -> str:
+        return f"{self.id}.{self.session_epoch}"
+
+
+class SetupLink(Model):
+    """A one-time link that lets its holder choose a password: the first owner's, or an invited user's."""
+
+    __tablename__ = "setup_link"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    email: Mapped[str] = mapped_column(String(254), default="")
+    role: Mapped[str] = mapped_column(String(8), default="owner")
+    expires_at: Mapped[datetime] = mapped_column(Instant)
+    used_at: Mapped[datetime | None] = mapped_column(Instant)
+
+
+class ApiToken(Model):
+    """A bearer token for the API, shown once."""
+
+    __tablename__ = "api_token"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(100))
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    created_at: Mapped[datetime] = mapped_column(Instant, default=now_utc)
+    last_used_at: Mapped[datetime | None] = mapped_column(Instant)
+    revoked_at: Mapped[datetime | None] = mapped_column(Instant)

@@ -1,0 +1,87 @@
+"""Builds the web application: settings -> extensions -> blueprints -> error pages -> commands."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from portal import errors_web, headers, hypermedia, logs
+from portal.config import Settings, load_settings
+from portal.db import set_up_engine
+from portal.extensions import csrf, db, limiter, login_manager, migrate
+from portal.security import load_sealer, load_secret_key
+
+ROOT = Path(__file__).resolve().parent.parent
+
+BLUEPRINTS = (
+    "portal.health",
+    "portal.accounts.routes",
+    "portal.admin.routes",
+    "portal.calendars.routes",
+    "portal.api.routes",
+    "portal.booking.manage",
+    "portal.booking.routes",
+)
+MODELS = (
+    "portal.accounts.models",
+    "portal.booking.models",
+    "portal.business.models",
+    "portal.calendars.models",
+    "portal.notifications.models",
+    "portal.outbox",
+    "portal.sync.models",
+)
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """A ready application; `app.extensions["settings"]` and `["sealer"]` hold what is not Flask's."""
+    settings = settings or load_settings()
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    app = Flask("portal", root_path=str(ROOT), template_folder="templates", static_folder="static")
+    app.config.update(_flask_config(settings))
+    app.extensions["settings"] = settings
+    app.extensions["sealer"] = load_sealer(settings)
+    _init_extensions(app)
+    for name in BLUEPRINTS:
+        app.register_blueprint(import_module(name).bp)
+    if settings.trusted_proxies:
+        count = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=count)  # type: ignore[method-assign]
+    return app
+
+
+def _flask_config(settings: Settings) -> dict[str, object]:
+    return {
+        "SECRET_KEY": load_secret_key(settings),
+        "SQLALCHEMY_DATABASE_URI": settings.database_url,
+        "SESSION_COOKIE_NAME": "__Host-lockstep" if settings.is_https else "lockstep",
+        "SESSION_COOKIE_SECURE": settings.is_https,
+        "SESSION_COOKIE_HTTPONLY": True,
+        "SESSION_COOKIE_SAMESITE": "Lax",
+        "PERMANENT_SESSION_LIFETIME": 14 * 24 * 3600,
+        "MAX_CONTENT_LENGTH": 256 * 1024,
+        "MAX_FORM_PARTS": 200,
+        "WTF_CSRF_TIME_LIMIT": None,
+        "WTF_CSRF_SSL_STRICT": False,
+        "RATELIMIT_STORAGE_URI": "memory://",
+        "TEMPLATES_AUTO_RELOAD": False,
+    }
+
+
+def _init_extensions(app: Flask) -> None:
+    for name in MODELS:
+        import_module(name)
+    db.init_app(app)
+    with app.app_context():
+        set_up_engine(db.engine)
+    migrate.init_app(app, db, directory=str(ROOT / "portal" / "migrations"))
+    csrf.init_app(app)
+    limiter.init_app(app)
+    login_manager.init_app(app)
+    logs.init_app(app)
+    hypermedia.init_app(app)
+    headers.init_app(app)
+    errors_web.init_app(app)

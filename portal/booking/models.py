@@ -1,0 +1,160 @@
+"""Tables of appointments, claims, seats and bookings. The two primary keys of `Claim` and `Seat` are promise 1 of the README."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from portal.business.models import Service
+from portal.clock import now_utc
+from portal.db import Instant
+from portal.extensions import Model
+
+STATUSES = ("held", "pending", "confirmed", "cancelled", "completed", "no_show")
+ACTIVE = ("held", "pending", "confirmed")
+"""Statuses whose bookings own claims and seats."""
+
+
+class Appointment(Model):
+    """One concrete time at which a service takes place.
+
+    `claim_start_at`/`claim_end_at` include the buffers. `version` grows with every change that calendars must show; `generation` grows when
+    the event must be made anew under another remote id. An appointment without active bookings is not `is_active` and owns nothing.
+    """
+
+    __tablename__ = "appointment"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    service_id: Mapped[int] = mapped_column(ForeignKey("service.id"), index=True)
+    start_at: Mapped[datetime] = mapped_column(Instant, index=True)
+    end_at: Mapped[datetime] = mapped_column(Instant)
+    claim_start_at: Mapped[datetime] = mapped_column(Instant)
+    claim_end_at: Mapped[datetime] = mapped_column(Instant)
+    capacity: Mapped[int] = mapped_column(default=1)
+    is_active: Mapped[bool] = mapped_column(default=True)
+    version: Mapped[int] = mapped_column(default=1)
+    generation: Mapped[int] = mapped_column(default=1)
+    service: Mapped[Service] = relationship()
+    resources: Mapped[list[AppointmentResource]] = relationship(
+        cascade="all, delete-orphan", order_by="AppointmentResource.list_no, AppointmentResource.resource_id"
+    )
+    bookings: Mapped[list[Booking]] = relationship(back_populates="appointment", order_by="Booking.id")
+    __table_args__ = (
+        CheckConstraint("end_at > start_at", name="order"),
+        CheckConstraint("claim_start_at <= start_at AND claim_end_at >= end_at", name="claim"),
+    )
+
+
+class AppointmentResource(Model):
+    """A resource that an appointment takes. On PostgreSQL an exclusion constraint on (resource, claimed period) where `is_active` is
+    the second, independent guard against overlaps; the migration adds it."""
+
+    __tablename__ = "appointment_resource"
+    appointment_id: Mapped[int] = mapped_column(ForeignKey("appointment.id", ondelete="CASCADE"), primary_key=True)
+    resource_id: Mapped[int] = mapped_column(ForeignKey("resource.id"), primary_key=True)
+    list_no: Mapped[int] = mapped_column(default=0)
+    claim_start_at: Mapped[datetime] = mapped_column(Instant)
+    claim_end_at: Mapped[datetime] = mapped_column(Instant)
+    is_active: Mapped[bool] = mapped_column(default=True)
+    __table_args__ = (
+        CheckConstraint("claim_end_at > claim_start_at", name="order"),
+        Index("ix_appointment_resource_resource_id_claim_end_at", "resource_id", "claim_end_at"),
+    )
+
+
+class Claim(Model):
+    """One 5-minute quantum of one resource, taken. `quantum_no` is UTC seconds since 1970 divided by 300."""
+
+    __tablename__ = "claim"
+    resource_id: Mapped[int] = mapped_column(ForeignKey("resource.id"), primary_key=True, autoincrement=False)
+    quantum_no: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    appointment_id: Mapped[int] = mapped_column(ForeignKey("appointment.id", ondelete="CASCADE"), index=True)
+
+
+class Seat(Model):
+    """One seat of an appointment, taken by a booking. Seats are numbered from 1 to the appointment's capacity."""
+
+    __tablename__ = "seat"
+    appointment_id: Mapped[int] = mapped_column(
+        ForeignKey("appointment.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    seat_no: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    booking_id: Mapped[int] = mapped_column(ForeignKey("booking.id", ondelete="CASCADE"), index=True)
+
+
+class Booking(Model):
+    """One customer's place in an appointment.
+
+    `public_id` names it in the API. The manage link's token is kept as a hash for look-up, and sealed (encrypted) so that later mails can
+    carry the link. `idempotency_key` is the digest of the form's or the API call's key, `request_digest` that of its content.
+    `sequence` is the iCalendar SEQUENCE of the customer's copy.
+    """
+
+    __tablename__ = "booking"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    public_id: Mapped[str] = mapped_column(String(32), unique=True)
+    appointment_id: Mapped[int] = mapped_column(ForeignKey("appointment.id"), index=True)
+    status: Mapped[str] = mapped_column(String(16))
+    party_size: Mapped[int] = mapped_column(default=1)
+    customer_name: Mapped[str] = mapped_column(String(200), default="")
+    customer_email: Mapped[str] = mapped_column(String(254), default="", index=True)
+    customer_phone: Mapped[str] = mapped_column(String(40), default="")
+    customer_zone: Mapped[str] = mapped_column(String(64), default="")
+    customer_language: Mapped[str] = mapped_column(String(8), default="")
+    note: Mapped[str] = mapped_column(Text, default="")
+    answers: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    channel: Mapped[str] = mapped_column(String(16), default="web")
+    hold_hash: Mapped[str | None] = mapped_column(String(64), unique=True)
+    held_until: Mapped[datetime | None] = mapped_column(Instant)
+    hold_extended: Mapped[bool] = mapped_column(default=False)
+    manage_hash: Mapped[str | None] = mapped_column(String(64), unique=True)
+    sealed_manage_token: Mapped[str | None] = mapped_column(Text)
+    idempotency_key: Mapped[str | None] = mapped_column(String(64), unique=True)
+    request_digest: Mapped[str | None] = mapped_column(String(64))
+    pending_reason: Mapped[str] = mapped_column(Text, default="")
+    sequence: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[datetime] = mapped_column(Instant, default=now_utc)
+    confirmed_at: Mapped[datetime | None] = mapped_column(Instant)
+    cancelled_at: Mapped[datetime | None] = mapped_column(Instant)
+    cancelled_by: Mapped[str] = mapped_column(String(16), default="")
+    appointment: Mapped[Appointment] = relationship(back_populates="bookings")
+    __table_args__ = (
+        CheckConstraint(
+            "status IN ('held', 'pending', 'confirmed', 'cancelled', 'completed', 'no_show')", name="status"
+        ),
+        CheckConstraint("party_size >= 1", name="party_size"),
+        Index("ix_booking_status_held_until", "status", "held_until"),
+    )
+
+
+class EventLink(Model):
+    """Our appointment <-> the remote event that stands for it in one calendar.
+
+    `wanted_version` is the appointment's version that the calendar must show, `applied_version` the one it shows; 0 is none.
+    `state`: waiting, done, stuck (with `last_error`), none (nothing stands there and nothing has to).
+    """
+
+    __tablename__ = "event_link"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    appointment_id: Mapped[int] = mapped_column(ForeignKey("appointment.id", ondelete="CASCADE"))
+    calendar_id: Mapped[int] = mapped_column(ForeignKey("calendar.id", ondelete="CASCADE"), index=True)
+    generation: Mapped[int] = mapped_column(default=1)
+    uid: Mapped[str] = mapped_column(String(100))
+    remote_id: Mapped[str] = mapped_column(String(1000), default="")
+    etag: Mapped[str] = mapped_column(String(300), default="")
+    content_hash: Mapped[str] = mapped_column(String(64), default="")
+    start_at: Mapped[datetime | None] = mapped_column(Instant)
+    end_at: Mapped[datetime | None] = mapped_column(Instant)
+    sequence: Mapped[int] = mapped_column(default=0)
+    wanted_version: Mapped[int] = mapped_column(default=0)
+    applied_version: Mapped[int] = mapped_column(default=0)
+    state: Mapped[str] = mapped_column(String(8), default="waiting")
+    last_error: Mapped[str | None] = mapped_column(Text)
+    updated_at: Mapped[datetime] = mapped_column(Instant, default=now_utc, onupdate=now_utc)
+    __table_args__ = (
+        UniqueConstraint("appointment_id", "calendar_id"),
+        CheckConstraint("state IN ('waiting', 'done', 'stuck', 'none')", name="state"),
+        Index("ix_event_link_calendar_id_remote_id", "calendar_id", "remote_id"),
+    )

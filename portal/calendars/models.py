@@ -1,0 +1,109 @@
+"""Tables of connections, calendars, and what is known of the remote events in them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from portal.clock import now_utc
+from portal.db import Instant
+from portal.extensions import Model
+
+CONNECTION_STATES = ("connected", "degraded", "needs reauth", "misconfigured", "paused")
+WHEN_MOVED = ("follow", "ask", "put back")
+WHEN_DELETED = ("ask", "cancel", "put back")
+WHEN_UNREADABLE = ("stop", "keep", "pending")
+
+
+class Connection(Model):
+    """Credentials at a calendar provider, for one resource. `sealed_secret` is encrypted with this row's place as associated data."""
+
+    __tablename__ = "connection"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    resource_id: Mapped[int] = mapped_column(ForeignKey("resource.id"), index=True)
+    provider: Mapped[str] = mapped_column(String(16))
+    account: Mapped[dict[str, Any]] = mapped_column(JSON)
+    """What may be shown: for CalDAV `url` and `username`."""
+    sealed_secret: Mapped[str | None] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(String(16), default="connected")
+    state_since: Mapped[datetime] = mapped_column(Instant, default=now_utc)
+    state_reason: Mapped[str] = mapped_column(Text, default="")
+    created_at: Mapped[datetime] = mapped_column(Instant, default=now_utc)
+    calendars: Mapped[list[Calendar]] = relationship(
+        back_populates="connection", cascade="all, delete-orphan", order_by="Calendar.id"
+    )
+    __table_args__ = (
+        CheckConstraint("state IN ('connected', 'degraded', 'needs reauth', 'misconfigured', 'paused')", name="state"),
+    )
+
+
+class Calendar(Model):
+    """One chosen calendar of a connection, its roles, its rules, and how far it has been read."""
+
+    __tablename__ = "calendar"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    connection_id: Mapped[int] = mapped_column(ForeignKey("connection.id", ondelete="CASCADE"), index=True)
+    resource_id: Mapped[int] = mapped_column(ForeignKey("resource.id"), index=True)
+    remote_id: Mapped[str] = mapped_column(String(1000))
+    name: Mapped[str] = mapped_column(String(300), default="")
+    zone: Mapped[str] = mapped_column(String(64))
+    is_busy_source: Mapped[bool] = mapped_column(default=True)
+    is_destination: Mapped[bool] = mapped_column(default=False)
+    when_moved: Mapped[str] = mapped_column(String(8), default="follow")
+    when_deleted: Mapped[str] = mapped_column(String(8), default="ask")
+    when_unreadable: Mapped[str] = mapped_column(String(8), default="pending")
+    freshness: Mapped[int] = mapped_column(default=600)
+    """Seconds after the last good read beyond which `when_unreadable` applies."""
+    sync_token: Mapped[str | None] = mapped_column(Text)
+    last_read_at: Mapped[datetime | None] = mapped_column(Instant)
+    """The start of the last successful read: nothing that happened before it is unknown."""
+    last_complete_read_at: Mapped[datetime | None] = mapped_column(Instant)
+    last_written_at: Mapped[datetime | None] = mapped_column(Instant)
+    next_read_at: Mapped[datetime] = mapped_column(Instant, default=now_utc)
+    read_lease_until: Mapped[datetime | None] = mapped_column(Instant)
+    read_lease_token: Mapped[str | None] = mapped_column(String(32))
+    failures: Mapped[int] = mapped_column(default=0)
+    last_error: Mapped[str | None] = mapped_column(Text)
+    unreadable_objects: Mapped[int] = mapped_column(default=0)
+    quarantine: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    """Set when a read would remove too much at once: what it would remove, since when; waits for a person."""
+    connection: Mapped[Connection] = relationship(back_populates="calendars")
+    __table_args__ = (
+        UniqueConstraint("connection_id", "remote_id"),
+        CheckConstraint("when_moved IN ('follow', 'ask', 'put back')", name="when_moved"),
+        CheckConstraint("when_deleted IN ('ask', 'cancel', 'put back')", name="when_deleted"),
+        CheckConstraint("when_unreadable IN ('stop', 'keep', 'pending')", name="when_unreadable"),
+    )
+
+
+class RemoteObject(Model):
+    """What is known of one remote event: enough to see that it changed, and whose it is."""
+
+    __tablename__ = "remote_object"
+    calendar_id: Mapped[int] = mapped_column(ForeignKey("calendar.id", ondelete="CASCADE"), primary_key=True)
+    remote_id: Mapped[str] = mapped_column(String(1000), primary_key=True)
+    etag: Mapped[str] = mapped_column(String(300))
+    summary: Mapped[str] = mapped_column(String(300), default="")
+    is_recurring: Mapped[bool] = mapped_column(default=False)
+    is_ours: Mapped[bool] = mapped_column(default=False)
+    problem: Mapped[str | None] = mapped_column(Text)
+
+
+class BusyInterval(Model):
+    """Time of a resource that a remote event takes. May overlap anything."""
+
+    __tablename__ = "busy_interval"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    calendar_id: Mapped[int] = mapped_column(ForeignKey("calendar.id", ondelete="CASCADE"))
+    resource_id: Mapped[int] = mapped_column(ForeignKey("resource.id"))
+    remote_id: Mapped[str] = mapped_column(String(1000))
+    start_at: Mapped[datetime] = mapped_column(Instant)
+    end_at: Mapped[datetime] = mapped_column(Instant)
+    __table_args__ = (
+        CheckConstraint("end_at > start_at", name="order"),
+        Index("ix_busy_interval_calendar_id_remote_id", "calendar_id", "remote_id"),
+        Index("ix_busy_interval_resource_id_end_at", "resource_id", "end_at", "start_at"),
+    )

@@ -1,0 +1,79 @@
+"""What can go wrong in the domain. Pure; raised by operations and rules, shown by routes and the API.
+
+::
+
+    PortalError              code (for programs), sentence (for people), http_status
+    ├── NotFound             404  no such thing, or not yours to see
+    ├── Invalid              422  something typed does not fit; `fields` says what and where
+    ├── Refused              409  the rules say no
+    │   ├── SlotTaken            somebody was quicker, or the time is not offered; `nearest` holds other slots
+    │   ├── HoldExpired          the time was kept too long
+    │   ├── TooLate              after the cut-off for moving or cancelling
+    │   ├── NotAllowedNow        this status does not permit it (already cancelled, already over)
+    │   └── RepeatedDifferently  the same idempotency key with other content
+    └── TryAgain             503  the database was too busy, five times over
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+class PortalError(Exception):
+    """`str(error)` is a sentence for the person concerned: what happened, what it means, what to do."""
+
+    code = "error"
+    http_status = 500
+
+
+class NotFound(PortalError):
+    code = "not_found"
+    http_status = 404
+
+
+class Invalid(PortalError):
+    """`fields` maps the name of a field to what is wrong with it."""
+
+    code = "invalid"
+    http_status = 422
+
+    def __init__(self, sentence: str, *, fields: Mapping[str, str] | None = None) -> None:
+        super().__init__(sentence)
+        self.fields = dict(fields or {})
+
+
+class Refused(PortalError):
+    code = "refused"
+    http_status = 409
+
+
+class SlotTaken(Refused):
+    """`nearest` holds up to three availability slots near the wanted time; filled in by the operation that raises it."""
+
+    code = "slot_taken"
+
+    def __init__(self, sentence: str, *, nearest: Sequence[Any] = ()) -> None:
+        super().__init__(sentence)
+        self.nearest = list(nearest)
+
+
+class HoldExpired(Refused):
+    code = "hold_expired"
+
+
+class TooLate(Refused):
+    code = "too_late"
+
+
+class NotAllowedNow(Refused):
+    code = "not_allowed_now"
+
+
+class RepeatedDifferently(Refused):
+    code = "idempotency_mismatch"
+
+
+class TryAgain(PortalError):
+    code = "try_again"
+    http_status = 503

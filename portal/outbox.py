@@ -1,0 +1,130 @@
+"""The durable to-do list. An entry is written in the transaction of the change that it follows from; RQ is only the doorbell.
+
+An entry says *what must become true*, not which step to take: the handler reads the present state and makes the outside
+equal to it, so entries may run twice and older ones of the same subject collapse into the newest.
+
+Life: `todo` -> (claimed with a lease) -> `done`, or back to `todo` later, or `stuck` until a person acts, or `dropped`.
+Who holds the newest lease token may settle; a process that was away too long finds that its token no longer counts (fencing).
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import JSON, CheckConstraint, Index, String, Text, and_, exists, or_, select, update
+from sqlalchemy.orm import Mapped, Session, aliased, mapped_column
+
+from portal.clock import now_utc
+from portal.db import Instant
+from portal.extensions import Model
+
+LEASE = timedelta(seconds=90)
+STUCK_AFTER = timedelta(hours=24)
+LONGEST_WAIT = timedelta(minutes=15)
+
+
+class OutboxEntry(Model):
+    """One thing to make true outside. Entries with the same `subject` and `topic` are done one at a time, oldest first."""
+
+    __tablename__ = "outbox_entry"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    topic: Mapped[str] = mapped_column(String(40))
+    subject: Mapped[str] = mapped_column(String(80))
+    payload: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    state: Mapped[str] = mapped_column(String(8), default="todo")
+    attempts: Mapped[int] = mapped_column(default=0)
+    next_at: Mapped[datetime] = mapped_column(Instant, default=now_utc)
+    lease_until: Mapped[datetime | None] = mapped_column(Instant)
+    lease_token: Mapped[str | None] = mapped_column(String(32))
+    last_error: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(Instant, default=now_utc)
+    finished_at: Mapped[datetime | None] = mapped_column(Instant)
+    __table_args__ = (
+        CheckConstraint("state IN ('todo', 'done', 'stuck', 'dropped')", name="state"),
+        Index("ix_outbox_entry_state_next_at", "state", "next_at"),
+        Index("ix_outbox_entry_subject_topic_state", "subject", "topic", "state"),
+    )
+
+
+def record(session: Session, topic: str, subject: str, *, not_before: datetime | None = None, **payload: Any) -> None:
+    """Write down, in the caller's transaction, that `topic` must be done for `subject` ("appointment:12")."""
+    entry = OutboxEntry(topic=topic, subject=subject, payload=payload)
+    if not_before is not None:
+        entry.next_at = not_before
+    session.add(entry)
+
+
+def claim_due(
+    session: Session, *, now: datetime, limit: int = 10, topics: Collection[str] | None = None
+) -> list[OutboxEntry]:
+    """Lease up to `limit` due entries to the caller; to be called inside `portal.db.transaction`.
+
+    At most one entry of a (subject, topic) is out at a time, the oldest unfinished first. A stuck one blocks nobody: a newer
+    entry brings the newest state, which is all that counts.
+    The returned rows carry the caller's `lease_token`.
+    """
+    older = aliased(OutboxEntry)
+    is_free = or_(OutboxEntry.lease_until.is_(None), OutboxEntry.lease_until < now)
+    has_older = exists().where(
+        and_(
+            older.subject == OutboxEntry.subject,
+            older.topic == OutboxEntry.topic,
+            older.state == "todo",
+            older.id < OutboxEntry.id,
+        )
+    )
+    due = select(OutboxEntry).where(OutboxEntry.state == "todo", OutboxEntry.next_at <= now, is_free, ~has_older)
+    if topics is not None:
+        due = due.where(OutboxEntry.topic.in_(topics))
+    rows = session.scalars(
+        due.order_by(OutboxEntry.next_at, OutboxEntry.id).limit(limit).with_for_update(skip_locked=True)
+    ).all()
+    for row in rows:
+        row.lease_until = now + LEASE
+        row.lease_token = secrets.token_hex(16)
+        row.attempts += 1
+    session.flush()
+    return list(rows)
+
+
+def settle(session: Session, entry_id: int, lease_token: str, *, state: str = "done", error: str | None = None) -> bool:
+    """Close an entry as done, stuck or dropped. False when the lease was lost meanwhile: nothing is changed then."""
+    values: dict[str, Any] = {"state": state, "last_error": error, "lease_until": None, "lease_token": None}
+    if state in ("done", "dropped"):
+        values["finished_at"] = now_utc()
+    return _update_leased(session, entry_id, lease_token, values)
+
+
+def postpone(
+    session: Session,
+    entry_id: int,
+    lease_token: str,
+    *,
+    error: str,
+    attempts: int,
+    retry_after: float | None = None,
+) -> bool:
+    """Give an entry back for later: 5 s · 2^attempts with jitter, at most 15 minutes, never before `retry_after` seconds."""
+    wait = retry_delay(attempts, retry_after=retry_after)
+    values = {"next_at": now_utc() + wait, "last_error": error, "lease_until": None, "lease_token": None}
+    return _update_leased(session, entry_id, lease_token, values)
+
+
+def retry_delay(attempts: int, *, retry_after: float | None = None) -> timedelta:
+    """How long to wait after the given number of failed attempts."""
+    exponential = min(5.0 * 2 ** min(attempts - 1, 10), LONGEST_WAIT.total_seconds()) * random.uniform(0.8, 1.2)
+    return timedelta(seconds=max(exponential, retry_after or 0.0))
+
+
+def _update_leased(session: Session, entry_id: int, lease_token: str, values: dict[str, Any]) -> bool:
+    statement = (
+        update(OutboxEntry)
+        .where(OutboxEntry.id == entry_id, OutboxEntry.lease_token == lease_token)
+        .values(**values)
+        .execution_options(synchronize_session=False)
+    )
+    return session.execute(statement).rowcount == 1  # type: ignore[attr-defined]

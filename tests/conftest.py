@@ -1,0 +1,118 @@
+"""Fixtures for the whole suite: an app on each database, and a wall that no test can reach outside of this machine through.
+
+`app` runs a test twice, on SQLite and on PostgreSQL, with empty tables and an app context pushed. `sqlite_app` is for what does not depend on the database.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import os
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from portal.app import create_app
+from portal.config import Settings
+from portal.extensions import db
+from tests.support import databases, postgres
+
+pytest.register_assert_rewrite("tests.providers.contract")
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A PostgreSQL that may be filled: TEST_POSTGRES_URL, or a cluster of our own. Missing is a failure under CI, a skip elsewhere."""
+    given = os.environ.get("TEST_POSTGRES_URL")
+    if given:
+        yield given
+        return
+    programs = postgres.find_programs()
+    if programs is None:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(postgres.MISSING)
+    cluster = postgres.Cluster(programs)
+    yield cluster.url
+    cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def base_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    folder = tmp_path_factory.mktemp("lockstep")
+    return Settings(
+        data=folder, database_url=databases.sqlite_url(folder), url="http://localhost", secret_key="test" * 8
+    )
+
+
+@pytest.fixture(scope="session")
+def _sqlite_app(base_settings: Settings) -> Iterator[Flask]:
+    databases.migrate(base_settings)
+    yield from _test_app(base_settings)
+
+
+@pytest.fixture(scope="session")
+def _postgres_app(base_settings: Settings, postgres_url: str) -> Iterator[Flask]:
+    url = databases.create_postgres_database(postgres_url, f"lockstep_test_{os.getpid()}")
+    settings = dataclasses.replace(base_settings, database_url=url)
+    databases.migrate(settings)
+    yield from _test_app(settings)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def app(request: pytest.FixtureRequest) -> Iterator[Flask]:
+    """The application on an empty database, each test once per database."""
+    yield from _fresh(request.getfixturevalue("_sqlite_app" if request.param == "sqlite" else "_postgres_app"))
+
+
+@pytest.fixture
+def sqlite_app(_sqlite_app: Flask) -> Iterator[Flask]:
+    yield from _fresh(_sqlite_app)
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture
+def make_settings(base_settings: Settings, tmp_path: Path) -> Callable[..., Settings]:
+    """Settings of an instance of its own, for tests that start processes."""
+
+    def make(**changes: object) -> Settings:
+        values = {"data": tmp_path, "database_url": databases.sqlite_url(tmp_path), **changes}
+        return dataclasses.replace(base_settings, **values)
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def only_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections to any address but loopback fail the test."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: object) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6):
+            host = address[0]  # type: ignore[index]
+            if host != "localhost" and not ipaddress.ip_address(host).is_loopback:
+                raise AssertionError(f"A test tried to reach {host}.")
+        connect(self, address)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+def _test_app(settings: Settings) -> Iterator[Flask]:
+    app = create_app(settings)
+    app.config.update(TESTING=True, WTF_CSRF_ENABLED=False, RATELIMIT_ENABLED=False)
+    yield app
+    with app.app_context():
+        db.engine.dispose()
+
+
+def _fresh(app: Flask) -> Iterator[Flask]:
+    with app.app_context():
+        databases.empty(app)
+        yield app
+        db.session.remove()
