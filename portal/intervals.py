@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from itertools import chain, compress, islice
+from operator import ge, lt
 from typing import NamedTuple
 
 QUANTUM_SECONDS = 300
@@ -34,35 +36,43 @@ class Interval(NamedTuple):
 
 def merge(intervals: Iterable[Interval]) -> list[Interval]:
     """Sorted, disjoint and not even touching; empty or reversed intervals vanish."""
-    merged: list[Interval] = []
-    for start, end in sorted(intervals):
-        if end <= start:
-            continue
-        if merged and start <= merged[-1].end:
-            if end > merged[-1].end:
-                merged[-1] = Interval(merged[-1].start, end)
-        else:
-            merged.append(Interval(start, end))
-    return merged
+    return list(map(Interval, *merged_edges(intervals)))
+
+
+def merged_edges(intervals: Iterable[Interval]) -> tuple[list[datetime], list[datetime]]:
+    """The starts and the ends of what `merge` gives, as two lists of one length."""
+    instants = list(chain.from_iterable(intervals))
+    starts, ends = instants[::2], instants[1::2]
+    if any(map(ge, starts, ends)):
+        forward = list(map(lt, starts, ends))
+        starts, ends = list(compress(starts, forward)), list(compress(ends, forward))
+    # Starts and ends may be sorted apart, which is far quicker than sorting pairs: when as many have ended as have
+    # begun, nothing is going on, so the union has a gap exactly where a start lies beyond the end counted before it.
+    starts.sort()
+    ends.sort()
+    gaps = list(map(lt, ends, islice(starts, 1, None)))
+    firsts = [*starts[:1], *compress(islice(starts, 1, None), gaps)]
+    lasts = [*compress(ends, gaps), *ends[-1:]]
+    return firsts, lasts
 
 
 def subtract(base: Iterable[Interval], holes: Iterable[Interval]) -> list[Interval]:
     """What is left of `base` after `holes` are cut out; sorted and disjoint."""
     cuts = merge(holes)
     left: list[Interval] = []
-    first = 0
+    i = 0
     for start, end in merge(base):
-        while first < len(cuts) and cuts[first].end <= start:
-            first += 1
-        position = start
-        for cut in cuts[first:]:
-            if cut.start >= end:
-                break
-            if cut.start > position:
-                left.append(Interval(position, cut.start))
-            position = max(position, cut.end)
-        if position < end:
-            left.append(Interval(position, end))
+        while i < len(cuts) and cuts[i].end <= start:
+            i += 1
+        while i < len(cuts) and cuts[i].start < end:
+            if cuts[i].start > start:
+                left.append(Interval(start, cuts[i].start))
+            start = cuts[i].end
+            if start >= end:
+                break  # this cut may reach into the next base interval as well
+            i += 1
+        if start < end:
+            left.append(Interval(start, end))
     return left
 
 
