@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import random
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -48,6 +49,18 @@ class OutboxEntry(Model):
         Index("ix_outbox_entry_state_next_at", "state", "next_at"),
         Index("ix_outbox_entry_subject_topic_state", "subject", "topic", "state"),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """A claimed entry as a handler sees it: plain values, so that no handler holds a row, nor a transaction, while it waits outside."""
+
+    entry_id: int
+    topic: str
+    subject: str
+    payload: Mapping[str, Any]
+    attempts: int
+    created_at: datetime
 
 
 def record(session: Session, topic: str, subject: str, *, not_before: datetime | None = None, **payload: Any) -> None:
