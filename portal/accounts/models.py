@@ -1,4 +1,4 @@
-"""Tables of users, their one-time links, and API tokens. Passwords are argon2id; links and tokens are stored as SHA-256 only."""
+"""Tables of users, their sessions and one-time links, and API tokens. Passwords are argon2id; links and tokens are stored as SHA-256 only."""
 
 from __future__ import annotations
 
@@ -44,14 +44,28 @@ class User(UserMixin, Model):
         return f"{self.id}.{self.session_epoch}"
 
 
+class UserSession(Model):
+    """One device that a user is signed in on. The cookie holds a random token and nothing else: who that is stands here, and here it ends."""
+
+    __tablename__ = "user_session"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"), index=True)
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    device: Mapped[str] = mapped_column(String(200), default="")
+    created_at: Mapped[datetime] = mapped_column(Instant, default=now_utc)
+    last_seen_at: Mapped[datetime] = mapped_column(Instant, default=now_utc)
+    ended_at: Mapped[datetime | None] = mapped_column(Instant)
+
+
 class SetupLink(Model):
-    """A one-time link that lets its holder choose a password: the first owner's, or an invited user's."""
+    """A one-time link that lets its holder choose a password: the first owner's, or an invited user's. `resource_id` is whom they are."""
 
     __tablename__ = "setup_link"
     id: Mapped[int] = mapped_column(primary_key=True)
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)
     email: Mapped[str] = mapped_column(String(254), default="")
     role: Mapped[str] = mapped_column(String(8), default="owner")
+    resource_id: Mapped[int | None] = mapped_column(ForeignKey("resource.id"))
     expires_at: Mapped[datetime] = mapped_column(Instant)
     used_at: Mapped[datetime | None] = mapped_column(Instant)
 

@@ -118,16 +118,6 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('id', name=op.f('pk_service')),
     sa.UniqueConstraint('slug', name=op.f('uq_service_slug'))
     )
-    op.create_table('setup_link',
-    sa.Column('id', sa.Integer(), nullable=False),
-    sa.Column('token_hash', sa.String(length=64), nullable=False),
-    sa.Column('email', sa.String(length=254), nullable=False),
-    sa.Column('role', sa.String(length=8), nullable=False),
-    sa.Column('expires_at', sa.DateTime(timezone=True), nullable=False),
-    sa.Column('used_at', sa.DateTime(timezone=True), nullable=True),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_setup_link')),
-    sa.UniqueConstraint('token_hash', name=op.f('uq_setup_link_token_hash'))
-    )
     op.create_table('appointment',
     sa.Column('id', sa.Integer(), nullable=False),
     sa.Column('service_id', sa.Integer(), nullable=False),
@@ -192,6 +182,18 @@ def upgrade() -> None:
     with op.batch_alter_table('service_resource', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_service_resource_resource_id'), ['resource_id'], unique=False)
 
+    op.create_table('setup_link',
+    sa.Column('id', sa.Integer(), nullable=False),
+    sa.Column('token_hash', sa.String(length=64), nullable=False),
+    sa.Column('email', sa.String(length=254), nullable=False),
+    sa.Column('role', sa.String(length=8), nullable=False),
+    sa.Column('resource_id', sa.Integer(), nullable=True),
+    sa.Column('expires_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('used_at', sa.DateTime(timezone=True), nullable=True),
+    sa.ForeignKeyConstraint(['resource_id'], ['resource.id'], name=op.f('fk_setup_link_resource_id_resource')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_setup_link')),
+    sa.UniqueConstraint('token_hash', name=op.f('uq_setup_link_token_hash'))
+    )
     op.create_table('user',
     sa.Column('id', sa.Integer(), nullable=False),
     sa.Column('email', sa.String(length=254), nullable=False),
@@ -325,6 +327,36 @@ def upgrade() -> None:
     )
     with op.batch_alter_table('claim', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_claim_appointment_id'), ['appointment_id'], unique=False)
+
+    op.create_table('connection_draft',
+    sa.Column('id', sa.Integer(), nullable=False),
+    sa.Column('token_hash', sa.String(length=64), nullable=False),
+    sa.Column('user_id', sa.Integer(), nullable=False),
+    sa.Column('resource_id', sa.Integer(), nullable=False),
+    sa.Column('url', sa.String(length=1000), nullable=False),
+    sa.Column('username', sa.String(length=300), nullable=False),
+    sa.Column('sealed_secret', sa.Text(), nullable=False),
+    sa.Column('found', sa.JSON(), nullable=False),
+    sa.Column('expires_at', sa.DateTime(timezone=True), nullable=False),
+    sa.ForeignKeyConstraint(['resource_id'], ['resource.id'], name=op.f('fk_connection_draft_resource_id_resource'), ondelete='CASCADE'),
+    sa.ForeignKeyConstraint(['user_id'], ['user.id'], name=op.f('fk_connection_draft_user_id_user'), ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_connection_draft')),
+    sa.UniqueConstraint('token_hash', name=op.f('uq_connection_draft_token_hash'))
+    )
+    op.create_table('user_session',
+    sa.Column('id', sa.Integer(), nullable=False),
+    sa.Column('user_id', sa.Integer(), nullable=False),
+    sa.Column('token_hash', sa.String(length=64), nullable=False),
+    sa.Column('device', sa.String(length=200), nullable=False),
+    sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('last_seen_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('ended_at', sa.DateTime(timezone=True), nullable=True),
+    sa.ForeignKeyConstraint(['user_id'], ['user.id'], name=op.f('fk_user_session_user_id_user'), ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_user_session')),
+    sa.UniqueConstraint('token_hash', name=op.f('uq_user_session_token_hash'))
+    )
+    with op.batch_alter_table('user_session', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_user_session_user_id'), ['user_id'], unique=False)
 
     op.create_table('busy_interval',
     sa.Column('id', sa.Integer(), nullable=False),
@@ -493,6 +525,11 @@ def downgrade() -> None:
         batch_op.drop_index('ix_busy_interval_calendar_id_remote_id')
 
     op.drop_table('busy_interval')
+    with op.batch_alter_table('user_session', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_user_session_user_id'))
+
+    op.drop_table('user_session')
+    op.drop_table('connection_draft')
     with op.batch_alter_table('claim', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_claim_appointment_id'))
 
@@ -517,6 +554,7 @@ def downgrade() -> None:
 
     op.drop_table('weekly_hours')
     op.drop_table('user')
+    op.drop_table('setup_link')
     with op.batch_alter_table('service_resource', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_service_resource_resource_id'))
 
@@ -534,7 +572,6 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f('ix_appointment_service_id'))
 
     op.drop_table('appointment')
-    op.drop_table('setup_link')
     op.drop_table('service')
     op.drop_table('resource')
     with op.batch_alter_table('outbox_entry', schema=None) as batch_op:
