@@ -1,0 +1,148 @@
+"""The lines of an iCalendar object that can matter for busy time, and nothing else. Pure; called by
+`ical_mapping`.
+
+Objects come from anywhere: forwarded invitations, exports, broken programs. Only the few properties that
+decide when somebody is busy are kept, so a 20 MB description or a bomb in a to-do costs nothing further on.
+Content lines follow RFC 5545 section 3.1.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+MAX_EVENTS = 1_000
+"""VEVENTs read from one object: a master and its overrides. More are left out, and said."""
+
+MAX_ZONE_LINES = 2_000
+
+_EVENT_PROPERTIES = frozenset(
+    {
+        "ATTENDEE", "DTEND", "DTSTAMP", "DTSTART", "DURATION", "EXDATE", "RDATE", "RECURRENCE-ID", "RRULE", "SEQUENCE",
+        "STATUS", "SUMMARY", "TRANSP", "UID", "X-LOCKSTEP", "X-MICROSOFT-CDO-BUSYSTATUS",
+        "X-MICROSOFT-CDO-INTENDEDSTATUS",
+    }
+)  # fmt: skip
+
+_PARAMETER = re.compile(r';([A-Za-z0-9-]+)=("[^"]*"|[^;":]*)')
+_QUOTED_HEAD = re.compile(r'(?:[^":]|"[^"]*")*')
+
+
+class Line(NamedTuple):
+    """One property: its parameters as they were written (`;TZID=Europe/Rome`) and its raw value."""
+
+    parameters: str
+    value: str
+
+    def parameter(self, name: str) -> str | None:
+        """The value of one parameter without its quotes, or None."""
+        if not self.parameters:
+            return None
+        for found, value in _PARAMETER.findall(self.parameters):
+            if found.upper() == name:
+                return str(value).strip('"')
+        return None
+
+
+class EventLines(dict[str, list[Line]]):
+    """The kept properties of one VEVENT, by upper-case name."""
+
+    def first(self, name: str) -> Line | None:
+        """The first property of that name: where a property must not be repeated, the first one counts."""
+        lines = self.get(name)
+        return lines[0] if lines else None
+
+    def text(self, name: str) -> str:
+        """The raw value of the first property of that name, stripped; empty when there is none."""
+        line = self.first(name)
+        return line.value.strip() if line else ""
+
+
+@dataclass(slots=True)
+class ObjectLines:
+    """What was kept of one object. `zones` maps each TZID to the raw lines of its VTIMEZONE."""
+
+    events: list[EventLines] = field(default_factory=list)
+    zones: dict[str, list[str]] = field(default_factory=dict)
+    default_zone: str | None = None
+    has_too_many_events: bool = False
+
+
+def read_lines(text: str) -> ObjectLines:
+    """Sort the lines of an object. Never raises; what is not understood is left out.
+
+    Components nested where they do not belong are skipped with all that they hold.
+    """
+    found = ObjectLines()
+    inside: list[str] = []
+    event: EventLines | None = None
+    zone: list[str] = []
+    for line in _unfolded(text):
+        head = _head(line)
+        name = head.partition(";")[0].upper()
+        if name == "BEGIN":
+            inside.append(line[len(head) + 1 :].strip().upper())
+            if inside == ["VCALENDAR", "VEVENT"]:
+                event = EventLines()
+            elif inside == ["VCALENDAR", "VTIMEZONE"]:
+                zone = [line]
+            elif _is_in_zone(inside):
+                zone.append(line)
+        elif name == "END":
+            if inside == ["VCALENDAR", "VEVENT"] and event is not None:
+                _keep_event(found, event)
+            elif _is_in_zone(inside):
+                zone.append(line)
+                if len(inside) == 2:
+                    _keep_zone(found, zone)
+            if inside:
+                inside.pop()
+        elif event is not None and name in _EVENT_PROPERTIES and inside == ["VCALENDAR", "VEVENT"]:
+            event.setdefault(name, []).append(Line(head[len(name) :], line[len(head) + 1 :]))
+        elif _is_in_zone(inside):
+            if len(zone) < MAX_ZONE_LINES:
+                zone.append(line)
+        elif name == "X-WR-TIMEZONE" and found.default_zone is None:
+            found.default_zone = line[len(head) + 1 :].strip()
+    return found
+
+
+def unescaped(value: str) -> str:
+    """A TEXT value as people read it (RFC 5545 section 3.3.11)."""
+    if "\\" not in value:
+        return value
+    return re.sub(r"\\(.)", lambda match: "\n" if match[1] in "nN" else match[1], value)
+
+
+def _unfolded(text: str) -> list[str]:
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return text.replace("\n ", "").replace("\n\t", "").split("\n")
+
+
+def _head(line: str) -> str:
+    """Name and parameters of a content line: all before the first colon that is not inside quotes."""
+    head = line.partition(":")[0]
+    if '"' not in head:
+        return head
+    match = _QUOTED_HEAD.match(line)
+    return match[0] if match else head
+
+
+def _is_in_zone(inside: list[str]) -> bool:
+    return len(inside) in (2, 3) and inside[:2] == ["VCALENDAR", "VTIMEZONE"]
+
+
+def _keep_event(found: ObjectLines, event: EventLines) -> None:
+    if len(found.events) < MAX_EVENTS:
+        found.events.append(event)
+    else:
+        found.has_too_many_events = True
+
+
+def _keep_zone(found: ObjectLines, zone: list[str]) -> None:
+    for line in zone:
+        head = _head(line)
+        if head.partition(";")[0].upper() == "TZID":
+            found.zones.setdefault(line[len(head) + 1 :].strip(), zone)
+            return

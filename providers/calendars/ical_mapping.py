@@ -1,0 +1,221 @@
+"""iCalendar text to the portal's words and back. Pure; called by the CalDAV provider.
+
+Reading never raises: an object may hold anything, and one that cannot be understood must not hide the others. What
+takes time and what does not follows the table "from event to busy time" in docs; when unsure, time is busy and the
+event carries a sentence about the doubt. The way back is `ical_draft`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC
+
+from providers.calendars.base import EventMark, RemoteEvent, Span
+from providers.calendars.content import content_hash
+from providers.calendars.ical_expand import Occurrence, Series, occurrences
+from providers.calendars.ical_lines import EventLines, ObjectLines, read_lines, unescaped
+from providers.calendars.ical_rules import BadRule, TooMuch
+from providers.calendars.ical_times import EventTimes, Unreadable, read_times
+from providers.calendars.ical_zones import ZoneBook, named_zone
+
+MAX_OBJECT = 5_000_000
+"""Characters of one object. Of a larger one only the beginning is read."""
+
+_BEGINNING = 65_536
+_FREE_STATES = ("X-MICROSOFT-CDO-BUSYSTATUS", "X-MICROSOFT-CDO-INTENDEDSTATUS")
+
+
+def read_event(
+    text: str,
+    *,
+    remote_id: str,
+    etag: str,
+    window: Span,
+    zone: str,
+    own_addresses: frozenset[str] = frozenset(),
+) -> RemoteEvent:
+    """One calendar object in the words of the contract.
+
+    `zone` is the calendar's: all-day and floating times are read in it. Never raises; `problem` says what was wrong.
+    """
+    try:
+        return _read(text, remote_id, etag, window=window, zone=zone, own_addresses=own_addresses)
+    except Exception:
+        # Strangers' data break libraries in more ways than can be listed, and one object must not stop the others.
+        return RemoteEvent(remote_id=remote_id, etag=etag, problem="This entry could not be read.")
+
+
+def mark_of(value: str) -> EventMark | None:
+    """The mark that `ical_draft` wrote into a X-LOCKSTEP property, or None."""
+    instance_id, _, rest = value.strip().partition("/")
+    appointment_id, _, generation = rest.partition("/")
+    if not (instance_id and appointment_id.isdecimal() and generation.isdecimal()):
+        return None
+    return EventMark(instance_id=instance_id, appointment_id=int(appointment_id), generation=int(generation))
+
+
+def _read(
+    text: str, remote_id: str, etag: str, *, window: Span, zone: str, own_addresses: frozenset[str]
+) -> RemoteEvent:
+    problems: list[str] = []
+    if len(text) > MAX_OBJECT:
+        problems.append("This entry is too large: only its beginning was read.")
+        text = text[:_BEGINNING] + "\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+    lines = read_lines(text)
+    if lines.has_too_many_events:
+        problems.append("This series has too many changed occurrences: not all of them were read.")
+    if not lines.events:
+        return RemoteEvent(remote_id=remote_id, etag=etag, problem="This entry holds no event that could be read.")
+    book = ZoneBook(own=lines.zones, default_name=lines.default_zone, calendar_zone=named_zone(zone) or UTC)
+    all_series = _all_series(lines, book, problems)
+    mark = mark_of(lines.events[0].text("X-LOCKSTEP"))
+    spans = () if mark else [span for series in all_series for span in _busy(series, window, own_addresses)]
+    return replace(
+        _identity(all_series[0] if all_series else Series(lines.events[:1], (), book)),
+        remote_id=remote_id,
+        etag=etag,
+        mark=mark,
+        busy=tuple(sorted(set(spans))),
+        problem=" ".join(dict.fromkeys(problems)) or None,
+    )
+
+
+def _all_series(lines: ObjectLines, book: ZoneBook, problems: list[str]) -> list[Series]:
+    """The object's events as series, the one that gives it its identity first.
+
+    An object should hold one UID and one master. Where servers let in more, the newest gives the identity and all
+    of them take time. What has no readable start is left out, and said.
+    """
+    readable: list[tuple[EventLines, EventTimes]] = []
+    for event in lines.events:
+        try:
+            times = read_times(event, book)
+        except Unreadable as error:
+            problems.append(f"A part of this entry could not be read. {error}")
+            continue
+        readable.append((event, times))
+        problems.extend(times.problems)
+    masters = sorted((pair for pair in readable if "RECURRENCE-ID" not in pair[0]), key=_newness, reverse=True)
+    overrides = [pair for pair in readable if "RECURRENCE-ID" in pair[0]]
+    if not masters:
+        return [_series(overrides, book, problems, has_master=False)] if overrides else []
+    # Overrides belong to the newest master: an older one beside it stands for itself.
+    groups = [[masters[0], *overrides], *([master] for master in masters[1:])]
+    return [_series(group, book, problems, has_master=True) for group in groups]
+
+
+def _series(
+    group: Sequence[tuple[EventLines, EventTimes]], book: ZoneBook, problems: list[str], *, has_master: bool
+) -> Series:
+    return Series([event for event, _ in group], [times for _, times in group], book, has_master, problems)
+
+
+def _newness(pair: tuple[EventLines, EventTimes]) -> tuple[int, str]:
+    return _sequence(pair[0]), pair[0].text("DTSTAMP")
+
+
+def _identity(series: Series) -> RemoteEvent:
+    """The first event of a series in the words of the contract, without what depends on the asker."""
+    first, times = series.events[0], series.times[0] if series.times else None
+    uid, summary = unescaped(first.text("UID")), unescaped(first.text("SUMMARY"))
+    is_cancelled = first.text("STATUS").upper() == "CANCELLED"
+    start_at, end_at = (times.start_at, times.end_at) if times else (None, None)
+    return RemoteEvent(
+        remote_id="",
+        etag="",
+        uid=uid,
+        summary=summary,
+        start_at=start_at,
+        end_at=end_at,
+        sequence=_sequence(first),
+        is_recurring=_is_recurring(series.events),
+        is_cancelled=is_cancelled,
+        content_hash=content_hash(
+            uid=uid,
+            start_at=start_at,
+            end_at=end_at,
+            is_cancelled=is_cancelled,
+            is_transparent=_is_transparent(first),
+            summary=summary,
+            sequence=_sequence(first),
+            recurrence=_recurrence_lines(series.events),
+        ),
+    )
+
+
+def _sequence(event: EventLines) -> int:
+    text = event.text("SEQUENCE")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+
+
+def _busy(series: Series, window: Span, own_addresses: frozenset[str]) -> list[Span]:
+    """The time taken inside the window. A series that cannot be expanded takes more rather than less."""
+    takes_time = [_takes_time(event, own_addresses) for event in series.events]
+    if not any(takes_time):
+        return []
+    found = _occurrences(series, window)
+    clipped = ((max(o.start_at, window[0]), min(o.end_at, window[1])) for o in found if takes_time[o.source])
+    return [span for span in clipped if span[0] < span[1]]
+
+
+def _occurrences(series: Series, window: Span) -> list[Occurrence]:
+    times = series.times[0]
+    if not _is_recurring(series.events):
+        error = times.start.reading.error
+        return [Occurrence(times.start_at - error, times.end_at + error, 0)]
+    try:
+        return occurrences(series, window)
+    except TooMuch as error:
+        series.problems.append(f"{error} All of its time counts as taken.")
+        return [Occurrence(times.start_at, max(times.end_at, window[1]), 0)]
+    except Exception as error:
+        # The libraries fail on odd rules in half a dozen ways; what the object says without them still counts.
+        doubt = f" {error}" if isinstance(error, BadRule | Unreadable) else ""
+        series.problems.append(f"Its repetition could not be read, only the events it names count.{doubt}")
+        return [Occurrence(t.start_at, t.end_at, n) for n, t in enumerate(series.times)]
+
+
+def _takes_time(event: EventLines, own_addresses: frozenset[str]) -> bool:
+    """Whether an event takes time at all; the order is that of the table, the first match wins."""
+    if event.text("STATUS").upper() == "CANCELLED" or _is_transparent(event):
+        return False
+    return not _is_declined(event, own_addresses)
+
+
+def _is_transparent(event: EventLines) -> bool:
+    if transparency := event.text("TRANSP").upper():
+        return transparency == "TRANSPARENT"
+    # Exchange writes its own property, and through some gateways nothing else.
+    return any(event.text(name).upper() == "FREE" for name in _FREE_STATES)
+
+
+def _is_declined(event: EventLines, own_addresses: frozenset[str]) -> bool:
+    for line in event.get("ATTENDEE", []) if own_addresses else ():
+        address = line.value.strip().lower().removeprefix("mailto:")
+        named = (line.parameter("EMAIL") or "").lower()
+        if (address in own_addresses or named in own_addresses) and (
+            (line.parameter("PARTSTAT") or "").upper() == "DECLINED"
+        ):
+            return True
+    return False
+
+
+def _is_recurring(events: Sequence[EventLines]) -> bool:
+    return len(events) > 1 or any(events[0].keys() & {"RRULE", "RDATE", "RECURRENCE-ID"})
+
+
+def _recurrence_lines(events: Sequence[EventLines]) -> list[str]:
+    """What makes the object a series, as text for its hash: rules, single dates, changed occurrences."""
+    if not _is_recurring(events):
+        return []
+    master = [
+        f"{name}:{line.parameter('TZID') or ''}:{','.join(sorted(line.value.upper().split(',')))}"
+        for name in ("RRULE", "RDATE", "EXDATE")
+        for line in events[0].get(name, [])
+    ]
+    changed = [
+        ":".join(event.text(name) for name in ("RECURRENCE-ID", "DTSTART", "DTEND", "DURATION", "STATUS", "TRANSP"))
+        for event in events[1:]
+    ]
+    return master + changed
