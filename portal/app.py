@@ -8,10 +8,10 @@ from pathlib import Path
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from portal import errors_web, headers, hypermedia, logs
+from portal import errors_web, headers, hypermedia, logs, site, static_files
 from portal.config import Settings, load_settings
 from portal.db import set_up_engine
-from portal.extensions import csrf, db, limiter, login_manager, migrate
+from portal.extensions import compress, csrf, db, limiter, login_manager, migrate
 from portal.security import load_sealer, load_secret_key
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,7 +40,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     """A ready application; `app.extensions["settings"]` and `["sealer"]` hold what is not Flask's."""
     settings = settings or load_settings()
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    app = Flask("portal", root_path=str(ROOT), template_folder="templates", static_folder="static")
+    folders = {"root_path": str(ROOT), "instance_path": str(settings.data.absolute())}
+    app = Flask("portal", **folders, template_folder="templates", static_folder=None)
     app.config.update(_flask_config(settings))
     app.extensions["settings"] = settings
     app.extensions["sealer"] = load_sealer(settings)
@@ -67,6 +68,7 @@ def _flask_config(settings: Settings) -> dict[str, object]:
         "WTF_CSRF_TIME_LIMIT": None,
         "WTF_CSRF_SSL_STRICT": False,
         "RATELIMIT_STORAGE_URI": "memory://",
+        "COMPRESS_REGISTER": False,  # only views that ask for it: compressing secrets beside typed text leaks them (BREACH)
         "TEMPLATES_AUTO_RELOAD": False,
     }
 
@@ -85,3 +87,6 @@ def _init_extensions(app: Flask) -> None:
     hypermedia.init_app(app)
     headers.init_app(app)
     errors_web.init_app(app)
+    compress.init_app(app)
+    site.init_app(app)
+    static_files.init_app(app)

@@ -1,0 +1,42 @@
+"""What every page may ask for: the business's name and language, and the wording of dates. Bound to templates in `portal.app`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask import Flask, g
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
+
+from portal.business.models import Business
+from portal.extensions import db
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The business as pages show it. Before it is set up (and while the database cannot answer) the product's own name stands in."""
+
+    name: str = "Lockstep"
+    zone: str = "UTC"
+    language: str = "en"
+
+
+def current_site() -> Site:
+    """The business of this instance, read once per request."""
+    if "site" not in g:
+        g.site = _read()
+    return g.site
+
+
+def init_app(app: Flask) -> None:
+    """Give templates `site()`: a function, so that a partial that needs no name costs no query."""
+    app.jinja_env.globals["site"] = current_site
+
+
+def _read() -> Site:
+    try:
+        row = db.session.execute(select(Business.name, Business.zone, Business.language).limit(1)).first()
+    except SQLAlchemyError:  # an error page must not fail for want of a name
+        db.session.rollback()
+        return Site()
+    return Site(*row) if row else Site()
