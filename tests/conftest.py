@@ -18,7 +18,7 @@ from flask.testing import FlaskClient
 
 from portal.app import create_app
 from portal.config import Settings
-from portal.extensions import db
+from portal.extensions import db, limiter
 from tests.support import databases, postgres
 
 pytest.register_assert_rewrite("tests.providers.contract")
@@ -105,7 +105,8 @@ def only_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _test_app(settings: Settings) -> Iterator[Flask]:
     app = create_app(settings)
-    app.config.update(TESTING=True, WTF_CSRF_ENABLED=False, RATELIMIT_ENABLED=False)
+    app.config.update(TESTING=True, WTF_CSRF_ENABLED=False)
+    limiter.enabled = False  # it reads its configuration once, in create_app
     yield app
     with app.app_context():
         db.engine.dispose()

@@ -1,0 +1,94 @@
+"""Who may call what: nothing, unless it says so here. One check before every request, so a forgotten route is a shut one.
+
+`PUBLIC` endpoints are for everybody, `STAFF` for everybody who is signed in; all others for owners and admins. A blueprint may bring a guard of
+its own (the API asks for a bearer token). `tests/web/test_access.py` walks all routes and holds this list against them.
+
+Which *objects* somebody sees is another question: staff see what belongs to the resource they are (`sees`), and all pages fetch through it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from flask import Response, abort, redirect, request, url_for
+from flask_login import current_user
+
+from portal.accounts.models import User
+from portal.hypermedia import wants_partial
+
+PUBLIC = frozenset(
+    {
+        "static",
+        "health.healthz", "health.readyz", "health.metrics",
+        "accounts.sign_in", "accounts.setup",
+        "api.services", "api.availability", "api.explain", "api.openapi",
+        "booking.services", "booking.service", "booking.slots", "booking.place_hold", "booking.hold_form",
+        "booking.extend_hold", "booking.release_hold", "booking.confirm",
+        "manage.show", "manage.cancel", "manage.move_form", "manage.move", "manage.ics",
+    }
+)  # fmt: skip
+
+STAFF = frozenset(
+    {
+        "accounts.sign_out", "accounts.account", "accounts.change_password", "accounts.end_session",
+        "admin.home", "admin.bookings", "admin.booking", "admin.cancel_booking", "admin.approve_booking", "admin.refuse_booking",
+        "admin.confirm_cancellation", "admin.questions", "admin.answer",
+        "integrations.index", "integrations.connect", "integrations.choose", "integrations.refresh", "integrations.disconnect",
+        "integrations.pause", "integrations.resume", "integrations.read_now", "integrations.release", "integrations.rules",
+    }
+)  # fmt: skip
+
+guards: dict[str, Callable[[], Any]] = {}
+"""Blueprint -> its own check of what is not public; it raises or returns an answer to refuse."""
+
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+# A path of ours behind the sign-in, and nothing that any browser could read as another host.
+_NEXT = re.compile(r"/admin(?:/[A-Za-z0-9_\-/]*)?(?:\?[A-Za-z0-9_\-=&%.+:]*)?")
+
+
+def check() -> Any:
+    """Runs before every request. None lets it pass."""
+    endpoint = request.endpoint
+    if endpoint is None:
+        return None
+    own_guard = guards.get(request.blueprint or "")
+    if own_guard is None and _comes_from_elsewhere():
+        abort(403)
+    if endpoint in PUBLIC:
+        return None
+    return own_guard() if own_guard else _check_user(endpoint)
+
+
+def sees(user: User, resource_id: int | None) -> bool:
+    """Whether what belongs to this resource is this user's business."""
+    return user.is_admin or (resource_id is not None and resource_id == user.resource_id)
+
+
+def safe_next(target: str | None) -> str | None:
+    """`target` when it is a path behind our own sign-in, else None."""
+    if target and _NEXT.fullmatch(target) and "//" not in target:
+        return target
+    return None
+
+
+def _check_user(endpoint: str) -> Response | None:
+    if not current_user.is_authenticated:
+        return _ask_to_sign_in()
+    if endpoint not in STAFF and not current_user.is_admin:
+        abort(403)
+    return None
+
+
+def _ask_to_sign_in() -> Response:
+    wanted = safe_next(request.full_path.rstrip("?")) if request.method == "GET" and not wants_partial() else None
+    location = url_for("accounts.sign_in", next=wanted)
+    if wants_partial():  # htmx follows this header whatever the status is
+        return Response(status=401, headers={"HX-Redirect": url_for("accounts.sign_in")})
+    return redirect(location)  # type: ignore[return-value]
+
+
+def _comes_from_elsewhere() -> bool:
+    """A second wall behind the CSRF token: browsers say when another site sends a form."""
+    return request.method not in _SAFE and request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site")

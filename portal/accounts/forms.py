@@ -1,0 +1,141 @@
+"""What is typed on the account pages, checked field by field. Pure: takes the form's values, gives values or raises Invalid."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from zoneinfo import available_timezones
+
+from portal.accounts.models import ROLES
+from portal.accounts.passwords import weakness
+from portal.errors import Invalid
+
+_EMAIL = re.compile(
+    r"[^@\s<>()\[\],;:\"\\]{1,64}@(?:[^@\s.<>()\[\],;:\"\\]{1,63}\.)+[^@\s.<>()\[\],;:\"\\]{2,63}", re.UNICODE
+)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What the holder of a set-up link chose. The business's fields are empty unless they were asked for."""
+
+    name: str
+    email: str
+    password: str
+    business_name: str = ""
+    zone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    email: str
+    role: str
+    resource_id: int | None
+
+
+def clean_email(text: str) -> str:
+    """The address in lower case, without spaces around it. Raises Invalid for field `email`."""
+    email = text.strip().lower()
+    if len(email) > 254 or _CONTROL.search(email) or not _EMAIL.fullmatch(email):
+        raise Invalid(
+            "Please check the e-mail address.",
+            fields={"email": "Please enter an e-mail address, such as ana@studio.example."},
+        )
+    return email
+
+
+def clean_line(text: str, *, longest: int = 200) -> str:
+    """One line of text without control characters; longer is cut off nowhere, so the caller must check."""
+    line = " ".join(_CONTROL.sub(" ", text).split())
+    if len(line) > longest:
+        raise ValueError(f"Please use at most {longest} characters.")
+    return line
+
+
+def read_setup(form: Mapping[str, str], *, email: str, asks_for_business: bool) -> Setup:
+    """The set-up form. `email` is the invited address, "" when the holder chooses one. Raises Invalid with all fields that are wrong."""
+    errors: dict[str, str] = {}
+    name = _required(form, "name", "Please enter your name.", errors)
+    address = email or _email(form, errors)
+    business_name = (
+        _required(form, "business_name", "Please enter the name of the business.", errors) if asks_for_business else ""
+    )
+    zone = _zone(form, errors) if asks_for_business else ""
+    password = _new_password(form, (name, address, business_name), errors)
+    if errors:
+        raise Invalid("Please check what is marked.", fields=errors)
+    return Setup(name, address, password, business_name, zone)
+
+
+def read_invitation(form: Mapping[str, str], *, resource_ids: frozenset[int]) -> Invitation:
+    """The invitation form. A staff user is always one of the resources. Raises Invalid."""
+    errors: dict[str, str] = {}
+    email = _email(form, errors)
+    role = form.get("role", "")
+    if role not in ROLES:
+        errors["role"] = "Please choose a role."
+    text = form.get("resource_id", "")
+    resource_id = int(text) if text.isdecimal() and len(text) < 10 else None
+    if text and resource_id not in resource_ids:
+        errors["resource_id"] = "Please choose one from the list."
+    if role == "staff" and not text:
+        errors["resource_id"] = "Please choose whose calendar this person sees."
+    if errors:
+        raise Invalid("Please check what is marked.", fields=errors)
+    return Invitation(email, role, resource_id)
+
+
+def read_new_password(form: Mapping[str, str], *, about: tuple[str, ...]) -> str:
+    """A new password, typed once or twice. Raises Invalid."""
+    errors: dict[str, str] = {}
+    password = _new_password(form, about, errors)
+    if errors:
+        raise Invalid("Please check what is marked.", fields=errors)
+    return password
+
+
+@cache
+def zone_options() -> list[tuple[str, str]]:
+    """The zones to choose from, as (name, text); those named after places only."""
+    areas = ("Africa/", "America/", "Asia/", "Atlantic/", "Australia/", "Europe/", "Indian/", "Pacific/")
+    names = sorted(name for name in available_timezones() if name.startswith(areas))
+    return [("", "Please choose"), *((name, name.replace("_", " ")) for name in names), ("UTC", "UTC")]
+
+
+def _required(form: Mapping[str, str], name: str, sentence: str, errors: dict[str, str]) -> str:
+    try:
+        text = clean_line(form.get(name, ""))
+    except ValueError as error:
+        errors[name] = str(error)
+        return ""
+    if not text:
+        errors[name] = sentence
+    return text
+
+
+def _email(form: Mapping[str, str], errors: dict[str, str]) -> str:
+    try:
+        return clean_email(form.get("email", ""))
+    except Invalid as error:
+        errors.update(error.fields)
+        return ""
+
+
+def _zone(form: Mapping[str, str], errors: dict[str, str]) -> str:
+    zone = form.get("zone", "")
+    if zone not in available_timezones():
+        errors["zone"] = "Please choose a time zone from the list."
+    return zone
+
+
+def _new_password(form: Mapping[str, str], about: tuple[str, ...], errors: dict[str, str]) -> str:
+    password = form.get("password", "")
+    problem = weakness(password, about=about)
+    if problem:
+        errors["password"] = problem
+    elif form.get("password_again", password) != password:
+        errors["password_again"] = "The two passwords differ. Please type the same one twice."
+    return password

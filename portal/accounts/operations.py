@@ -1,0 +1,259 @@
+"""What changes users, sessions, set-up links and API tokens. Each function is one transaction of its own.
+
+Called by the account pages, the people page, and the command line. Nothing here updates a user who exists already because somebody
+named their address: an invitation that meets one is refused and changes nothing.
+"""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime, timedelta
+
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from portal.accounts import passwords
+from portal.accounts.forms import Setup, clean_email
+from portal.accounts.models import ROLES, ApiToken, SetupLink, User, UserSession
+from portal.accounts.queries import IDLE, find_setup_link, find_user, owner_exists
+from portal.business.models import Business, Resource
+from portal.clock import now_utc
+from portal.db import transaction
+from portal.errors import Invalid, NotAllowedNow, NotFound, Refused
+from portal.extensions import db
+from portal.security import new_token, token_hash
+
+SETUP_LINK_LIVES = timedelta(days=3)
+FREE_FAILURES = 5
+LONGEST_DELAY = timedelta(minutes=5)
+API_TOKEN_PREFIX = "lockstep_"
+TOUCH_AFTER = timedelta(minutes=5)
+
+SIGN_IN_REFUSED = "The e-mail address and the password do not fit together. After several wrong tries, please wait some minutes before the next."
+ALREADY_A_USER = (
+    "There is already a user with this e-mail address. Nothing was changed; please sign in with the existing password."
+)
+
+
+class SignInRefused(Refused):
+    """One sentence for every cause: whether the address is known is nobody's business."""
+
+    code = "sign_in_refused"
+    http_status = 422
+
+
+def first_owner_exists() -> bool:
+    """Whether anybody has set this portal up yet."""
+    return owner_exists(db.session())
+
+
+def create_setup_link(
+    email: str = "", role: str = "owner", *, resource_id: int | None = None, now: datetime | None = None
+) -> str:
+    """A one-time link's token, good for three days. With `email` "" its holder chooses the address. Shown once, stored hashed."""
+    if role not in ROLES:
+        raise Invalid(
+            f"The role must be one of {', '.join(ROLES)}, not “{role}”.", fields={"role": "Please choose a role."}
+        )
+    token = new_token()
+    values = {"token_hash": token_hash(token), "email": email, "role": role, "resource_id": resource_id}
+    expires_at = (now or now_utc()) + SETUP_LINK_LIVES
+    transaction(lambda session: session.add(SetupLink(expires_at=expires_at, **values)))
+    return token
+
+
+def add_user(email: str, role: str, *, resource_id: int | None = None) -> str:
+    """Invite somebody: the token of a set-up link for this address. Without `resource_id` a resource with the same e-mail is taken.
+
+    Raises Invalid for a wrong address or role, and Refused when there is such a user.
+    """
+    email = clean_email(email)
+    session = db.session()
+    if find_user(session, email) is not None:
+        raise Refused(ALREADY_A_USER)
+    if resource_id is None:
+        resource_id = session.scalar(select(Resource.id).where(Resource.email == email, Resource.kind == "staff"))
+    return create_setup_link(email, role, resource_id=resource_id)
+
+
+def accept_setup(token: str, setup: Setup, *, now: datetime) -> int:
+    """Use up a set-up link and make its user; on a fresh instance also the business. Gives the user's id.
+
+    Raises NotFound for a link that is unknown, used or too old, Refused when the address has a user already. Either all happens or nothing.
+    """
+    password_hash = passwords.hash_password(setup.password)
+
+    def work(session: Session) -> int:
+        link = _use_up(session, token, now)
+        email = link.email or setup.email
+        if find_user(session, email) is not None:
+            raise Refused(ALREADY_A_USER)
+        if session.get(Business, 1) is None:
+            session.add(_new_business(setup))
+        user = User(
+            email=email, name=setup.name, role=link.role, resource_id=link.resource_id, password_hash=password_hash
+        )
+        session.add(user)
+        session.flush()
+        return user.id
+
+    try:
+        return transaction(work)
+    except IntegrityError:  # the same link or address in the same instant: the other was first
+        raise Refused(ALREADY_A_USER) from None
+
+
+def sign_in(email: str, password: str, *, device: str, knows_device: bool, now: datetime) -> str:
+    """Check the password and give the token of a new session. Raises SignInRefused, always the same and after the same work.
+
+    Wrong tries delay the next one more and more, for this account. `knows_device` is a browser that this user signed in on before: the delay
+    that strangers cause does not bind it, so they can lock nobody out.
+    """
+    user = find_user(db.session(), email.strip().lower()[:254])
+    fits = passwords.fits(password, user.password_hash if user else None)
+    is_delayed = bool(user and not knows_device and user.next_sign_in_at and user.next_sign_in_at > now)
+    if user is None or not fits or is_delayed or not user.is_enabled:
+        user_id = user.id if user and not is_delayed else -1  # the same work for nobody's address
+        transaction(lambda session: _count_failure(session, user_id, now))
+        raise SignInRefused(SIGN_IN_REFUSED)
+    rehashed = passwords.hash_password(password) if passwords.needs_rehash(user.password_hash or "") else None
+    user_id = user.id
+    return transaction(lambda session: _start_session(session, user_id, device=device, rehashed=rehashed, now=now))
+
+
+def start_session(user_id: int, *, device: str, now: datetime) -> str:
+    """The token of a new session, for somebody who has just proved who they are."""
+    return transaction(lambda session: _start_session(session, user_id, device=device, rehashed=None, now=now))
+
+
+def sign_out(token: str, *, now: datetime) -> None:
+    """End one session. Idempotent."""
+    statement = update(UserSession).where(UserSession.token_hash == token_hash(token), UserSession.ended_at.is_(None))
+    transaction(lambda session: session.execute(statement.values(ended_at=now)))
+
+
+def end_session(user_id: int, session_id: int, *, now: datetime) -> None:
+    """End one session of this user, named by its number. Raises NotFound for one that is not theirs."""
+    statement = (
+        update(UserSession).where(UserSession.id == session_id, UserSession.user_id == user_id).values(ended_at=now)
+    )
+    if transaction(lambda session: session.execute(statement).rowcount) != 1:  # type: ignore[attr-defined]
+        raise NotFound("There is no such device.")
+
+
+def touch_session(session_id: int, *, now: datetime) -> None:
+    """Note that a person is still there, at most every few minutes."""
+    statement = update(UserSession).where(UserSession.id == session_id).values(last_seen_at=now)
+    transaction(lambda session: session.execute(statement))
+
+
+def change_password(user_id: int, current: str, new: str, *, device: str, now: datetime) -> str:
+    """Exchange the password, which ends all sessions; gives the token of a new one. Raises Invalid when `current` is wrong."""
+    user = db.session.get(User, user_id)
+    if user is None or not passwords.fits(current, user.password_hash):
+        raise Invalid("Please check what is marked.", fields={"current": "This is not your present password."})
+    password_hash = passwords.hash_password(new)
+
+    def work(session: Session) -> str:
+        row = session.get_one(User, user_id)
+        row.password_hash = password_hash
+        _end_all_sessions(session, row, now)
+        return _start_session(session, user_id, device=device, rehashed=None, now=now)
+
+    return transaction(work)
+
+
+def set_enabled(user_id: int, *, is_enabled: bool, by: User, now: datetime) -> None:
+    """Shut a user out, which ends their sessions at once, or let them in again. Nobody shuts out themselves, only an owner an owner.
+
+    Raises NotFound and NotAllowedNow.
+    """
+    by_id, by_owner = by.id, by.role == "owner"
+
+    def work(session: Session) -> None:
+        user = session.get(User, user_id)
+        if user is None:
+            raise NotFound("There is no such user.")
+        if user.id == by_id or (user.role == "owner" and not by_owner):
+            raise NotAllowedNow("Nobody can shut out themselves, and only an owner another owner. Nothing was changed.")
+        user.is_enabled = is_enabled
+        _end_all_sessions(session, user, now)
+
+    transaction(work)
+
+
+def add_api_token(name: str) -> str:
+    """A new bearer token for the API; shown once, stored hashed. Raises Invalid for an empty or long name."""
+    name = name.strip()
+    if not 0 < len(name) <= 100:
+        raise Invalid("Please give the token a name of 1 to 100 characters.", fields={"name": "1 to 100 characters."})
+    token = API_TOKEN_PREFIX + new_token()
+    transaction(lambda session: session.add(ApiToken(name=name, token_hash=token_hash(token))))
+    return token
+
+
+def revoke_api_token(token_id: int, *, now: datetime) -> None:
+    """End an API token. Raises NotFound."""
+    statement = update(ApiToken).where(ApiToken.id == token_id).values(revoked_at=now)
+    if transaction(lambda session: session.execute(statement).rowcount) != 1:  # type: ignore[attr-defined]
+        raise NotFound("There is no such token.")
+
+
+def delay_after(failures: int) -> timedelta:
+    """How long an account waits after that many wrong tries in a row: nothing at first, then 2, 4, 8 ... seconds, five minutes at most."""
+    if failures < FREE_FAILURES:
+        return timedelta(0)
+    return min(timedelta(seconds=2 ** min(failures - FREE_FAILURES + 1, 20)), LONGEST_DELAY)
+
+
+def _use_up(session: Session, token: str, now: datetime) -> SetupLink:
+    """The link, marked as used. A conditional update: of two who use it at once, one finds it used."""
+    link = find_setup_link(session, token, now=now)
+    statement = update(SetupLink).where(SetupLink.id == link.id, SetupLink.used_at.is_(None)).values(used_at=now)
+    if session.execute(statement).rowcount != 1:  # type: ignore[attr-defined]
+        raise NotFound("This link was used already.")
+    return link
+
+
+def _new_business(setup: Setup) -> Business:
+    if not setup.business_name or not setup.zone:
+        raise Invalid(
+            "Please name the business and its time zone.",
+            fields={"business_name": "Please enter the name of the business."},
+        )
+    return Business(id=1, name=setup.business_name, zone=setup.zone, instance_id=secrets.token_hex(8))
+
+
+def _count_failure(session: Session, user_id: int, now: datetime) -> None:
+    user = session.get(User, user_id, with_for_update=True)
+    if user is not None:
+        user.failed_sign_ins += 1
+        user.next_sign_in_at = now + delay_after(user.failed_sign_ins)
+
+
+def _start_session(session: Session, user_id: int, *, device: str, rehashed: str | None, now: datetime) -> str:
+    user = session.get_one(User, user_id)
+    user.failed_sign_ins, user.next_sign_in_at = 0, None
+    if rehashed:
+        user.password_hash = rehashed
+    _forget_old_sessions(session, user_id, now)
+    token = new_token()
+    row = UserSession(
+        user_id=user_id, token_hash=token_hash(token), device=device[:200], created_at=now, last_seen_at=now
+    )
+    session.add(row)
+    return token
+
+
+def _forget_old_sessions(session: Session, user_id: int, now: datetime) -> None:
+    old = UserSession.ended_at.is_not(None) | (UserSession.last_seen_at < now - IDLE)
+    for row in session.scalars(select(UserSession).where(UserSession.user_id == user_id, old)):
+        session.delete(row)
+
+
+def _end_all_sessions(session: Session, user: User, now: datetime) -> None:
+    user.session_epoch += 1
+    session.execute(
+        update(UserSession).where(UserSession.user_id == user.id, UserSession.ended_at.is_(None)).values(ended_at=now)
+    )

@@ -1,0 +1,83 @@
+"""Who is who: users, the user of a session, set-up links. Each takes the session first and changes nothing."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from portal.accounts.models import ApiToken, SetupLink, User, UserSession
+from portal.errors import NotFound
+from portal.security import token_hash
+
+IDLE = timedelta(hours=12)
+LONGEST_SESSION = timedelta(days=14)
+
+
+def owner_exists(session: Session) -> bool:
+    return session.scalar(select(User.id).where(User.role == "owner").limit(1)) is not None
+
+
+def find_user(session: Session, email: str) -> User | None:
+    """By the exact address, which is stored in lower case."""
+    return session.scalar(select(User).where(User.email == email))
+
+
+def user_of_session(session: Session, token: str, *, now: datetime) -> tuple[User, UserSession] | None:
+    """Whose session this token is; None when it ended, was idle for 12 hours, is 14 days old, or the user was shut out."""
+    statement = (
+        select(User, UserSession)
+        .join(UserSession, UserSession.user_id == User.id)
+        .where(
+            UserSession.token_hash == token_hash(token),
+            UserSession.ended_at.is_(None),
+            UserSession.last_seen_at > now - IDLE,
+            UserSession.created_at > now - LONGEST_SESSION,
+            User.is_enabled,
+        )
+    )
+    row = session.execute(statement).first()
+    return (row[0], row[1]) if row else None
+
+
+def sessions_of(session: Session, user_id: int, *, now: datetime) -> list[UserSession]:
+    """The user's live sessions, the newest first."""
+    statement = select(UserSession).where(
+        UserSession.user_id == user_id,
+        UserSession.ended_at.is_(None),
+        UserSession.last_seen_at > now - IDLE,
+        UserSession.created_at > now - LONGEST_SESSION,
+    )
+    return list(session.scalars(statement.order_by(UserSession.last_seen_at.desc(), UserSession.id.desc())))
+
+
+def find_setup_link(session: Session, token: str, *, now: datetime) -> SetupLink:
+    """Raises NotFound for a link that is unknown, used or too old: the same for all three."""
+    statement = select(SetupLink).where(
+        SetupLink.token_hash == token_hash(token), SetupLink.used_at.is_(None), SetupLink.expires_at > now
+    )
+    link = session.scalar(statement)
+    if link is None:
+        raise NotFound("This link does not work any more: it was used, or it is too old. Please ask for a new one.")
+    return link
+
+
+def list_users(session: Session) -> list[User]:
+    return list(session.scalars(select(User).order_by(User.email)))
+
+
+def open_invitations(session: Session, *, now: datetime) -> list[SetupLink]:
+    """Invitations that were not used yet."""
+    statement = select(SetupLink).where(SetupLink.used_at.is_(None), SetupLink.expires_at > now, SetupLink.email != "")
+    return list(session.scalars(statement.order_by(SetupLink.expires_at)))
+
+
+def count_users(session: Session) -> int:
+    return session.scalar(select(func.count()).select_from(User)) or 0
+
+
+def api_token_of(session: Session, token: str) -> ApiToken | None:
+    """The row of a bearer token that was not revoked."""
+    statement = select(ApiToken).where(ApiToken.token_hash == token_hash(token), ApiToken.revoked_at.is_(None))
+    return session.scalar(statement)
