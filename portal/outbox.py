@@ -53,7 +53,10 @@ class OutboxEntry(Model):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """A claimed entry as a handler sees it: plain values, so that no handler holds a row, nor a transaction, while it waits outside."""
+    """A claimed entry as a handler sees it: plain values, so that no handler holds a row, nor a transaction, while it waits outside.
+
+    `lease_token` is the fence: what the handler writes about the entry counts only while the lease is still its own (`renew`).
+    """
 
     entry_id: int
     topic: str
@@ -61,6 +64,25 @@ class Work:
     payload: Mapping[str, Any]
     attempts: int
     created_at: datetime
+    lease_token: str = ""
+
+    @property
+    def subject_id(self) -> int:
+        """12 of "appointment:12"."""
+        return int(self.subject.partition(":")[2])
+
+
+def work_of(entry: OutboxEntry) -> Work:
+    """The claimed entry as values that outlive the transaction."""
+    return Work(
+        entry_id=entry.id,
+        topic=entry.topic,
+        subject=entry.subject,
+        payload=dict(entry.payload),
+        attempts=entry.attempts,
+        created_at=entry.created_at,
+        lease_token=entry.lease_token or "",
+    )
 
 
 def record(session: Session, topic: str, subject: str, *, not_before: datetime | None = None, **payload: Any) -> None:
@@ -127,6 +149,18 @@ def postpone(
     return _update_leased(session, entry_id, lease_token, values)
 
 
+def renew(session: Session, entry_id: int, lease_token: str, *, now: datetime) -> bool:
+    """Hold an entry for another lease; False when it was lost meanwhile. The fence before anything is written about it."""
+    return _update_leased(session, entry_id, lease_token, {"lease_until": now + LEASE})
+
+
+def give_back(session: Session, entry_id: int, lease_token: str, *, next_at: datetime, error: str | None = None) -> bool:
+    """Return an entry untried: its turn comes again at `next_at`, and this attempt does not count."""
+    values: dict[str, Any] = {"next_at": next_at, "lease_until": None, "lease_token": None}
+    values |= {"attempts": OutboxEntry.attempts - 1, "last_error": error}
+    return _update_leased(session, entry_id, lease_token, values)
+
+
 def retry_delay(attempts: int, *, retry_after: float | None = None) -> timedelta:
     """How long to wait after the given number of failed attempts."""
     exponential = min(5.0 * 2 ** min(attempts - 1, 10), LONGEST_WAIT.total_seconds()) * random.uniform(0.8, 1.2)
@@ -140,4 +174,4 @@ def _update_leased(session: Session, entry_id: int, lease_token: str, values: di
         .values(**values)
         .execution_options(synchronize_session=False)
     )
-    return session.execute(statement).rowcount == 1  # type: ignore[attr-defined]
+    return bool(session.execute(statement).rowcount == 1)  # type: ignore[attr-defined]

@@ -66,6 +66,10 @@ class Calendar(Model):
     read_lease_until: Mapped[datetime | None] = mapped_column(Instant)
     read_lease_token: Mapped[str | None] = mapped_column(String(32))
     failures: Mapped[int] = mapped_column(default=0)
+    """Failed reads in a row."""
+    failing_since: Mapped[datetime | None] = mapped_column(Instant)
+    trouble: Mapped[str] = mapped_column(String(16), default="")
+    """The state that this calendar alone would give its connection; empty when it is well."""
     last_error: Mapped[str | None] = mapped_column(Text)
     unreadable_objects: Mapped[int] = mapped_column(default=0)
     quarantine: Mapped[dict[str, Any] | None] = mapped_column(JSON)
@@ -106,6 +110,8 @@ class RemoteObject(Model):
     summary: Mapped[str] = mapped_column(String(300), default="")
     is_recurring: Mapped[bool] = mapped_column(default=False)
     is_ours: Mapped[bool] = mapped_column(default=False)
+    rolls: Mapped[bool] = mapped_column(default=False)
+    """Its busy time may change though the object does not, as the window moves on: a series, or an event beyond the window."""
     problem: Mapped[str | None] = mapped_column(Text)
 
 
