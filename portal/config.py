@@ -80,7 +80,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         environ = os.environ
     data = Path(environ.get("LOCKSTEP_DATA") or "var").expanduser().resolve()
     values = {name: _value(environ, name) for name in _NAMES}
-    url = (values["LOCKSTEP_URL"] or Settings.url).rstrip("/")
+    url = (values["LOCKSTEP_URL"] or "http://127.0.0.1:8000").rstrip("/")
     if not url.startswith(("http://", "https://")):
         raise Invalid("LOCKSTEP_URL must start with http:// or https://.")
     texts = {_field(name): value for name, value in values.items() if value and name not in {"LOCKSTEP_URL", *_PARSED}}

@@ -1,0 +1,45 @@
+# `make` alone lists the targets.
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+MADE := .venv/.made
+PYTEST := $(BIN)/python -m pytest -p no:cacheprovider
+# Compiles pyproject.toml to a list with hashes and without addresses. Left out: niquests and what only it needs; it would
+# overwrite the real urllib3 (pyproject.toml says why, tests/test_dependencies.py watches).
+LOCK := $(BIN)/python -m uv pip compile pyproject.toml --quiet --generate-hashes --universal --python-version 3.11 --no-annotate --no-header \
+	--no-emit-package niquests --no-emit-package urllib3-future --no-emit-package qh3 --no-emit-package jh2 --no-emit-package wassima
+
+.PHONY: help env lock demo serve test check bench drill
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+env: $(MADE) ## make .venv with .venv/bin/lockstep; does nothing when nothing changed
+
+$(MADE): requirements-dev.txt pyproject.toml .ci/env .ci/uv.txt
+	@.ci/env
+	@touch $@
+
+demo: $(MADE) ## a made-up studio with its own calendar server; Ctrl-C stops everything
+	@$(BIN)/lockstep serve --demo
+
+serve: $(MADE) ## run it for real, with the data under LOCKSTEP_DATA (./var)
+	@$(BIN)/lockstep serve
+
+test: $(MADE) ## the whole test suite, on SQLite and PostgreSQL, with real calendar servers and a browser
+	@$(PYTEST) -q
+
+check: $(MADE) ## style, formatting and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy portal providers worker.py
+
+bench: $(MADE) ## measure speed and size; prints a table, writes bench.json
+	@$(BIN)/python -m tests.bench
+
+drill: $(MADE) ## the kill drill: kill the worker at every step of a publish and of a pull, and look for losses and duplicates
+	@$(PYTEST) -v tests/faults
+
+lock: $(MADE) ## write requirements.txt and requirements-dev.txt anew from pyproject.toml
+	@$(BIN)/python -m uv --version >/dev/null 2>&1 || $(BIN)/python -m pip install --quiet --require-hashes -r .ci/uv.txt
+	@$(LOCK) -o requirements.txt
+	@$(LOCK) --extra dev -o requirements-dev.txt

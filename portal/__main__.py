@@ -1,0 +1,5 @@
+"""`python -m portal` is `lockstep`."""
+
+from portal.cli import main
+
+main()

@@ -1,0 +1,50 @@
+"""`lockstep serve`, `lockstep web`, `lockstep worker`."""
+
+from __future__ import annotations
+
+import click
+
+_host = click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+_port = click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="Port to listen on.")
+
+
+@click.command()
+@_host
+@_port
+@click.option("--demo", is_flag=True, help="Show a made-up studio with its own calendar server, in a data folder of its own.")
+def serve(host: str, port: int, demo: bool) -> None:
+    """Run it all: web, worker and the embedded queue server. Ctrl-C stops every process that it started."""
+    if demo:
+        from portal.demo.run import serve_demo
+
+        serve_demo(host=host, port=port)
+    else:
+        from portal import serve as serving
+
+        serving.serve(serving.Options(host, port))
+
+
+@click.command()
+@_host
+@_port
+def web(host: str, port: int) -> None:
+    """Run the web server alone, for those who start each process themselves. Needs REDIS_URL to wake the worker at once."""
+    from portal import schema
+    from portal.app import create_app
+    from portal.extensions import db
+    from portal.web import listen, run_web
+
+    listener = listen(host, port)
+    app = create_app()
+    with app.app_context():
+        schema.require_current()
+        db.engine.dispose()
+    run_web(app, listener)
+
+
+@click.command()
+def worker() -> None:
+    """Run the worker alone: it reads calendars, writes bookings into them, and sends mails."""
+    import worker as process
+
+    process.main()

@@ -1,0 +1,71 @@
+"""The web server: gunicorn with threads around the application. Used by `lockstep serve` (on a socket that is already open) and `lockstep web`."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+
+from portal.errors import PortalError
+
+WORKERS, THREADS = 2, 4
+
+
+class CannotStart(PortalError):
+    """Something on this machine is in the way; the sentence says what to do."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """An open socket on this address. Raises CannotStart when it is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise CannotStart(
+            f"The address {host}:{port} cannot be used ({(error.strerror or 'unknown host').lower()}). Is another program, or another "
+            "Lockstep, running there? Stop it, or choose another one with --port."
+        ) from None
+    listener.listen(256)
+    listener.set_inheritable(True)
+    return listener
+
+
+def run_web(app: Flask, listener: socket.socket) -> None:
+    """Serve until SIGTERM. The application is shared with the server's processes, which open their own database connections."""
+    _Server(app, listener).run()
+
+
+class _Server(BaseApplication):  # type: ignore[misc]
+    def __init__(self, app: Flask, listener: socket.socket) -> None:
+        self._app = app
+        self._listener = listener
+        super().__init__()
+
+    def load_config(self) -> None:
+        for name, value in self._options().items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        return self._app
+
+    def _options(self) -> dict[str, Any]:
+        return {
+            "bind": f"fd://{self._listener.fileno()}",
+            "worker_class": "gthread",
+            "workers": WORKERS,
+            "threads": THREADS,
+            "timeout": 30,
+            "graceful_timeout": 2,
+            "keepalive": 5,
+            # No access log: the paths of manage links are rights, and who looked at what is nobody's business.
+            "accesslog": None,
+            "errorlog": "-",
+            "loglevel": "warning",
+            "control_socket_disable": True,
+            "proc_name": "lockstep-web",
+        }
