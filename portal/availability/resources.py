@@ -135,17 +135,15 @@ def first_combination(lists: Sequence[Sequence[int]], taken: Collection[int] = (
 
 def whose(appointment: OpenAppointment, demand: Demand) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
     """Splits the resources of a standing appointment into (choices, also), or None if it is not what was chosen."""
-    own = set(appointment.resource_ids)
-    main = tuple(id_ for id_ in _distinct_ids(candidates(demand)) if id_ in own)
-    if not main:
-        return None
+    own, ids = set(appointment.resource_ids), _distinct_ids(candidates(demand))
     lists = [[id_ for id_ in _distinct_ids(list_) if id_ in own] for list_ in demand.also_needs]
-    for choices in [main] if demand.assignment == "all" else [(id_,) for id_ in main]:
-        also = first_combination(lists, choices)
-        if also is not None:
+    for choices in [ids] if demand.assignment == "all" else [(id_,) for id_ in ids]:
+        also = first_combination(lists, choices) if own.issuperset(choices) else None
+        if choices and also is not None:
             return choices, also
     # It was made when the service had other lists. It stands all the same, with whom it has.
-    return main, tuple(id_ for id_ in appointment.resource_ids if id_ not in main)
+    main = tuple(id_ for id_ in ids if id_ in own)
+    return (main, tuple(id_ for id_ in appointment.resource_ids if id_ not in main)) if main else None
 
 
 def _open(timetable: Timetable, search: Search) -> Agenda:

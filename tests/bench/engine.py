@@ -44,9 +44,7 @@ def demand(resources: int = 1, *, days: int, busy: int) -> Demand:
     window = Interval(MONDAY, MONDAY + timedelta(days=days))
     half_hour, nothing = 30 * MINUTE, timedelta(0)
     rules = SlotRules(half_hour, half_hour, nothing, nothing, nothing, timedelta(days=days + 1), ZONE)
-    timetables = tuple(
-        Timetable(id_, ZONE, OFFICE_HOURS, {}, busy_intervals(busy, days)) for id_ in range(resources)
-    )
+    timetables = tuple(Timetable(id_, ZONE, OFFICE_HOURS, {}, busy_intervals(busy, days)) for id_ in range(resources))
     return Demand(window, rules, "any", timetables)
 
 
@@ -68,9 +66,7 @@ def ask_one_instant(question: Demand) -> object:
     return is_offered(question, Interval(start, start + 30 * MINUTE), now=MONDAY)
 
 
-def measure(
-    make: Callable[[], Demand], limit_ms: float, ask: Callable[[Demand], object] = ask_all
-) -> dict[str, float]:
+def measure(make: Callable[[], Demand], limit_ms: float, ask: Callable[[Demand], object] = ask_all) -> dict[str, float]:
     """Times `ask` on a new demand in each run."""
     random.seed(20270301)
     times = []
