@@ -1,5 +1,99 @@
-"""Operations: `/healthz` (alive), `/readyz` (database, worker heartbeat, outbox age) and `/metrics` (Prometheus)."""
+"""Operations: `/healthz` (alive), `/readyz` (database, worker heartbeat, outbox age) and `/metrics` (Prometheus).
 
-from flask import Blueprint
+All three are public and tell nothing personal. What they read is kept for two seconds, so that asking often costs nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, Response, current_app, jsonify
+from sqlalchemy.exc import SQLAlchemyError
+
+from portal.clock import now_utc
+from portal.extensions import db
+from portal.vitals import Vitals, read_vitals
+
+if TYPE_CHECKING:
+    from prometheus_client.core import GaugeMetricFamily
 
 bp = Blueprint("health", __name__)
+KEPT_FOR = 2.0
+_KEPT = "lockstep.vitals"
+
+
+@bp.get("/healthz")
+def healthz() -> Response:
+    """200 as long as this process answers."""
+    return Response("ok\n", mimetype="text/plain")
+
+
+@bp.get("/readyz")
+def readyz() -> tuple[Response, int]:
+    """200 when everything that must run does, else 503 with the reasons."""
+    try:
+        problems = _vitals().problems
+    except SQLAlchemyError:
+        problems = ["The database does not answer."]
+    return jsonify({"ready": not problems, "problems": problems}), 503 if problems else 200
+
+
+@bp.get("/metrics")
+def metrics() -> Response:
+    """Gauges in Prometheus's text format, all read from the database: the same from every process."""
+    from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Collector(_vitals()))
+    return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+
+class _Collector:
+    def __init__(self, vitals: Vitals) -> None:
+        self._vitals = vitals
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        from prometheus_client.core import GaugeMetricFamily
+
+        vitals = self._vitals
+        for name, sentence, age in (
+            ("worker_silent_seconds", "Time since the worker was last seen", vitals.worker_seen),
+            ("outbox_oldest_due_seconds", "Time that the oldest due outbox entry has been waiting", vitals.outbox_age),
+            (
+                "calendar_oldest_read_seconds",
+                "Time since the busy source that was read longest ago",
+                vitals.oldest_read,
+            ),
+        ):
+            if age is not None:
+                yield GaugeMetricFamily(f"lockstep_{name}", sentence, value=age.total_seconds())
+        for name, label, sentence, counts in (
+            ("outbox_entries", "state", "Outbox entries", vitals.outbox),
+            ("connections", "state", "Connections to calendar providers", vitals.connections),
+            ("bookings", "status", "Bookings", vitals.bookings),
+            ("event_links", "state", "Bookings' events in calendars", vitals.event_links),
+        ):
+            family = GaugeMetricFamily(f"lockstep_{name}", sentence, labels=[label])
+            for value, number in counts.items():
+                family.add_metric([value], number)
+            yield family
+        yield GaugeMetricFamily(
+            "lockstep_open_questions", "Outside changes that wait for an answer", vitals.open_questions
+        )
+        yield GaugeMetricFamily(
+            "lockstep_open_conflicts", "Bookings and outside events that overlap", vitals.open_conflicts
+        )
+        yield GaugeMetricFamily(
+            "lockstep_quarantined_calendars", "Reads held back for a person", vitals.quarantined_calendars
+        )
+
+
+def _vitals() -> Vitals:
+    kept: tuple[float, Vitals] | None = current_app.extensions.get(_KEPT)
+    if kept is not None and time.monotonic() - kept[0] < KEPT_FOR:
+        return kept[1]
+    vitals = read_vitals(db.session(), now=now_utc())
+    current_app.extensions[_KEPT] = (time.monotonic(), vitals)
+    return vitals

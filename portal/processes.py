@@ -211,7 +211,9 @@ class ProcessTree:
             restart = self._restarts[child.name]
             if restart.due_at is None:
                 delay = restart.plan(time.monotonic())
-                self._say(f"The {child.name} ended unexpectedly ({child.ending()}); it is started again in {delay:g} s.")
+                self._say(
+                    f"The {child.name} ended unexpectedly ({child.ending()}); it is started again in {delay:g} s."
+                )
             elif time.monotonic() >= restart.due_at:
                 restart.begin(time.monotonic())
                 child.start()

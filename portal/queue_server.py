@@ -68,7 +68,9 @@ def program() -> Path:
     folders = spec.submodule_search_locations if spec else None
     found = [path for folder in folders or () for path in Path(folder).glob("_binaries/*/valkey-server")]
     if not found:
-        raise FileNotFoundError("There is no embedded queue server for this machine. Set REDIS_URL to a Redis or Valkey.")
+        raise FileNotFoundError(
+            "There is no embedded queue server for this machine. Set REDIS_URL to a Redis or Valkey."
+        )
     return found[0]
 
 
@@ -106,9 +108,7 @@ def _ask(path: Path, command: bytes) -> bytes | None:
         return None
 
 
-def _until(
-    is_so: Callable[[], bool], seconds: float, *, unless: Callable[[], bool] = lambda: False
-) -> bool:
+def _until(is_so: Callable[[], bool], seconds: float, *, unless: Callable[[], bool] = lambda: False) -> bool:
     until = time.monotonic() + seconds
     while time.monotonic() < until and not unless():
         if is_so():

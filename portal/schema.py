@@ -56,7 +56,9 @@ def require_current() -> None:
     before = current()
     if before != newest():
         _refuse_newer(before)
-        raise Invalid("The database is not up to date. Run `lockstep db upgrade` first (`lockstep serve` does it by itself).")
+        raise Invalid(
+            "The database is not up to date. Run `lockstep db upgrade` first (`lockstep serve` does it by itself)."
+        )
 
 
 def _refuse_newer(revision: str) -> None:

@@ -62,7 +62,9 @@ def start_queue(tree: ProcessTree, settings: Settings) -> QueueServer | None:
         tree.start(queue)
     except OSError as error:
         tree.forget(queue)
-        _say(f"The embedded queue server cannot start: {error}. Everything works without it, but deliveries take some seconds longer.")
+        _say(
+            f"The embedded queue server cannot start: {error}. Everything works without it, but deliveries take some seconds longer."
+        )
         return None
     os.environ["REDIS_URL"] = queue.url  # for the children
     return queue
@@ -72,15 +74,16 @@ def prepare(settings: Settings) -> Flask:
     """The application, its database brought up to date and proven to refuse double bookings."""
     from portal import schema
     from portal.app import create_app
-    from portal.booking.self_test import self_test
-    from portal.extensions import db
+    from portal.booking.self_test import NotGuarded, self_test
 
     app = create_app(settings)
     with app.app_context():
         if schema.upgrade():
             _say("The database was brought up to date.")
-        self_test(db.session())
-        db.session.remove()
+        try:
+            self_test()
+        except NotGuarded as error:
+            raise CannotStart(str(error)) from error
     return app
 
 
@@ -96,10 +99,13 @@ def run(app: Flask, tree: ProcessTree, listener: socket.socket, options: Options
 
 
 def wait_until_served(tree: ProcessTree, options: Options, *, seconds: float = 30) -> None:
+    """Until pages are served, or a signal came. Raises CannotStart."""
     until = time.monotonic() + seconds
-    while time.monotonic() < until and not tree.is_stopping:
+    while not tree.is_stopping:
         if _answers(options):
             return
+        if time.monotonic() > until:
+            raise CannotStart(f"The web server does not answer after {seconds:g} s. What it said stands above.")
         time.sleep(0.02)
 
 

@@ -6,6 +6,7 @@ Modules import only click at the top and the portal inside of the functions, so 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -47,10 +48,7 @@ def say_table(rows: Sequence[Mapping[str, Any]], *, empty: str) -> None:
 
 def read_password(from_stdin: bool) -> str:
     """A password from standard input, or typed without being shown. Never an option: those are seen by everyone on the machine."""
-    if from_stdin:
-        password = click.get_text_stream("stdin").readline().rstrip("\r\n")
-    else:
-        password = click.prompt("Password", hide_input=True)
+    password: str = sys.stdin.readline().rstrip("\r\n") if from_stdin else click.prompt("Password", hide_input=True)
     if not password:
         raise click.UsageError("The password is empty.")
     return password

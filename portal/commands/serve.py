@@ -5,13 +5,17 @@ from __future__ import annotations
 import click
 
 _host = click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-_port = click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="Port to listen on.")
+_port = click.option(
+    "--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="Port to listen on."
+)
 
 
 @click.command()
 @_host
 @_port
-@click.option("--demo", is_flag=True, help="Show a made-up studio with its own calendar server, in a data folder of its own.")
+@click.option(
+    "--demo", is_flag=True, help="Show a made-up studio with its own calendar server, in a data folder of its own."
+)
 def serve(host: str, port: int, demo: bool) -> None:
     """Run it all: web, worker and the embedded queue server. Ctrl-C stops every process that it started."""
     if demo:

@@ -1,0 +1,96 @@
+"""How this instance is, in numbers: read by `/readyz`, `/metrics`, the API's health and `lockstep doctor`. Counts and ages only, nothing personal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from portal.booking.models import Booking, EventLink
+from portal.calendars.models import Calendar, Connection
+from portal.outbox import OutboxEntry
+from portal.sync.models import Conflict, Lease, Question
+
+HEARTBEAT = "heartbeat"
+"""Name of the lease row in which the worker notes every few seconds that it is alive."""
+SILENT_AFTER = timedelta(seconds=30)
+LATE_AFTER = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vitals:
+    """`outbox_age` is how long the oldest entry that is due has been waiting; None when none is."""
+
+    worker_seen: timedelta | None
+    outbox_age: timedelta | None
+    outbox: dict[str, int]
+    connections: dict[str, int]
+    bookings: dict[str, int]
+    event_links: dict[str, int]
+    open_questions: int
+    open_conflicts: int
+    quarantined_calendars: int
+    oldest_read: timedelta | None
+
+    @property
+    def problems(self) -> list[str]:
+        """Why the instance is not ready, in sentences; empty when it is."""
+        found = []
+        if self.worker_seen is None:
+            found.append(
+                "The worker has never run: nothing is written into calendars or mailed. Start it with `lockstep serve`."
+            )
+        elif self.worker_seen > SILENT_AFTER:
+            found.append(f"The worker was last seen {words(self.worker_seen)} ago. Is it running?")
+        if self.outbox_age is not None and self.outbox_age > LATE_AFTER:
+            found.append(f"The oldest entry of the outbox has been due for {words(self.outbox_age)}.")
+        return found
+
+
+def read_vitals(session: Session, *, now: datetime) -> Vitals:
+    """A few small queries."""
+    seen = session.scalar(select(func.max(Lease.last_done_at)).where(Lease.name.startswith(HEARTBEAT)))
+    due = select(func.min(OutboxEntry.next_at)).where(OutboxEntry.state == "todo", OutboxEntry.next_at <= now)
+    oldest = session.scalar(due)
+    read = session.scalar(
+        select(func.min(Calendar.last_read_at))
+        .join(Connection)
+        .where(Calendar.is_busy_source, Connection.state != "paused")
+    )
+    return Vitals(
+        worker_seen=_age(seen, now),
+        outbox_age=_age(oldest, now),
+        outbox=_counts(session, OutboxEntry.state),
+        connections=_counts(session, Connection.state),
+        bookings=_counts(session, Booking.status),
+        event_links=_counts(session, EventLink.state),
+        open_questions=_count(session, Question.answered_at.is_(None)),
+        open_conflicts=_count(session, Conflict.resolved_at.is_(None)),
+        quarantined_calendars=_count(session, Calendar.quarantine.is_not(None)),
+        oldest_read=_age(read, now),
+    )
+
+
+def words(age: timedelta) -> str:
+    """An age for people: "45 seconds", "3 minutes", "2 days"."""
+    seconds = max(int(age.total_seconds()), 0)
+    for size, name in ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second")):
+        if seconds >= size:
+            number = seconds // size
+            return f"{number} {name}{'s' if number != 1 else ''}"
+    return "0 seconds"
+
+
+def _age(moment: datetime | None, now: datetime) -> timedelta | None:
+    return None if moment is None else max(now - moment, timedelta(0))
+
+
+def _counts(session: Session, column: object) -> dict[str, int]:
+    rows = session.execute(select(column, func.count()).group_by(column))  # type: ignore[call-overload]
+    return dict(rows.tuples())
+
+
+def _count(session: Session, condition: object) -> int:
+    return session.scalar(select(func.count()).where(condition)) or 0  # type: ignore[arg-type]
