@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from zoneinfo import available_timezones
 
 from portal.accounts.models import ROLES
 from portal.accounts.passwords import weakness
+from portal.dates import is_zone, zones_by_region
 from portal.errors import Invalid
 
 _EMAIL = re.compile(
@@ -99,9 +99,8 @@ def read_new_password(form: Mapping[str, str], *, about: tuple[str, ...]) -> str
 
 @cache
 def zone_options() -> list[tuple[str, str]]:
-    """The zones to choose from, as (name, text); those named after places only."""
-    areas = ("Africa/", "America/", "Asia/", "Atlantic/", "Australia/", "Europe/", "Indian/", "Pacific/")
-    names = sorted(name for name in available_timezones() if name.startswith(areas))
+    """The zones to choose from, as (name, text)."""
+    names = [name for region in zones_by_region().values() for name in region]
     return [("", "Please choose"), *((name, name.replace("_", " ")) for name in names), ("UTC", "UTC")]
 
 
@@ -126,7 +125,7 @@ def _email(form: Mapping[str, str], errors: dict[str, str]) -> str:
 
 def _zone(form: Mapping[str, str], errors: dict[str, str]) -> str:
     zone = form.get("zone", "")
-    if zone not in available_timezones():
+    if not is_zone(zone):
         errors["zone"] = "Please choose a time zone from the list."
     return zone
 

@@ -15,7 +15,7 @@ from portal.extensions import Model
 ROLES = ("owner", "admin", "staff")
 
 
-class User(UserMixin, Model):
+class User(UserMixin, Model):  # type: ignore[misc]
     """Who logs in. A staff user sees only the resource they are. `session_epoch` grows to end all sessions at once."""
 
     __tablename__ = "user"

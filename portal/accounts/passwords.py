@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import cache
+from itertools import pairwise
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -19,23 +20,22 @@ _hasher = PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1)
 
 # What people choose when twelve characters are asked for, without digits, signs and the usual swaps of letters. Compared after the
 # same reduction, also when repeated: "P4ssword-2026!" and "passwordpassword" are both "password".
-COMMON = frozenset(
-    """
-    password passwort passwordadmin adminpassword mypassword yourpassword newpassword defaultpassword contrasena motdepasse
-    admin administrator root superuser user guest test testing tester demo sample example default changeme changeit
-    changethis letmein letmeinplease openthedoor opensesame welcome welcomehome hello helloworld hellohello iloveyou
-    iloveyousomuch ilovemyself trustno trustnoone whatever whateverworks nothing secret topsecret supersecret verysecret
-    private qwerty qwertyuiop qwertyuiopasdfghjkl qwertz qwertzuiop azerty azertyuiop asdfghjkl asdfgh zxcvbnm zxcvbn
-    qazwsxedc qazwsxedcrfv qweasdzxc onetwothree onetwothreefour abc abcd abcdef abcdefgh abcdefghijkl abcdefghijklm
-    sunshine princess football baseball basketball superman batman spiderman pokemon starwars harrypotter manchesterunited
-    liverpoolfc realmadrid barcelona monkey dragon master shadow michael jennifer jordan charlie computer internet samsung
-    iphone google facebook youtube microsoft windows linux correcthorsebatterystaple correcthorse maytheforcebewithyou
-    tobeornottobe rememberme forgetme forgotten ihatepasswords thisismypassword thispassword mysecret mysecretpassword
-    passphrase mypassphrase login loginlogin access accessgranted enter entering please pleaseletmein spring summer autumn
-    winter january february march april june july august september october november december monday tuesday wednesday
-    thursday friday saturday sunday company business office calendar booking bookings appointment appointments lockstep
-    """.split()
-)
+_COMMON = """
+password passwort passwordadmin adminpassword mypassword yourpassword newpassword defaultpassword contrasena motdepasse
+admin administrator root superuser user guest test testing tester demo sample example default changeme changeit
+changethis letmein letmeinplease openthedoor opensesame welcome welcomehome hello helloworld hellohello iloveyou
+iloveyousomuch ilovemyself trustno trustnoone whatever whateverworks nothing secret topsecret supersecret verysecret
+private qwerty qwertyuiop qwertyuiopasdfghjkl qwertz qwertzuiop azerty azertyuiop asdfghjkl asdfgh zxcvbnm zxcvbn
+qazwsxedc qazwsxedcrfv qweasdzxc onetwothree onetwothreefour abc abcd abcdef abcdefgh abcdefghijkl abcdefghijklm
+sunshine princess football baseball basketball superman batman spiderman pokemon starwars harrypotter manchesterunited
+liverpoolfc realmadrid barcelona monkey dragon master shadow michael jennifer jordan charlie computer internet samsung
+iphone google facebook youtube microsoft windows linux correcthorsebatterystaple correcthorse maytheforcebewithyou
+tobeornottobe rememberme forgetme forgotten ihatepasswords thisismypassword thispassword mysecret mysecretpassword
+passphrase mypassphrase login loginlogin access accessgranted enter entering please pleaseletmein spring summer autumn
+winter january february march april june july august september october november december monday tuesday wednesday
+thursday friday saturday sunday company business office calendar booking bookings appointment appointments lockstep
+"""
+COMMON = frozenset(_COMMON.split())
 _SWAPS = str.maketrans("@4301!$5798", "aaeoiisstbb")
 
 
@@ -97,7 +97,7 @@ def _once(core: str) -> str:
 
 def _is_a_run(text: str) -> bool:
     """At least three quarters of the neighbours follow one another: 123456789012, abcdefghijkl."""
-    steps = sum(1 for a, b in zip(text, text[1:], strict=False) if abs(ord(b) - ord(a)) <= 1 or a + b in ("90", "09"))
+    steps = sum(1 for a, b in pairwise(text) if abs(ord(b) - ord(a)) <= 1 or a + b in ("90", "09"))
     return steps * 4 >= (len(text) - 1) * 3
 
 

@@ -25,7 +25,7 @@ SESSION_TOKEN = "user_session"
 A_YEAR = 365 * 24 * 3600
 
 
-@login_manager.user_loader
+@login_manager.user_loader  # type: ignore[untyped-decorator]
 def load_user(user_key: str) -> User | None:
     """The user of the cookie's session token, by the row on the server; None when that session is over."""
     token = session.get(SESSION_TOKEN)
@@ -76,11 +76,12 @@ def sign_out() -> Any:
 def setup(token: str) -> Any:
     now = now_utc()
     link = queries.find_setup_link(db.session(), token, now=now)
-    page = {"email": link.email, "role": link.role, "asks_for_business": db.session.get(Business, 1) is None}
+    asks_for_business = db.session.get(Business, 1) is None
+    page = {"email": link.email, "role": link.role, "asks_for_business": asks_for_business}
     if request.method == "GET":
         return _setup_page(page)
     try:
-        chosen = read_setup(request.form, email=link.email, asks_for_business=page["asks_for_business"])
+        chosen = read_setup(request.form, email=link.email, asks_for_business=asks_for_business)
         user_id = operations.accept_setup(token, chosen, now=now)
     except Invalid as error:
         return _setup_page(page, errors=error.fields), 422

@@ -1,3 +1,207 @@
-from flask import Blueprint
+"""The JSON API under `/api/v1`: the same operations as the pages, for programs. Described at `/api/v1/openapi.json` (`portal.api.openapi`).
 
-bp = Blueprint("api", __name__)
+Public are the services and the free times; all else needs a bearer token (`portal.api.tokens`). Cookies count for nothing here, which is why
+these routes may do without CSRF tokens. Errors are problem documents (`portal.errors_web`).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, request, url_for
+
+from portal.api import openapi as description
+from portal.api import present, schemas
+from portal.api.tokens import NoToken, has_token
+from portal.booking import operations, queries
+from portal.booking.models import Booking
+from portal.business.models import Resource
+from portal.clock import now_utc
+from portal.errors import Invalid, NotFound, PortalError, SlotTaken
+from portal.errors_web import problem
+from portal.extensions import csrf, db, limiter
+from portal.site import current_site
+from portal.sync import overview
+
+bp = Blueprint("api", __name__, url_prefix="/api/v1")
+csrf.exempt(bp)
+
+PUBLIC_RATE = "600 per minute"
+_PUBLIC_ID = re.compile(r"[0-9a-f]{32}")
+
+
+class NotJson(PortalError):
+    """The body could not be read as JSON."""
+
+    code = "not_json"
+    http_status = 400
+
+
+class WrongType(PortalError):
+    """The body is something else than JSON."""
+
+    code = "unsupported_media_type"
+    http_status = 415
+
+
+@bp.get("/services")
+@limiter.limit(PUBLIC_RATE, exempt_when=has_token)
+def services() -> Any:
+    rows = queries.list_services(db.session())
+    return jsonify(services=[present.service(row, queries.main_resources(db.session(), row)) for row in rows])
+
+
+@bp.get("/availability")
+@limiter.limit(PUBLIC_RATE, exempt_when=has_token)
+def availability() -> Any:
+    now = now_utc()
+    query = schemas.read_availability(_query(), zone=current_site().zone, now=now)
+    session = db.session()
+    service = queries.find_service(session, query.service)
+    resources = queries.main_resources(session, service)
+    slots = queries.free_slots(
+        session,
+        service,
+        window=query.window,
+        now=now,
+        resource_id=_chosen(resources, query.resource),
+        party_size=query.party_size,
+    )
+    slugs = {row.id: row.slug for row in resources}
+    return jsonify(service=service.slug, zone=query.zone, slots=schemas.show_slots(slots, slugs))
+
+
+@bp.get("/availability/explain")
+@limiter.limit(PUBLIC_RATE, exempt_when=has_token)
+def explain() -> Any:
+    slug, instant = schemas.read_explain(_query())
+    session = db.session()
+    service = queries.find_service(session, slug)
+    reasons = queries.why_not(session, service, instant=instant, now=now_utc())
+    slugs = {row.id: row.slug for row in db.session.query(Resource)} if has_token() else {}
+    told = present.reasons(reasons, slugs, in_full=has_token())
+    return jsonify(service=service.slug, at=schemas.show_instant(instant), is_offered=not reasons, reasons=told)
+
+
+@bp.post("/bookings")
+def book() -> Any:
+    wanted = schemas.read_booking(_body())
+    key = request.headers.get("Idempotency-Key", "")
+    if not key:
+        sentence = "Please send the header Idempotency-Key, new for each booking: a repeat with the same key never books twice."
+        raise Invalid(sentence, fields={"Idempotency-Key": "This header is required."})
+    outcome = operations.book(
+        service_slug=wanted.service,
+        start_at=wanted.start_at,
+        customer=wanted.customer,
+        idempotency_key=key,
+        now=now_utc(),
+        resource_slug=wanted.resource,
+        party_size=wanted.party_size,
+        answers=wanted.answers,
+    )
+    _ring()
+    told = _show(outcome.public_id)
+    told["manage_url"] = present.manage_url(outcome.manage_token)
+    response = jsonify(told)
+    response.status_code = 201
+    response.headers["Location"] = url_for("api.booking", public_id=outcome.public_id)
+    if outcome.is_repeat:
+        response.headers["Idempotent-Replayed"] = "true"
+    return response
+
+
+@bp.get("/bookings/<public_id>")
+def booking(public_id: str) -> Any:
+    return jsonify(_show(public_id))
+
+
+@bp.post("/bookings/<public_id>/cancellation")
+def cancel(public_id: str) -> Any:
+    operations.cancel_booking(_find(public_id).id, by="staff", now=now_utc())
+    _ring()
+    return jsonify(_show(public_id))
+
+
+@bp.post("/bookings/<public_id>/move")
+def move(public_id: str) -> Any:
+    wanted = schemas.read_move(_body())
+    operations.move_booking(
+        _find(public_id).id, wanted.start_at, by="staff", now=now_utc(), resource_slug=wanted.resource
+    )
+    _ring()
+    return jsonify(_show(public_id))
+
+
+@bp.get("/calendars")
+def calendars() -> Any:
+    return jsonify(calendars=[present.calendar(facts) for facts in overview.list_calendars(db.session())])
+
+
+@bp.get("/health")
+def health() -> Any:
+    now = now_utc()
+    return jsonify(present.health(overview.read_health(db.session(), now=now), now=now))
+
+
+@bp.get("/openapi.json")
+def openapi() -> Any:
+    return jsonify(description.document(current_site().name))
+
+
+@bp.errorhandler(SlotTaken)
+def _slot_taken(error: SlotTaken) -> Response:
+    slugs = {row.id: row.slug for row in db.session.query(Resource)} if error.nearest else {}
+    return problem(409, str(error), code=error.code, nearest=schemas.show_slots(error.nearest, slugs))
+
+
+@bp.errorhandler(NoToken)
+def _no_token(error: NoToken) -> Response:
+    response = problem(401, str(error), code=error.code)
+    response.headers["WWW-Authenticate"] = 'Bearer realm="api"'
+    return response
+
+
+def _query() -> dict[str, str]:
+    """The query string; a name given twice is refused, for which of the two counts is anybody's guess."""
+    for name, values in request.args.lists():
+        if len(values) > 1:
+            raise Invalid("A parameter was given twice.", fields={name[:50]: "Please give this once."})
+    return request.args.to_dict()
+
+
+def _body() -> Any:
+    if not request.is_json:
+        raise WrongType("Please send JSON, with “Content-Type: application/json”.")
+    try:
+        return request.json
+    except ValueError:
+        raise NotJson("The body is not valid JSON.") from None
+
+
+def _find(public_id: str) -> Booking:
+    if not _PUBLIC_ID.fullmatch(public_id):
+        raise NotFound("There is no booking with this id.")
+    return queries.booking_of_public_id(db.session(), public_id)
+
+
+def _show(public_id: str) -> dict[str, Any]:
+    row = _find(public_id)
+    return present.booking(row, sync=queries.sync_state(db.session(), row.appointment_id))
+
+
+def _chosen(resources: list[Resource], slug: str | None) -> int | None:
+    if slug is None:
+        return None
+    for row in resources:
+        if row.slug == slug:
+            return row.id
+    raise NotFound("There is no such resource for this service.")
+
+
+def _ring() -> None:
+    """Wake the worker; a deaf doorbell only means that it looks by itself a moment later."""
+    from portal import jobs
+
+    jobs.ring()

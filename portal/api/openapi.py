@@ -1,0 +1,297 @@
+"""The API's description as an OpenAPI 3.1 document, written by hand beside the routes. A test holds it against the url map and the answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from portal.api.schemas import LONGEST_WINDOW
+from portal.availability.explain import ReasonCode
+from portal.booking.models import STATUSES
+from portal.business.models import ASSIGNMENTS
+from portal.calendars.models import CONNECTION_STATES
+
+Json = dict[str, Any]
+
+TEXT: Json = {"type": "string"}
+NUMBER: Json = {"type": "integer", "minimum": 0}
+TRUTH: Json = {"type": "boolean"}
+INSTANT: Json = {"type": "string", "format": "date-time", "examples": ["2026-12-01T09:00:00Z"]}
+INSTANT_OR_NULL: Json = {"type": ["string", "null"], "format": "date-time"}
+WHEN: Json = {"type": "string", "examples": ["2026-12-01", "2026-12-01T09:00:00Z"]}
+
+
+def document(name: str) -> Json:
+    """The whole description; `name` is the business's."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": f"{name}: booking API",
+            "version": "1",
+            "description": "Instants are UTC and end in Z. Errors are problem documents (RFC 9457) with a sentence in `title` and a `code`.",
+        },
+        "servers": [{"url": "/api/v1"}],
+        "paths": _paths(),
+        "components": {
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "schemas": _schemas(),
+        },
+    }
+
+
+def _paths() -> Json:
+    return {
+        "/services": {
+            "get": _operation("The services that can be booked", {200: _list_of("services", "Service")}, is_public=True)
+        },
+        "/availability": {"get": _availability()},
+        "/availability/explain": {"get": _explain()},
+        "/bookings": {"post": _book()},
+        "/bookings/{public_id}": {
+            "get": _operation("One booking", {200: _ref("Booking")}, problems=(404,), parameters=[_PUBLIC_ID])
+        },
+        "/bookings/{public_id}/cancellation": {
+            "post": _operation(
+                "Cancel a booking, as staff. Twice is the same as once",
+                {200: _ref("Booking")},
+                problems=(404, 409, 503),
+                parameters=[_PUBLIC_ID],
+            )
+        },
+        "/bookings/{public_id}/move": {"post": _move()},
+        "/calendars": {
+            "get": _operation("The connected calendars and how they do", {200: _list_of("calendars", "Calendar")})
+        },
+        "/health": {
+            "get": _operation("Worker, outbox, connections, and what waits for a person", {200: _ref("Health")})
+        },
+        "/openapi.json": {"get": _operation("This description", {200: {"type": "object"}}, is_public=True)},
+    }
+
+
+def _availability() -> Json:
+    parameters = [
+        _query("service", TEXT, "Slug of the service.", required=True),
+        _query("from", WHEN, "From here on; a date begins at midnight in `zone`. Default: now."),
+        _query(
+            "to",
+            WHEN,
+            f"Up to here; a date counts as a whole day. Default: a week later; at most {LONGEST_WINDOW.days} days.",
+        ),
+        _query("resource", TEXT, "Slug of the resource that must give it."),
+        _query("zone", TEXT, "IANA zone in which dates are meant. Default: the business's."),
+        _query("party_size", {"type": "integer", "minimum": 1}, "How many come together. Default: 1."),
+    ]
+    return _operation(
+        "The free times of a service",
+        {200: _ref("Availability")},
+        problems=(404, 422),
+        parameters=parameters,
+        is_public=True,
+    )
+
+
+def _explain() -> Json:
+    parameters = [
+        _query("service", TEXT, "Slug of the service.", required=True),
+        _query("at", INSTANT, "The start that is asked about.", required=True),
+    ]
+    summary = "Why a time is not offered. With a token in full, without one in general words"
+    return _operation(summary, {200: _ref("Explanation")}, problems=(404, 422), parameters=parameters, is_public=True)
+
+
+def _book() -> Json:
+    key = {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "required": True,
+        "schema": {"type": "string", "minLength": 8, "maxLength": 200},
+        "description": "New for each booking. A repeat with the same content gives the first answer and books nothing.",
+    }
+    return _operation(
+        "Book a free time",
+        {201: _ref("BookingMade")},
+        problems=(400, 404, 409, 413, 415, 422, 503),
+        parameters=[key],
+        body=_ref("BookingRequest"),
+    )
+
+
+def _move() -> Json:
+    return _operation(
+        "Move a booking to another free time, as staff. When that is taken nothing changes",
+        {200: _ref("Booking")},
+        problems=(400, 404, 409, 413, 415, 422, 503),
+        parameters=[_PUBLIC_ID],
+        body=_ref("MoveRequest"),
+    )
+
+
+def _operation(
+    summary: str,
+    answers: dict[int, Json],
+    *,
+    problems: tuple[int, ...] = (),
+    parameters: list[Json] | None = None,
+    body: Json | None = None,
+    is_public: bool = False,
+) -> Json:
+    """Every operation may also meet a database that is too busy for a moment (503) or a mistake of ours (500)."""
+    responses: Json = {str(status): _json(schema) for status, schema in answers.items()}
+    always = (429, 500, 503) if is_public else (401, 500, 503)
+    for status in sorted({*problems, *always}):
+        responses[str(status)] = _problem(status)
+    told: Json = {"summary": summary, "responses": responses, "security": [] if is_public else [{"token": []}]}
+    if parameters:
+        told["parameters"] = parameters
+    if body:
+        told["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
+    return told
+
+
+_PUBLIC_ID: Json = {
+    "name": "public_id",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+}
+_MEANINGS = {
+    400: "The body is not valid JSON.",
+    401: "No valid token was sent.",
+    404: "There is no such thing.",
+    409: "The rules say no; with code `slot_taken`, `nearest` holds up to three free times near it.",
+    413: "The body is too large.",
+    415: "The body is not declared as JSON.",
+    422: "Something does not fit; `fields` says what and where.",
+    429: "Too many requests in a short time.",
+    500: "A mistake on our side. Nothing was done by halves.",
+    503: "The database was too busy. Please try again.",
+}
+
+
+def _query(name: str, schema: Json, description: str, *, required: bool = False) -> Json:
+    return {"name": name, "in": "query", "required": required, "schema": schema, "description": description}
+
+
+def _ref(name: str) -> Json:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _list_of(key: str, name: str) -> Json:
+    return _object({key: {"type": "array", "items": _ref(name)}})
+
+
+def _json(schema: Json) -> Json:
+    return {"description": "Good.", "content": {"application/json": {"schema": schema}}}
+
+
+def _problem(status: int) -> Json:
+    name = "SlotTaken" if status == 409 else "Problem"
+    return {"description": _MEANINGS[status], "content": {"application/problem+json": {"schema": _ref(name)}}}
+
+
+def _object(properties: Json, *, optional: tuple[str, ...] = ()) -> Json:
+    required = [name for name in properties if name not in optional]
+    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+
+
+def _schemas() -> Json:
+    slot = _object({"start_at": INSTANT, "end_at": INSTANT, "resources": _texts(), "seats_left": NUMBER})
+    return {
+        "Slot": slot,
+        "Availability": _object({"service": TEXT, "zone": TEXT, "slots": {"type": "array", "items": _ref("Slot")}}),
+        **_service_schemas(),
+        **_booking_schemas(),
+        **_operation_schemas(),
+        **_problem_schemas(),
+    }
+
+
+def _service_schemas() -> Json:
+    return {
+        "Service": _object(
+            {
+                "slug": TEXT, "name": TEXT, "description": TEXT, "location": TEXT,
+                "duration": {**NUMBER, "description": "Minutes, as are step and notice."}, "step": NUMBER, "notice": NUMBER,
+                "horizon": {**NUMBER, "description": "Days."}, "capacity": NUMBER,
+                "assignment": {"type": "string", "enum": list(ASSIGNMENTS)},
+                "resources": {"type": "array", "items": _object({"slug": TEXT, "name": TEXT})},
+            }
+        ),
+        "Explanation": _object(
+            {
+                "service": TEXT, "at": INSTANT, "is_offered": TRUTH,
+                "reasons": {
+                    "type": "array",
+                    "items": _object(
+                        {
+                            "code": {"type": "string", "enum": [str(code) for code in ReasonCode]},
+                            "sentence": TEXT, "resource": {"type": ["string", "null"]},
+                        }
+                    ),
+                },
+            }
+        ),
+    }  # fmt: skip
+
+
+def _booking_schemas() -> Json:
+    customer: Json = {"name": TEXT, "email": TEXT, "phone": TEXT}
+    typed: Json = {**customer, "zone": TEXT, "language": TEXT, "note": TEXT}
+    booking: Json = {
+        "id": TEXT, "status": {"type": "string", "enum": list(STATUSES)}, "service": TEXT, "start_at": INSTANT, "end_at": INSTANT,
+        "resources": _texts(), "party_size": NUMBER, "customer": _object(customer), "answers": {"type": "object"},
+        "created_at": INSTANT,
+        "sync": _object({"state": {"type": "string", "enum": ["waiting", "done", "stuck", "none"]}}),
+    }  # fmt: skip
+    return {
+        "Booking": _object(booking),
+        "BookingMade": _object({**booking, "manage_url": {"type": "string", "format": "uri"}}),
+        "BookingRequest": _object(
+            {
+                "service": TEXT, "start_at": INSTANT, "resource": TEXT, "party_size": {"type": "integer", "minimum": 1},
+                "customer": _object(typed, optional=("phone", "zone", "language", "note")),
+                "answers": {"type": "object", "maxProperties": 50},
+            },
+            optional=("resource", "party_size", "answers"),
+        ),
+        "MoveRequest": _object({"start_at": INSTANT, "resource": TEXT}, optional=("resource",)),
+    }  # fmt: skip
+
+
+def _operation_schemas() -> Json:
+    return {
+        "Calendar": _object(
+            {
+                "id": NUMBER, "name": TEXT, "resource": TEXT, "provider": TEXT, "account": TEXT,
+                "state": {"type": "string", "enum": list(CONNECTION_STATES)}, "state_since": INSTANT, "state_reason": TEXT,
+                "is_busy_source": TRUTH, "is_destination": TRUTH, "last_read_at": INSTANT_OR_NULL,
+                "last_written_at": INSTANT_OR_NULL, "waiting_writes": NUMBER, "stuck_writes": NUMBER,
+                "unreadable_objects": NUMBER, "is_quarantined": TRUTH,
+            }
+        ),
+        "Health": _object(
+            {
+                "status": {"type": "string", "enum": ["ok", "attention"]},
+                "worker": _object({"is_alive": TRUTH, "seen_at": INSTANT_OR_NULL}),
+                "outbox": _object({"waiting": NUMBER, "stuck": NUMBER, "oldest_seconds": NUMBER}),
+                "connections": {"type": "object", "additionalProperties": NUMBER},
+                "open_questions": NUMBER, "open_conflicts": NUMBER, "quarantined_calendars": NUMBER,
+            }
+        ),
+    }  # fmt: skip
+
+
+def _problem_schemas() -> Json:
+    problem: Json = {
+        "type": TEXT, "status": NUMBER, "code": TEXT, "title": TEXT,
+        "fields": {"type": "object", "additionalProperties": TEXT},
+    }  # fmt: skip
+    nearest = {"type": "array", "items": _ref("Slot"), "maxItems": 3}
+    return {
+        "Problem": _object(problem, optional=("fields",)),
+        "SlotTaken": _object({**problem, "nearest": nearest}, optional=("fields", "nearest")),
+    }
+
+
+def _texts() -> Json:
+    return {"type": "array", "items": TEXT}

@@ -1,0 +1,133 @@
+"""What the API answers, as plain values. No domain decision is made here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from flask import current_app
+from sqlalchemy import select
+
+from portal.api.schemas import show_instant, show_optional
+from portal.availability.explain import Reason, ReasonCode
+from portal.booking.models import AppointmentResource, Booking
+from portal.business.models import Resource, Service
+from portal.extensions import db
+from portal.sync.overview import CalendarFacts, Health
+
+# Without a token nobody learns who is busy when: these codes are told as one.
+_PRIVATE = frozenset(
+    {ReasonCode.TAKEN, ReasonCode.BUFFER_TAKEN, ReasonCode.UNKNOWN, ReasonCode.NO_COMBINATION, ReasonCode.FULL}
+)
+_PUBLIC_SENTENCES = {
+    ReasonCode.PARTY_TOO_LARGE: "The party is too large for this service.",
+    ReasonCode.OUTSIDE_WINDOW: "This instant lies outside the time that was asked about.",
+    ReasonCode.PAST: "This instant is over.",
+    ReasonCode.TOO_SOON: "This is too soon: the service needs more notice.",
+    ReasonCode.TOO_FAR: "This is too far ahead: it cannot be booked yet.",
+    ReasonCode.NO_RESOURCE: "Nobody gives this service at present.",
+    ReasonCode.DAY_CLOSED: "Closed on this day.",
+    ReasonCode.NOT_WORKING: "Outside working hours.",
+    ReasonCode.ENDS_AFTER_HOURS: "It would end after working hours.",
+    ReasonCode.NOT_A_START: "Appointments do not start at this minute.",
+}
+
+
+def service(row: Service, resources: Iterable[Resource]) -> dict[str, Any]:
+    return {
+        "slug": row.slug,
+        "name": row.name,
+        "description": row.description,
+        "location": row.location,
+        "duration": row.duration,
+        "step": row.step,
+        "notice": row.notice,
+        "horizon": row.horizon,
+        "capacity": row.capacity,
+        "assignment": row.assignment,
+        "resources": [{"slug": resource.slug, "name": resource.name} for resource in resources],
+    }
+
+
+def booking(row: Booking, *, sync: str) -> dict[str, Any]:
+    """A booking for whoever holds a token. The manage link is a right of its own, told only to who books."""
+    appointment = row.appointment
+    slugs = db.session.scalars(
+        select(Resource.slug)
+        .join(AppointmentResource, AppointmentResource.resource_id == Resource.id)
+        .where(AppointmentResource.appointment_id == appointment.id)
+        .order_by(AppointmentResource.list_no, Resource.position, Resource.id)
+    )
+    return {
+        "id": row.public_id,
+        "status": row.status,
+        "service": appointment.service.slug,
+        "start_at": show_instant(appointment.start_at),
+        "end_at": show_instant(appointment.end_at),
+        "resources": list(slugs),
+        "party_size": row.party_size,
+        "customer": {"name": row.customer_name, "email": row.customer_email, "phone": row.customer_phone},
+        "answers": row.answers,
+        "created_at": show_instant(row.created_at),
+        "sync": {"state": sync},
+    }
+
+
+def manage_url(token: str) -> str:
+    """The customer's own link, on the portal's public address whatever host the request came through."""
+    return f"{current_app.extensions['settings'].url}/b/{token}"
+
+
+def reasons(found: Iterable[Reason], slugs: Mapping[int, str], *, in_full: bool) -> list[dict[str, Any]]:
+    """Why a time is not offered. Without a token only in general words, each once."""
+    if in_full:
+        return [
+            {"code": str(reason.code), "sentence": reason.sentence, "resource": slugs.get(reason.resource_id or 0)}
+            for reason in found
+        ]
+    told: dict[str, str] = {}
+    for reason in found:
+        is_private = reason.code in _PRIVATE or reason.code not in _PUBLIC_SENTENCES
+        code = "taken" if is_private else str(reason.code)
+        told[code] = "This time is not free." if is_private else _PUBLIC_SENTENCES[reason.code]
+    return [{"code": code, "sentence": sentence, "resource": None} for code, sentence in told.items()]
+
+
+def calendar(facts: CalendarFacts) -> dict[str, Any]:
+    row, connection = facts.calendar, facts.connection
+    return {
+        "id": row.id,
+        "name": row.name,
+        "resource": facts.resource.slug,
+        "provider": connection.provider,
+        "account": connection.account.get("username", ""),
+        "state": connection.state,
+        "state_since": show_instant(connection.state_since),
+        "state_reason": connection.state_reason,
+        "is_busy_source": row.is_busy_source,
+        "is_destination": row.is_destination,
+        "last_read_at": show_optional(row.last_read_at),
+        "last_written_at": show_optional(row.last_written_at),
+        "waiting_writes": facts.waiting,
+        "stuck_writes": facts.stuck,
+        "unreadable_objects": row.unreadable_objects,
+        "is_quarantined": row.quarantine is not None,
+    }
+
+
+def health(facts: Health, *, now: datetime) -> dict[str, Any]:
+    oldest = facts.outbox_oldest_at
+    return {
+        "status": "ok" if facts.is_well else "attention",
+        "worker": {"is_alive": facts.worker_is_alive, "seen_at": show_optional(facts.worker_seen_at)},
+        "outbox": {
+            "waiting": facts.outbox_waiting,
+            "stuck": facts.outbox_stuck,
+            "oldest_seconds": max(0, int((now - oldest).total_seconds())) if oldest else 0,
+        },
+        "connections": facts.connections,
+        "open_questions": facts.open_questions,
+        "open_conflicts": facts.open_conflicts,
+        "quarantined_calendars": facts.quarantined,
+    }

@@ -1,0 +1,134 @@
+"""How sync is doing, as facts: for the integrations page, the admin's home, and the API. Reads only; the words are chosen by those who show it."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import Session, contains_eager
+
+from portal.booking.models import Appointment, AppointmentResource, EventLink
+from portal.business.models import Resource
+from portal.calendars.models import Calendar, Connection
+from portal.outbox import OutboxEntry
+from portal.sync.models import Conflict, Lease, Question
+
+PUBLISH = "calendar.publish"
+HEARTBEAT = "worker"
+SILENT_AFTER = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarFacts:
+    """One calendar with the number of our appointments that it does not show yet (`waiting`) or that a person must look at (`stuck`)."""
+
+    calendar: Calendar
+    connection: Connection
+    resource: Resource
+    waiting: int
+    stuck: int
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """The state of the whole, at one instant."""
+
+    worker_seen_at: datetime | None
+    worker_is_alive: bool
+    outbox_waiting: int
+    outbox_oldest_at: datetime | None
+    outbox_stuck: int
+    connections: dict[str, int]
+    open_questions: int
+    open_conflicts: int
+    quarantined: int
+
+    @property
+    def is_well(self) -> bool:
+        """Nothing here needs a person."""
+        not_well = sum(n for state, n in self.connections.items() if state not in ("connected", "paused"))
+        return self.worker_is_alive and not (self.outbox_stuck or not_well or self.quarantined)
+
+
+def list_calendars(session: Session, *, resource_ids: Collection[int] | None = None) -> list[CalendarFacts]:
+    """All calendars (or those of these resources), by resource and connection."""
+    statement = (
+        select(Calendar, Resource)
+        .join(Connection, Calendar.connection_id == Connection.id)
+        .join(Resource, Resource.id == Calendar.resource_id)
+        .options(contains_eager(Calendar.connection))
+        .order_by(Resource.position, Resource.id, Connection.id, Calendar.id)
+    )
+    if resource_ids is not None:
+        statement = statement.where(Calendar.resource_id.in_(resource_ids))
+    waiting, stuck = _waiting_writes(session), _stuck_writes(session)
+    return [
+        CalendarFacts(calendar, calendar.connection, resource, waiting[calendar.id], stuck[calendar.id])
+        for calendar, resource in session.execute(statement)
+    ]
+
+
+def read_health(session: Session, *, now: datetime) -> Health:
+    """The worker, the outbox, the connections, and what waits for a person."""
+    seen_at = session.scalar(select(func.max(Lease.last_done_at)).where(Lease.name.like(f"{HEARTBEAT}%")))
+    todo = session.execute(
+        select(func.count(), func.min(OutboxEntry.created_at)).where(OutboxEntry.state == "todo")
+    ).one()
+    states = session.execute(select(Connection.state, func.count()).group_by(Connection.state))
+    return Health(
+        worker_seen_at=seen_at,
+        worker_is_alive=seen_at is not None and now - seen_at < SILENT_AFTER,
+        outbox_waiting=todo[0],
+        outbox_oldest_at=todo[1],
+        outbox_stuck=_count(session, select(OutboxEntry.id).where(OutboxEntry.state == "stuck")),
+        connections={row[0]: row[1] for row in states},
+        open_questions=_count(session, select(Question.id).where(Question.answered_at.is_(None))),
+        open_conflicts=_count(session, select(Conflict.id).where(Conflict.resolved_at.is_(None))),
+        quarantined=_count(session, select(Calendar.id).where(Calendar.quarantine.is_not(None))),
+    )
+
+
+def _waiting_writes(session: Session) -> Counter[int]:
+    """By calendar: appointments that wait to be written. Right after a booking there is only an outbox entry, no event link yet."""
+    pairs = {
+        (appointment_id, calendar_id)
+        for appointment_id, calendar_id in session.execute(
+            select(EventLink.appointment_id, EventLink.calendar_id).where(EventLink.state == "waiting")
+        )
+    }
+    subjects = session.scalars(
+        select(OutboxEntry.subject).where(OutboxEntry.topic == PUBLISH, OutboxEntry.state == "todo").limit(5000)
+    )
+    ids = {int(number) for subject in subjects if (number := subject.rpartition(":")[2]).isdecimal()}
+    for appointment_id, calendar_id in _destinations(session, ids):
+        pairs.add((appointment_id, calendar_id))
+    return Counter(calendar_id for _, calendar_id in pairs)
+
+
+def _destinations(session: Session, appointment_ids: Collection[int]) -> list[tuple[int, int]]:
+    found: list[tuple[int, int]] = []
+    ids = sorted(appointment_ids)
+    for first in range(0, len(ids), 500):  # SQLite takes a limited number of parameters
+        rows = session.execute(
+            select(Appointment.id, Calendar.id)
+            .join(AppointmentResource, AppointmentResource.appointment_id == Appointment.id)
+            .join(Calendar, Calendar.resource_id == AppointmentResource.resource_id)
+            .where(Appointment.id.in_(ids[first : first + 500]), Calendar.is_destination)
+        )
+        found += [(appointment_id, calendar_id) for appointment_id, calendar_id in rows]
+    return found
+
+
+def _stuck_writes(session: Session) -> defaultdict[int, int]:
+    rows = session.execute(
+        select(EventLink.calendar_id, func.count()).where(EventLink.state == "stuck").group_by(EventLink.calendar_id)
+    )
+    return defaultdict(int, {row[0]: row[1] for row in rows})
+
+
+def _count(session: Session, statement: Select[Any]) -> int:
+    return session.scalar(select(func.count()).select_from(statement.subquery())) or 0
