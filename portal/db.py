@@ -19,7 +19,9 @@ from typing import Any, TypeVar
 
 from sqlalchemy import DateTime, Dialect, Engine, TypeDecorator, event, text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.functions import FunctionElement
 
 from portal.errors import TryAgain
 from portal.extensions import db
@@ -86,6 +88,19 @@ def write_transaction(resource_ids: Iterable[int], work: Callable[[Session], T])
     raise AssertionError("unreachable")
 
 
+def read_transaction(work: Callable[[Session], T]) -> T:
+    """Run `work(session)` on one fresh snapshot and end it: what is returned must be plain values.
+
+    For callers that go on to wait for somebody else's server, since no transaction may be open then.
+    """
+    session: Session = db.session()
+    session.rollback()
+    try:
+        return work(session)
+    finally:
+        session.rollback()
+
+
 def begin_write(session: Session) -> None:
     """Make the session's coming transaction a writing one (SQLite: BEGIN IMMEDIATE)."""
     session.connection(execution_options={"lockstep_write": True})
@@ -103,7 +118,25 @@ def database_now(session: Session) -> datetime:
     if session.get_bind().dialect.name == "sqlite":
         stamp = session.execute(text("SELECT strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')")).scalar_one()
         return datetime.fromisoformat(stamp)
-    return session.execute(text("SELECT clock_timestamp()")).scalar_one().astimezone(UTC)
+    now: datetime = session.execute(text("SELECT clock_timestamp()")).scalar_one()
+    return now.astimezone(UTC)
+
+
+class database_clock(FunctionElement[datetime]):
+    """The database's clock inside a statement, to compare instants with."""
+
+    type = Instant()
+    inherit_cache = True
+
+
+@compiles(database_clock)
+def _clock(_element: database_clock, _compiler: Any, **_options: Any) -> str:
+    return "clock_timestamp()"
+
+
+@compiles(database_clock, "sqlite")
+def _clock_sqlite(_element: database_clock, _compiler: Any, **_options: Any) -> str:
+    return "strftime('%Y-%m-%d %H:%M:%f', 'now')"  # the form in which SQLAlchemy stores instants, so texts compare
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, _record: Any) -> None:

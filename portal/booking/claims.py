@@ -1,0 +1,160 @@
+"""Taking and giving back time and seats. Called inside a write transaction that holds the locks of the resources concerned.
+
+The primary keys of `claim` and `seat` have the last word: a second taker gets an IntegrityError, which operations turn into SlotTaken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.orm import Session
+
+from portal.availability.model import Slot
+from portal.booking.models import ACTIVE, Appointment, AppointmentResource, Booking, Claim, Seat
+from portal.booking.rules import quanta
+from portal.business.models import Service
+from portal.db import database_clock
+from portal.errors import SlotTaken
+
+
+def open_appointment(session: Session, service: Service, slot: Slot, *, resources: Sequence[int]) -> Appointment:
+    """A new appointment at the slot, with its resources' time claimed. `resources` are the main ones; `slot.also` follow as lists 1, 2, ..."""
+    start_at, end_at = slot.interval
+    appointment = Appointment(
+        service_id=service.id,
+        start_at=start_at,
+        end_at=end_at,
+        claim_start_at=start_at - timedelta(minutes=service.buffer_before),
+        claim_end_at=end_at + timedelta(minutes=service.buffer_after),
+        capacity=service.capacity,
+    )
+    session.add(appointment)
+    session.flush()
+    members = [(0, resource_id) for resource_id in resources]
+    members += [(list_no, resource_id) for list_no, resource_id in enumerate(slot.also, start=1)]
+    _claim(session, appointment, members)
+    return appointment
+
+
+def shift_appointment(
+    session: Session,
+    appointment: Appointment,
+    *,
+    start_at: datetime,
+    end_at: datetime,
+    members: Iterable[tuple[int, int]],
+) -> None:
+    """Exchange the appointment's old claims for those at its new time; `members` are (list_no, resource_id)."""
+    before = appointment.start_at - appointment.claim_start_at
+    after = appointment.claim_end_at - appointment.end_at
+    _unclaim(session, appointment.id)
+    session.execute(delete(AppointmentResource).where(AppointmentResource.appointment_id == appointment.id))
+    appointment.start_at, appointment.end_at = start_at, end_at
+    appointment.claim_start_at, appointment.claim_end_at = start_at - before, end_at + after
+    session.flush()
+    session.expire(appointment, ["resources"])
+    _claim(session, appointment, members)
+
+
+def take_seats(session: Session, appointment: Appointment, booking: Booking) -> None:
+    """Give the booking the lowest free seats. Raises SlotTaken when there are too few."""
+    taken = set(session.scalars(select(Seat.seat_no).where(Seat.appointment_id == appointment.id)))
+    free = [number for number in range(1, appointment.capacity + 1) if number not in taken]
+    if len(free) < booking.party_size:
+        raise SlotTaken("There are not enough seats left for this time.")
+    session.execute(
+        insert(Seat),
+        [
+            {"appointment_id": appointment.id, "seat_no": number, "booking_id": booking.id}
+            for number in free[: booking.party_size]
+        ],
+    )
+
+
+def leave(session: Session, booking: Booking) -> None:
+    """Give the booking's seats back; when it was the last one, the appointment's time too.
+
+    The booking's status must have been changed to one that owns nothing before this.
+    """
+    session.flush()
+    session.execute(delete(Seat).where(Seat.booking_id == booking.id))
+    others = select(Booking.id).where(Booking.appointment_id == booking.appointment_id, Booking.status.in_(ACTIVE))
+    if session.scalars(others.limit(1)).first() is None:
+        close_appointment(session, booking.appointment_id)
+
+
+def close_appointment(session: Session, appointment_id: int) -> None:
+    """Nobody is in it any more: it owns no time."""
+    _unclaim(session, appointment_id)
+    mine = AppointmentResource.appointment_id == appointment_id
+    session.execute(update(AppointmentResource).where(mine).values(is_active=False))
+    session.execute(update(Appointment).where(Appointment.id == appointment_id).values(is_active=False))
+
+
+def drop_expired_holds(session: Session, resource_ids: Iterable[int] | None) -> int:
+    """Delete holds whose time is over, on these resources (all when None), by the database's clock.
+
+    A hold that was never confirmed leaves nothing behind: its appointment goes too when nobody else was in it.
+    """
+    expired = select(Booking.id, Booking.appointment_id).where(
+        Booking.status == "held", Booking.held_until < database_clock()
+    )
+    if resource_ids is not None:
+        expired = expired.where(
+            Booking.appointment_id.in_(
+                select(AppointmentResource.appointment_id).where(
+                    AppointmentResource.resource_id.in_(list(resource_ids))
+                )
+            )
+        )
+    rows = session.execute(expired).all()
+    for booking_id, appointment_id in rows:
+        drop_hold(session, booking_id, appointment_id)
+    return len(rows)
+
+
+def drop_hold(session: Session, booking_id: int, appointment_id: int) -> None:
+    """Delete one held booking with its seats, and its appointment when it was alone there."""
+    session.execute(delete(Seat).where(Seat.booking_id == booking_id))
+    session.execute(delete(Booking).where(Booking.id == booking_id, Booking.status == "held"))
+    others = select(Booking.status).where(Booking.appointment_id == appointment_id)
+    statuses = set(session.scalars(others))
+    if not statuses:
+        _unclaim(session, appointment_id)
+        session.execute(delete(AppointmentResource).where(AppointmentResource.appointment_id == appointment_id))
+        session.execute(delete(Appointment).where(Appointment.id == appointment_id))
+    elif not statuses & set(ACTIVE):
+        close_appointment(session, appointment_id)
+
+
+def _claim(session: Session, appointment: Appointment, members: Iterable[tuple[int, int]]) -> None:
+    members = list(members)
+    session.execute(
+        insert(AppointmentResource),
+        [
+            {
+                "appointment_id": appointment.id,
+                "resource_id": resource_id,
+                "list_no": list_no,
+                "claim_start_at": appointment.claim_start_at,
+                "claim_end_at": appointment.claim_end_at,
+                "is_active": True,
+            }
+            for list_no, resource_id in members
+        ],
+    )
+    numbers = quanta(appointment.claim_start_at, appointment.claim_end_at)
+    session.execute(
+        insert(Claim),
+        [
+            {"resource_id": resource_id, "quantum_no": number, "appointment_id": appointment.id}
+            for _, resource_id in members
+            for number in numbers
+        ],
+    )
+
+
+def _unclaim(session: Session, appointment_id: int) -> None:
+    session.execute(delete(Claim).where(Claim.appointment_id == appointment_id))

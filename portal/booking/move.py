@@ -1,0 +1,141 @@
+"""Moving a booking: the old claims are exchanged for the new ones in one transaction, both or neither."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from portal import outbox
+from portal.booking import claims, rules
+from portal.booking.last_look import Seen, look_ahead
+from portal.booking.models import ACTIVE, Appointment, Booking, Seat
+from portal.booking.records import found, locked, tell
+from portal.booking.rules import By
+from portal.booking.wish import Wish, find_slot, read_wish, standing_appointment, with_nearest
+from portal.business.models import Resource
+from portal.db import write_transaction
+from portal.extensions import db
+from portal.intervals import Interval
+
+
+def move_booking(
+    booking_id: int,
+    start_at: datetime,
+    *,
+    by: By,
+    now: datetime,
+    resource_slug: str | None = None,
+    end_at: datetime | None = None,
+    keep_event: bool = False,
+) -> None:
+    """Give the booking another time. When that fails, everything is as it was.
+
+    Customers and staff get offered slots only (their own old time counts as free, so ten minutes later works); customers until the
+    service's cut-off. `by="calendar"` follows an event that staff moved outside: it needs no offered slot, but claims that
+    are free; `end_at` is that event's end. `keep_event` says that the calendar shows the new time already: nothing is published.
+    Raises SlotTaken (with `nearest`), TooLate, NotAllowedNow, NotFound.
+    """
+    wish = _wish(booking_id, start_at, resource_slug=resource_slug, end_at=end_at, by=by)
+    seen = Seen() if by == "calendar" else look_ahead(wish.resource_ids, wish.claimed, now=now)
+
+    def work(session: Session) -> None:
+        booking = locked(session, booking_id)
+        _check(booking, by=by, now=now)
+        if Interval(booking.appointment.start_at, booking.appointment.end_at) == wish.interval and not resource_slug:
+            return
+        previous = booking.appointment.start_at
+        claims.drop_expired_holds(session, wish.resource_ids)
+        if by == "calendar":
+            _follow(session, booking, wish)
+        else:
+            _take_slot(session, booking, wish, seen=seen, now=now)
+        more = {"previous_start_at": previous.isoformat()}
+        tell(session, booking, "moved", by=by, publish=not keep_event, **more)
+
+    with_nearest(wish, now, lambda: write_transaction(wish.resource_ids, work))
+
+
+def _wish(booking_id: int, start_at: datetime, *, resource_slug: str | None, end_at: datetime | None, by: By) -> Wish:
+    """The new time; the lock covers the old resources and all that may be taken instead."""
+    session: Session = db.session()
+    booking = found(session, booking_id)
+    appointment, service = booking.appointment, booking.appointment.service
+    if resource_slug is None and service.assignment == "choose":
+        resource_slug = _present_main(session, appointment)
+    party = min(booking.party_size, service.capacity)  # the capacity may have been lowered since
+    wish = read_wish(service, start_at, resource_slug=resource_slug, party_size=party, moving_id=booking.id)
+    if by == "calendar":
+        interval = Interval(start_at, end_at or start_at + (appointment.end_at - appointment.start_at))
+        wish = replace(wish, interval=interval)
+    ids = {*wish.resource_ids, *(row.resource_id for row in appointment.resources)}
+    return replace(wish, resource_ids=tuple(sorted(ids)))
+
+
+def _present_main(session: Session, appointment: Appointment) -> str | None:
+    """Who gives it now keeps giving it, if that person can still be chosen."""
+    ids = [row.resource_id for row in appointment.resources if row.list_no == 0]
+    return session.scalar(select(Resource.slug).where(Resource.id.in_(ids), Resource.is_active))
+
+
+def _check(booking: Booking, *, by: By, now: datetime) -> None:
+    rules.next_status(booking.status, "move")
+    if by == "customer":
+        appointment = booking.appointment
+        rules.check_cut_off(appointment.start_at, minutes=appointment.service.move_until, now=now, verb="move")
+
+
+def _take_slot(session: Session, booking: Booking, wish: Wish, *, seen: Seen, now: datetime) -> None:
+    service = booking.appointment.service
+    slot, main = find_slot(session, service, wish, now=now, seen=seen)
+    members = [(0, i) for i in main] + [(n, i) for n, i in enumerate(slot.also, start=1)]
+    target = standing_appointment(session, service, slot)
+    if target is None and _is_alone(session, booking):
+        claims.shift_appointment(
+            session, booking.appointment, start_at=slot.interval.start, end_at=slot.interval.end, members=members
+        )
+        return
+    if target is None:
+        target = claims.open_appointment(session, service, slot, resources=main)
+    _change_seats(session, booking, target)
+
+
+def _follow(session: Session, booking: Booking, wish: Wish) -> None:
+    """The event was moved by hand: the whole appointment goes with it, with everybody in it and the same resources."""
+    appointment = booking.appointment
+    members = [(row.list_no, row.resource_id) for row in appointment.resources]
+    claims.shift_appointment(
+        session, appointment, start_at=wish.interval.start, end_at=wish.interval.end, members=members
+    )
+    others = select(Booking).where(
+        Booking.appointment_id == appointment.id, Booking.status.in_(ACTIVE), Booking.id != booking.id
+    )
+    for other in session.scalars(others):
+        tell(session, other, "moved", by="calendar", publish=False)
+
+
+def _change_seats(session: Session, booking: Booking, target: Appointment) -> None:
+    """Leave one group appointment for another; both calendars' copies are outdated then."""
+    old = booking.appointment
+    booking.appointment = target
+    session.flush()
+    session.query(Seat).where(Seat.booking_id == booking.id).delete()
+    claims.take_seats(session, target, booking)
+    if (
+        session.scalar(
+            select(func.count(Booking.id)).where(Booking.appointment_id == old.id, Booking.status.in_(ACTIVE))
+        )
+        == 0
+    ):
+        claims.close_appointment(session, old.id)
+    old.version += 1
+    outbox.record(session, "calendar.publish", f"appointment:{old.id}")
+
+
+def _is_alone(session: Session, booking: Booking) -> bool:
+    others = select(Booking.id).where(
+        Booking.appointment_id == booking.appointment_id, Booking.status.in_(ACTIVE), Booking.id != booking.id
+    )
+    return session.scalars(others.limit(1)).first() is None

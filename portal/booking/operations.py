@@ -1,0 +1,309 @@
+"""What can be done with bookings. Each public function is one transaction (and begins again as a whole when the database asks for it).
+
+Who takes time locks the resources it may take, in ascending order, before asking the engine; giving time back needs no lock. No outside
+server is asked inside a transaction: the last look comes before it. What must happen outside is recorded in the same transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from portal.booking import claims, rules
+from portal.booking.demand import stale_calendars
+from portal.booking.last_look import Seen, look_ahead
+from portal.booking.models import Booking
+from portal.booking.move import move_booking
+from portal.booking.queries import find_service
+from portal.booking.records import end, fill_in, held, locked, manage_token, tell
+from portal.booking.rules import By, Customer
+from portal.booking.wish import check_no_outside_event, read_wish, take, wish_of, with_nearest
+from portal.db import database_now, transaction, write_transaction
+from portal.errors import RepeatedDifferently, SlotTaken
+from portal.extensions import db
+from portal.intervals import Interval
+from portal.security import new_token, token_hash
+
+__all__ = [
+    "Customer",
+    "Hold",
+    "Outcome",
+    "approve_booking",
+    "book",
+    "cancel_booking",
+    "confirm_hold",
+    "extend_hold",
+    "move_booking",
+    "place_hold",
+    "refuse_booking",
+    "release_hold",
+    "settle_pending",
+    "sweep_expired_holds",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A time kept while the form is filled in. `token` is known to the visitor only."""
+
+    token: str
+    booking_id: int
+    held_until: datetime
+    slot: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a confirmation. `is_repeat` is true when the same request had succeeded before."""
+
+    booking_id: int
+    public_id: str
+    manage_token: str
+    status: str
+    is_repeat: bool = False
+
+
+def place_hold(
+    *,
+    service_slug: str,
+    start_at: datetime,
+    now: datetime,
+    resource_slug: str | None = None,
+    party_size: int = 1,
+    previous_hold: str | None = None,
+) -> Hold:
+    """Keep a time for five minutes, in exchange for `previous_hold`. Raises SlotTaken (with `nearest`), NotFound, Invalid."""
+    service = find_service(db.session(), service_slug)
+    wish = read_wish(service, start_at, resource_slug=resource_slug, party_size=party_size)
+    token = new_token()
+
+    def work(session: Session) -> Hold:
+        if previous_hold:
+            _drop_hold(session, previous_hold)
+        booking = take(session, wish, now=now)
+        booking.hold_hash = token_hash(token)
+        booking.held_until = database_now(session) + rules.HOLD
+        session.flush()
+        return Hold(token, booking.id, booking.held_until, wish.interval)
+
+    return with_nearest(wish, now, lambda: write_transaction(wish.resource_ids, work))
+
+
+def extend_hold(token: str, *, now: datetime) -> Hold:
+    """Keep the time for five minutes more, once; asking again changes nothing. Raises NotFound, HoldExpired."""
+
+    def work(session: Session) -> Hold:
+        booking = held(session, token)
+        assert booking.held_until is not None
+        if not booking.hold_extended:
+            booking.held_until += rules.HOLD
+            booking.hold_extended = True
+        slot = Interval(booking.appointment.start_at, booking.appointment.end_at)
+        return Hold(token, booking.id, booking.held_until, slot)
+
+    return transaction(work)
+
+
+def release_hold(token: str) -> None:
+    """Give a held time back. Doing it twice, or too late, is the same as once."""
+    transaction(lambda session: _drop_hold(session, token))
+
+
+def confirm_hold(
+    token: str,
+    customer: Customer,
+    *,
+    idempotency_key: str,
+    now: datetime,
+    channel: str = "web",
+    answers: Mapping[str, Any] | None = None,
+) -> Outcome:
+    """Turn a hold into a booking: confirmed, or pending where a calendar cannot be read and its rule says so.
+
+    Raises Invalid (fields), RepeatedDifferently, NotFound, HoldExpired, SlotTaken (with `nearest`).
+    """
+    customer = rules.check_customer(customer)
+    request = _Request(
+        rules.check_key(idempotency_key),
+        rules.request_digest(hold=token_hash(token), customer=customer, answers=answers or {}),
+        channel,
+        answers or {},
+    )
+    if repeat := _earlier_outcome(request):
+        return repeat
+    wish = wish_of(held(db.session(), token))
+    seen = look_ahead(wish.resource_ids, wish.claimed, now=now)
+
+    def work(session: Session) -> Outcome:
+        booking = held(session, token)
+        check_no_outside_event(session, wish, seen=seen)
+        booking.hold_hash = None
+        return _confirm(session, booking, customer, request=request, seen=seen, now=now)
+
+    try:
+        return with_nearest(wish, now, lambda: write_transaction(wish.resource_ids, work))
+    except SlotTaken:
+        release_hold(token)  # an outside event stands there now; the hold would only hide the time from others
+        raise
+
+
+def book(
+    *,
+    service_slug: str,
+    start_at: datetime,
+    customer: Customer,
+    idempotency_key: str,
+    now: datetime,
+    resource_slug: str | None = None,
+    party_size: int = 1,
+    channel: str = "api",
+    answers: Mapping[str, Any] | None = None,
+) -> Outcome:
+    """Hold and confirm in one transaction, for programs. Raises as `place_hold` and `confirm_hold` do."""
+    customer = rules.check_customer(customer)
+    wanted = {"service": service_slug, "start_at": start_at, "resource": resource_slug, "party_size": party_size}
+    request = _Request(
+        rules.check_key(idempotency_key),
+        rules.request_digest(customer=customer, answers=answers or {}, **wanted),
+        channel,
+        answers or {},
+    )
+    if repeat := _earlier_outcome(request):
+        return repeat
+    service = find_service(db.session(), service_slug)
+    wish = read_wish(service, start_at, resource_slug=resource_slug, party_size=party_size)
+    seen = look_ahead(wish.resource_ids, wish.claimed, now=now)
+
+    def work(session: Session) -> Outcome:
+        booking = take(session, wish, now=now, seen=seen)
+        return _confirm(session, booking, customer, request=request, seen=seen, now=now)
+
+    try:
+        return with_nearest(wish, now, lambda: write_transaction(wish.resource_ids, work))
+    except SlotTaken:
+        # Two calls with the same key at once: the slower one finds the time taken by its own twin.
+        if repeat := _earlier_outcome(request):
+            return repeat
+        raise
+
+
+def cancel_booking(booking_id: int, *, by: By, now: datetime) -> None:
+    """Cancel, give the time back, tell everybody. Twice is the same as once. Raises TooLate (customers only), NotAllowedNow."""
+
+    def work(session: Session) -> None:
+        booking = locked(session, booking_id)
+        if booking.status == "cancelled":
+            return
+        status = rules.next_status(booking.status, "cancel")
+        if by == "customer":
+            minutes = booking.appointment.service.cancel_until
+            rules.check_cut_off(booking.appointment.start_at, minutes=minutes, now=now, verb="cancel")
+        end(session, booking, status, news="cancelled", by=by, now=now)
+
+    transaction(work)
+
+
+def approve_booking(booking_id: int, *, now: datetime) -> None:
+    """pending -> confirmed. It owns its time already, so no booking can have taken it. Raises NotAllowedNow."""
+    transaction(lambda session: _approve(session, locked(session, booking_id), now=now))
+
+
+def refuse_booking(booking_id: int, *, now: datetime) -> None:
+    """pending -> cancelled, and the time is free again. Raises NotAllowedNow."""
+
+    def work(session: Session) -> None:
+        booking = locked(session, booking_id)
+        end(session, booking, rules.next_status(booking.status, "refuse"), news="refused", by="staff", now=now)
+
+    transaction(work)
+
+
+def settle_pending(session: Session, resource_id: int, *, now: datetime) -> list[int]:
+    """Confirm the bookings that waited only for a calendar of this resource that has been read again.
+
+    Called by a pull inside its own transaction, which holds the resource's lock. A booking over which an outside event stands now
+    keeps waiting, for staff to decide. Returns the ids of the confirmed ones.
+    """
+    waiting = session.scalars(
+        select(Booking).where(Booking.status == "pending", Booking.pending_reason == "calendar").with_for_update()
+    )
+    settled = []
+    for booking in waiting:
+        wish = wish_of(booking)
+        if resource_id not in wish.resource_ids or stale_calendars(session, wish.resource_ids, now=now):
+            continue
+        try:
+            check_no_outside_event(session, wish, seen=Seen())
+        except SlotTaken:
+            continue
+        _approve(session, booking, now=now)
+        settled.append(booking.id)
+    return settled
+
+
+def sweep_expired_holds() -> int:
+    """Delete the holds whose time is over; returns how many. Readers do not count them anyway."""
+    return transaction(lambda session: claims.drop_expired_holds(session, None))
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    key: str
+    digest: str
+    channel: str
+    answers: Mapping[str, Any]
+
+
+def _confirm(
+    session: Session, booking: Booking, customer: Customer, *, request: _Request, seen: Seen, now: datetime
+) -> Outcome:
+    token = fill_in(
+        booking, customer, key=request.key, digest=request.digest, channel=request.channel, answers=request.answers
+    )
+    must_wait = _must_wait(session, booking, seen=seen, now=now)
+    booking.status = rules.next_status(booking.status, "await" if must_wait else "confirm")
+    booking.pending_reason = "calendar" if must_wait else ""
+    booking.confirmed_at = None if must_wait else now
+    tell(session, booking, "pending" if must_wait else "booked", by="customer", publish=not must_wait)
+    session.flush()
+    return Outcome(booking.id, booking.public_id, token, booking.status)
+
+
+def _must_wait(session: Session, booking: Booking, *, seen: Seen, now: datetime) -> bool:
+    """The rule *take as pending*: a calendar has not been readable for longer than its freshness, and not at the last look either."""
+    ids = [row.resource_id for row in booking.appointment.resources]
+    stale = stale_calendars(session, ids, now=now)
+    return any(row.when_unreadable == "pending" and row.id not in seen.calendars for row in stale)
+
+
+def _approve(session: Session, booking: Booking, *, now: datetime) -> None:
+    booking.status = rules.next_status(booking.status, "approve")
+    booking.pending_reason = ""
+    booking.confirmed_at = now
+    tell(session, booking, "approved", by="staff")
+
+
+def _earlier_outcome(request: _Request) -> Outcome | None:
+    """What the same request achieved before. Raises RepeatedDifferently when the key was used for another one."""
+    session: Session = db.session()
+    booking = session.scalar(select(Booking).where(Booking.idempotency_key == request.key))
+    if booking is None:
+        return None
+    if booking.request_digest != request.digest:
+        raise RepeatedDifferently("This form was sent before with other content. Please reload the page and try again.")
+    return Outcome(booking.id, booking.public_id, manage_token(booking), booking.status, is_repeat=True)
+
+
+def _drop_hold(session: Session, token: str) -> None:
+    row = session.execute(
+        select(Booking.id, Booking.appointment_id).where(
+            Booking.hold_hash == token_hash(token), Booking.status == "held"
+        )
+    ).first()
+    if row is not None:
+        claims.drop_hold(session, row.id, row.appointment_id)

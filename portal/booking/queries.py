@@ -1,0 +1,194 @@
+"""Questions about services, slots and bookings. Each takes the session first and changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session, joinedload
+
+from portal.availability.explain import Reason, explain
+from portal.availability.model import Slot
+from portal.availability.slots import offer_slots
+from portal.booking.demand import Question, build_demand, needed_lists
+from portal.booking.models import Appointment, AppointmentResource, Booking, EventLink
+from portal.business.models import Resource, Service
+from portal.calendars.models import Calendar
+from portal.errors import HoldExpired, NotFound
+from portal.intervals import Interval
+from portal.security import token_hash
+
+SEARCH_STEP = timedelta(days=7)
+
+
+def find_service(session: Session, slug: str) -> Service:
+    """Raises NotFound; a service that is not active is as good as none."""
+    service = session.scalar(select(Service).where(Service.slug == slug, Service.is_active))
+    if service is None:
+        raise NotFound("There is no such service here. It may have been renamed or closed.")
+    return service
+
+
+def list_services(session: Session) -> list[Service]:
+    return list(session.scalars(select(Service).where(Service.is_active).order_by(Service.position, Service.id)))
+
+
+def main_resources(session: Session, service: Service) -> list[Resource]:
+    """The active resources of the main list, in its order."""
+    ids = needed_lists(session, service.id)[0]
+    rows = {row.id: row for row in session.scalars(select(Resource).where(Resource.id.in_(ids)))}
+    return [rows[i] for i in ids]
+
+
+def free_slots(
+    session: Session,
+    service: Service,
+    *,
+    window: Interval,
+    now: datetime,
+    resource_id: int | None = None,
+    party_size: int = 1,
+    moving: Booking | None = None,
+) -> list[Slot]:
+    """The slots that start within `window`, sorted by start."""
+    question = Question(window=window, resource_id=resource_id, party_size=party_size, moving=moving)
+    return offer_slots(build_demand(session, service, question, now=now), now=now)
+
+
+def free_days(
+    session: Session,
+    service: Service,
+    *,
+    from_on: date,
+    to_on: date,
+    zone: str,
+    now: datetime,
+    resource_id: int | None = None,
+    party_size: int = 1,
+    moving: Booking | None = None,
+) -> dict[date, list[Slot]]:
+    """Slots by the local date of their start in `zone`; every date from `from_on` to `to_on`, both included, is there."""
+    local = ZoneInfo(zone)
+    window = Interval(
+        datetime.combine(from_on, time(), local).astimezone(UTC),
+        datetime.combine(to_on + timedelta(days=1), time(), local).astimezone(UTC),
+    )
+    slots = free_slots(
+        session, service, window=window, now=now, resource_id=resource_id, party_size=party_size, moving=moving
+    )
+    days: dict[date, list[Slot]] = {from_on + timedelta(days=n): [] for n in range((to_on - from_on).days + 1)}
+    for slot in slots:
+        days[slot.interval.start.astimezone(local).date()].append(slot)
+    return days
+
+
+def soonest_slots(
+    session: Session,
+    service: Service,
+    *,
+    now: datetime,
+    limit: int = 5,
+    resource_id: int | None = None,
+    party_size: int = 1,
+    moving: Booking | None = None,
+    after: datetime | None = None,
+) -> list[Slot]:
+    """The next slots from `after` (default: now) on, searched week by week up to the horizon."""
+    found: list[Slot] = []
+    start, last = max(after or now, now), now + timedelta(days=service.horizon)
+    while len(found) < limit and start < last:
+        window = Interval(start, min(start + SEARCH_STEP, last))
+        found += free_slots(
+            session, service, window=window, now=now, resource_id=resource_id, party_size=party_size, moving=moving
+        )
+        start = window.end
+    return found[:limit]
+
+
+def nearest_slots(
+    session: Session,
+    service: Service,
+    *,
+    instant: datetime,
+    now: datetime,
+    resource_id: int | None = None,
+    party_size: int = 1,
+    moving: Booking | None = None,
+) -> list[Slot]:
+    """The three slots nearest to `instant`, in order of time; looked for within a week on both sides, else the next ones."""
+    slots = free_slots(
+        session,
+        service,
+        window=Interval(instant - SEARCH_STEP, instant + SEARCH_STEP),
+        now=now,
+        resource_id=resource_id,
+        party_size=party_size,
+        moving=moving,
+    )
+    if not slots:
+        return soonest_slots(
+            session, service, now=now, limit=3, resource_id=resource_id, party_size=party_size, moving=moving
+        )
+    return sorted(sorted(slots, key=lambda slot: abs(slot.interval.start - instant))[:3])
+
+
+def why_not(session: Session, service: Service, *, instant: datetime, now: datetime) -> list[Reason]:
+    """Why a slot at `instant` is not offered; empty when it is."""
+    window = Interval(instant, instant + timedelta(minutes=5))
+    return explain(build_demand(session, service, Question(window=window), now=now), instant, now=now)
+
+
+def busy_sources(session: Session, resource_ids: Iterable[int]) -> list[Calendar]:
+    """The calendars that close slots of these resources."""
+    wanted = select(Calendar).where(Calendar.resource_id.in_(list(resource_ids)), Calendar.is_busy_source)
+    return list(session.scalars(wanted))
+
+
+def booking_of_hold(session: Session, token: str, *, now: datetime) -> Booking:
+    """The held booking of a hold's token. Raises NotFound, or HoldExpired when its time is over."""
+    booking = session.scalar(_with_appointment().where(Booking.hold_hash == token_hash(token)))
+    if booking is None or booking.status != "held" or booking.held_until is None:
+        raise NotFound("This time is not kept for you any more. Please choose a time again.")
+    if booking.held_until < now:
+        raise HoldExpired("The time was kept for as long as possible, and is free for others again.")
+    return booking
+
+
+def booking_of_manage_token(session: Session, token: str) -> Booking:
+    """Raises NotFound for unknown and foreign tokens alike."""
+    booking = session.scalar(_with_appointment().where(Booking.manage_hash == token_hash(token)))
+    if booking is None:
+        raise NotFound("This link does not lead to a booking. Please use the newest link from our mails.")
+    return booking
+
+
+def booking_of_public_id(session: Session, public_id: str) -> Booking:
+    booking = session.scalar(_with_appointment().where(Booking.public_id == public_id, Booking.status != "held"))
+    if booking is None:
+        raise NotFound("There is no booking with this id.")
+    return booking
+
+
+def sync_state(session: Session, appointment_id: int) -> str:
+    """How far the calendars agree: "stuck" before "waiting" before "done"; "none" where no calendar takes it.
+
+    Right after a booking no event link exists yet: then a destination calendar means "waiting".
+    """
+    states = set(session.scalars(select(EventLink.state).where(EventLink.appointment_id == appointment_id)))
+    for state in ("stuck", "waiting", "done"):
+        if state in states:
+            return state
+    if states:
+        return "none"
+    destination = (
+        select(Calendar.id)
+        .join(AppointmentResource, AppointmentResource.resource_id == Calendar.resource_id)
+        .where(AppointmentResource.appointment_id == appointment_id, Calendar.is_destination)
+    )
+    return "waiting" if session.scalars(destination.limit(1)).first() else "none"
+
+
+def _with_appointment() -> Select[Booking]:
+    return select(Booking).options(joinedload(Booking.appointment).joinedload(Appointment.service))

@@ -1,0 +1,101 @@
+"""Small steps shared by the operations: loading under lock, ending a booking, confirming it, telling the world."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from flask import current_app
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from portal import outbox
+from portal.booking import claims
+from portal.booking.models import Booking
+from portal.booking.rules import By, Customer
+from portal.db import database_now
+from portal.errors import HoldExpired, NotFound
+from portal.security import Sealer, new_token, token_hash
+
+
+def locked(session: Session, booking_id: int) -> Booking:
+    """The booking with its row locked, so that two answers to it come one after the other. Raises NotFound."""
+    return _existing(session.scalar(select(Booking).where(Booking.id == booking_id).with_for_update()))
+
+
+def found(session: Session, booking_id: int) -> Booking:
+    """The booking as it stands, for reading. Raises NotFound."""
+    return _existing(session.get(Booking, booking_id))
+
+
+def held(session: Session, token: str) -> Booking:
+    """The hold with this token. Raises NotFound, or HoldExpired by the database's clock."""
+    booking = session.scalar(select(Booking).where(Booking.hold_hash == token_hash(token)))
+    if booking is None or booking.status != "held" or booking.held_until is None:
+        raise NotFound("This time is not kept for you any more. Please choose a time again.")
+    if booking.held_until < database_now(session):
+        raise HoldExpired("The time was kept for as long as possible, and is free for others again.")
+    return booking
+
+
+def fill_in(
+    booking: Booking, customer: Customer, *, key: str, digest: str, channel: str, answers: Mapping[str, Any] | None
+) -> str:
+    """Write the customer and the request into the booking; returns the token of its new manage link."""
+    booking.customer_name = customer.name
+    booking.customer_email = customer.email
+    booking.customer_phone = customer.phone
+    booking.customer_zone = customer.zone
+    booking.customer_language = customer.language
+    booking.note = customer.note
+    booking.answers = dict(answers or {})
+    booking.channel = channel
+    booking.idempotency_key = key
+    booking.request_digest = digest
+    token = new_token()
+    booking.manage_hash = token_hash(token)
+    booking.sealed_manage_token = _sealer().seal(token, place=_place(booking))
+    return token
+
+
+def manage_token(booking: Booking) -> str:
+    """The token of the booking's manage link, for mails and repeated answers. Raises Invalid when it does not open."""
+    return _sealer().open(booking.sealed_manage_token or "", place=_place(booking))
+
+
+def end(session: Session, booking: Booking, status: str, *, news: str, by: By, now: datetime) -> None:
+    """Give the booking a status that owns nothing, free its time, and tell everybody."""
+    booking.status = status
+    booking.cancelled_at = now
+    booking.cancelled_by = by
+    tell(session, booking, news, by=by)
+    claims.leave(session, booking)
+
+
+def tell(session: Session, booking: Booking, news: str, *, by: By, publish: bool = True, **more: Any) -> None:
+    """Record what must become known outside; the calendars' copy is outdated from now on."""
+    appointment = booking.appointment
+    appointment.version += 1
+    if news != "booked" and news != "pending":
+        booking.sequence += 1
+    if publish:
+        outbox.record(session, "calendar.publish", f"appointment:{appointment.id}")
+    payload = {"news": news, "by": by, "sequence": booking.sequence, **more}
+    for topic in ("notify.customer", "notify.staff"):
+        outbox.record(session, topic, f"booking:{booking.id}", **payload)
+
+
+def _place(booking: Booking) -> str:
+    return f"booking/{booking.id}/manage_token"
+
+
+def _sealer() -> Sealer:
+    sealer: Sealer = current_app.extensions["sealer"]
+    return sealer
+
+
+def _existing(booking: Booking | None) -> Booking:
+    if booking is None or booking.status == "held":
+        raise NotFound("There is no such booking.")
+    return booking

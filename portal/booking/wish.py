@@ -1,0 +1,221 @@
+"""A wished time: what it may take, whether it is offered, and how it is taken under the lock. Used by `operations` and `move`.
+
+Who takes time locks the resources it may take (`Wish.resource_ids`) before asking the engine here. No outside server is asked in here.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from portal.availability.model import Slot
+from portal.availability.slots import is_offered
+from portal.booking import claims
+from portal.booking.demand import Question, build_demand, needed_lists
+from portal.booking.last_look import NOTHING_SEEN, Seen
+from portal.booking.models import Appointment, AppointmentResource, Booking
+from portal.booking.queries import nearest_slots
+from portal.business.models import Resource, Service
+from portal.calendars.models import BusyInterval, Calendar
+from portal.errors import Invalid, NotFound, SlotTaken
+from portal.extensions import db
+from portal.intervals import Interval
+
+T = TypeVar("T")
+TAKEN = "Somebody was quicker: this time has just been taken."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """A time that somebody wants, with all the resources that may be needed for it. `claimed` includes the buffers."""
+
+    service_id: int
+    interval: Interval
+    claimed: Interval
+    resource_id: int | None
+    party_size: int
+    resource_ids: tuple[int, ...]
+    moving_id: int | None = None
+
+
+def read_wish(
+    service: Service,
+    start_at: datetime,
+    *,
+    resource_slug: str | None = None,
+    party_size: int = 1,
+    moving_id: int | None = None,
+) -> Wish:
+    """What a request for a time means. Raises NotFound for a person who cannot be chosen, Invalid for a party too large."""
+    session: Session = db.session()
+    if not 1 <= party_size <= service.capacity:
+        sentence = f"At most {service.capacity} can come together." if service.capacity > 1 else "One person can come."
+        raise Invalid(sentence, fields={"party_size": sentence})
+    lists = needed_lists(session, service.id)
+    resource_id = _chosen(session, resource_slug, lists[0]) if resource_slug else None
+    main = [resource_id] if resource_id and service.assignment == "choose" else lists[0]
+    interval = Interval(start_at, start_at + timedelta(minutes=service.duration))
+    return Wish(
+        service_id=service.id,
+        interval=interval,
+        claimed=interval.widened(
+            before=timedelta(minutes=service.buffer_before), after=timedelta(minutes=service.buffer_after)
+        ),
+        resource_id=resource_id,
+        party_size=party_size,
+        resource_ids=tuple(sorted({*main, *(i for members in lists[1:] for i in members)})),
+        moving_id=moving_id,
+    )
+
+
+def wish_of(booking: Booking) -> Wish:
+    """The time that a booking has already."""
+    appointment = booking.appointment
+    return Wish(
+        service_id=appointment.service_id,
+        interval=Interval(appointment.start_at, appointment.end_at),
+        claimed=Interval(appointment.claim_start_at, appointment.claim_end_at),
+        resource_id=None,
+        party_size=booking.party_size,
+        resource_ids=tuple(sorted(row.resource_id for row in appointment.resources)),
+    )
+
+
+def take(session: Session, wish: Wish, *, now: datetime, seen: Seen = NOTHING_SEEN) -> Booking:
+    """A new held booking at the wished time, its resources chosen and claimed. Raises SlotTaken."""
+    claims.drop_expired_holds(session, wish.resource_ids)
+    service = session.get_one(Service, wish.service_id)
+    slot, main = find_slot(session, service, wish, now=now, seen=seen)
+    appointment = standing_appointment(session, service, slot)
+    if appointment is None:
+        appointment = claims.open_appointment(session, service, slot, resources=main)
+    booking = Booking(
+        public_id=secrets.token_hex(16),
+        appointment=appointment,
+        status="held",
+        party_size=wish.party_size,
+        created_at=now,
+    )
+    session.add(booking)
+    session.flush()
+    claims.take_seats(session, appointment, booking)
+    return booking
+
+
+def find_slot(
+    session: Session, service: Service, wish: Wish, *, now: datetime, seen: Seen = NOTHING_SEEN
+) -> tuple[Slot, tuple[int, ...]]:
+    """The engine's slot for the wish, and the main resources that will give it. Raises SlotTaken."""
+    window = Interval(wish.interval.start, wish.interval.start + timedelta(minutes=5))
+    moving = session.get(Booking, wish.moving_id) if wish.moving_id else None
+    question = Question(
+        window=window,
+        resource_id=wish.resource_id,
+        party_size=wish.party_size,
+        moving=moving,
+        extra_busy=seen.busy,
+        looked_at=seen.calendars,
+    )
+    slot = is_offered(build_demand(session, service, question, now=now), wish.interval, now=now)
+    if slot is None:
+        raise SlotTaken(TAKEN)
+    if service.assignment == "all":
+        return slot, slot.choices
+    if slot.also:  # the room and so on were found for the first choice; another one might not fit them
+        return slot, slot.choices[:1]
+    return slot, (_least_busy(session, slot.choices, wish.interval.start),)
+
+
+def standing_appointment(session: Session, service: Service, slot: Slot) -> Appointment | None:
+    """The group appointment that stands at the slot already, if the slot is some of its free seats."""
+    if service.capacity == 1:
+        return None
+    return session.scalar(
+        select(Appointment).where(
+            Appointment.service_id == service.id,
+            Appointment.is_active,
+            Appointment.start_at == slot.interval.start,
+            Appointment.end_at == slot.interval.end,
+            Appointment.resources.any(AppointmentResource.resource_id == slot.choices[0]),
+        )
+    )
+
+
+def check_no_outside_event(session: Session, wish: Wish, *, seen: Seen) -> None:
+    """Under the lock: no outside event stands over the wished time. Promise 2 of the README. Raises SlotTaken."""
+    rows = session.execute(
+        select(BusyInterval.start_at, BusyInterval.end_at)
+        .join(Calendar, Calendar.id == BusyInterval.calendar_id)
+        .where(
+            BusyInterval.resource_id.in_(wish.resource_ids),
+            Calendar.is_busy_source,
+            BusyInterval.end_at > wish.claimed.start,
+            BusyInterval.start_at < wish.claimed.end,
+        )
+    ).first()
+    found = (interval for resource_id in wish.resource_ids for interval in seen.busy.get(resource_id, ()))
+    if rows is not None or any(interval.overlaps(wish.claimed) for interval in found):
+        raise SlotTaken("An event in the calendar has come over this time just now.")
+
+
+def with_nearest(wish: Wish, now: datetime, act: Callable[[], T]) -> T:
+    """Run `act`; a refusal by the database's keys becomes SlotTaken, and SlotTaken gets the three nearest slots."""
+    try:
+        return act()
+    except IntegrityError:
+        # The primary key of a claim or a seat, or PostgreSQL's exclusion constraint: never retried, it is the answer.
+        error = SlotTaken(TAKEN)
+    except SlotTaken as taken:
+        error = taken
+    error.nearest = _nearest(wish, now)
+    raise error
+
+
+def _nearest(wish: Wish, now: datetime) -> list[Slot]:
+    session: Session = db.session()
+    service = session.get(Service, wish.service_id)
+    if service is None:
+        return []
+    moving = session.get(Booking, wish.moving_id) if wish.moving_id else None
+    return nearest_slots(
+        session,
+        service,
+        instant=wish.interval.start,
+        now=now,
+        resource_id=wish.resource_id,
+        party_size=wish.party_size,
+        moving=moving,
+    )
+
+
+def _chosen(session: Session, slug: str, ids: list[int]) -> int:
+    resource_id = session.scalar(select(Resource.id).where(Resource.slug == slug, Resource.id.in_(ids)))
+    if resource_id is None:
+        raise NotFound("This person cannot be chosen for this service any more. Please choose again.")
+    return resource_id
+
+
+def _least_busy(session: Session, choices: tuple[int, ...], instant: datetime) -> int:
+    """Who has the fewest appointments around that day; the order of the list decides between equals."""
+    if len(choices) == 1:
+        return choices[0]
+    day = timedelta(hours=12)
+    rows = session.execute(
+        select(AppointmentResource.resource_id, func.count())
+        .where(
+            AppointmentResource.resource_id.in_(choices),
+            AppointmentResource.is_active,
+            AppointmentResource.claim_end_at > instant - day,
+            AppointmentResource.claim_start_at < instant + day,
+        )
+        .group_by(AppointmentResource.resource_id)
+    )
+    counts = dict(rows.tuples().all())
+    return min(choices, key=lambda resource_id: (counts.get(resource_id, 0), choices.index(resource_id)))
