@@ -1,0 +1,224 @@
+"""What changed in a CalDAV calendar: by change feed where there is one, by listing where there is none.
+
+Called by `caldav.CalDavCalendars`. The ladder is sync-collection (RFC 6578), then the calendar's ctag with a listing of
+etags. Objects are fetched afterwards, only those that are new or other than known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+from providers.calendars.base import CalendarRef, ChangeBatch, RemoteEvent, Span
+from providers.calendars.caldav_discovery import CalendarState, look_at_calendar
+from providers.calendars.caldav_errors import error_of
+from providers.calendars.caldav_objects import fetch_events, told
+from providers.calendars.caldav_wire import LISTING_BYTES, LISTING_SECONDS, DavAnswer, DavWire, path_of
+from providers.calendars.caldav_xml import (
+    CALENDAR_DATA,
+    ETAG,
+    D,
+    next_token,
+    propfind,
+    query_by_time,
+    rows,
+    sync_collection,
+)
+from providers.errors import AccessRevoked, BadAnswer, SyncTokenExpired, Temporary
+
+CTAG_TOKEN = "ctag:"
+"""A sync token of ours for servers without a change feed: it only says whether anything changed at all."""
+
+FETCH_ALL_UP_TO = 500
+"""Objects that a first reading fetches without asking which of them matter: small calendars are read whole."""
+
+MAX_PAGES = 100
+_KIND = f"{D}resourcetype"
+# Servers decide about dates and floating times in a zone of their own; a day more on both sides covers all zones.
+_MARGIN = timedelta(days=1)
+
+
+@dataclass(slots=True)
+class _Feed:
+    """A change feed read to its end: path -> etag of what stands there, and what is gone."""
+
+    present: dict[str, str] = field(default_factory=dict)
+    removed: set[str] = field(default_factory=set)
+    token: str | None = None
+
+
+def read_changes(
+    wire: DavWire, calendar: CalendarRef, sync_token: str | None, *, window: Span, known: Mapping[str, str]
+) -> ChangeBatch:
+    """The contract's `changes` for one CalDAV calendar."""
+    if sync_token is None:
+        return _read_everything(wire, calendar, look_at_calendar(wire, calendar.remote_id), window=window, known=known)
+    if sync_token.startswith(CTAG_TOKEN):
+        state = look_at_calendar(wire, calendar.remote_id)
+        if state.ctag and CTAG_TOKEN + state.ctag == sync_token:
+            return ChangeBatch(next_token=sync_token)
+        return _read_everything(wire, calendar, state, window=window, known=known)
+    return _read_since(wire, calendar, sync_token, window=window, known=known)
+
+
+def read_busy(wire: DavWire, calendar: CalendarRef, window: Span) -> list[RemoteEvent]:
+    """The objects that touch a short window now, in one request."""
+    answer = wire.send(
+        "REPORT",
+        calendar.remote_id,
+        body=query_by_time(_widened(window), [ETAG, CALENDAR_DATA]),
+        headers={"Depth": "1"},
+    )
+    if answer.status != 207:
+        raise error_of(answer)
+    return [
+        told(text, path_of(row.href), row.text(ETAG) or "", calendar=calendar, window=window, zone=calendar.zone)
+        for row in rows(answer.root)
+        if row.status < 300 and (text := row.text(CALENDAR_DATA)) is not None
+    ]
+
+
+def _read_since(
+    wire: DavWire, calendar: CalendarRef, sync_token: str, *, window: Span, known: Mapping[str, str]
+) -> ChangeBatch:
+    feed = _read_feed(wire, calendar, sync_token)
+    same = {path for path, etag in feed.present.items() if known.get(path) == etag}
+    if len(known) >= 10 and len(same) > len(known) / 2:
+        # Some servers answer a token that they no longer know with a whole list and no removals. A true feed does not
+        # name most of what we hold, unchanged.
+        raise SyncTokenExpired("The server no longer knows our place in its change feed and lists everything instead.")
+    changed = {path: etag for path, etag in feed.present.items() if path not in same}
+    upserts: tuple[RemoteEvent, ...] = ()
+    if changed:
+        zone = look_at_calendar(wire, calendar.remote_id).zone or calendar.zone
+        upserts = tuple(fetch_events(wire, calendar, changed, window=window, zone=zone))
+    return ChangeBatch(
+        upserts=upserts, unchanged=frozenset(same), removals=tuple(sorted(feed.removed)), next_token=feed.token
+    )
+
+
+def _read_everything(
+    wire: DavWire, calendar: CalendarRef, state: CalendarState, *, window: Span, known: Mapping[str, str]
+) -> ChangeBatch:
+    """All of a calendar. What can never matter again is listed but not fetched."""
+    present, token = _list_everything(wire, calendar, state)
+    changed = {path: etag for path, etag in present.items() if known.get(path) != etag}
+    wanted = _worth_fetching(wire, calendar, changed, window=window, known=known)
+    upserts = tuple(fetch_events(wire, calendar, wanted, window=window, zone=state.zone or calendar.zone))
+    # An object that is listed but could not be had stands there all the same: it must not be swept away.
+    accounted = {event.remote_id for event in upserts}
+    return ChangeBatch(
+        upserts=upserts,
+        unchanged=frozenset(path for path in present if path in known and path not in accounted),
+        next_token=token,
+        is_complete=True,
+    )
+
+
+def _list_everything(wire: DavWire, calendar: CalendarRef, state: CalendarState) -> tuple[dict[str, str], str | None]:
+    """(path -> etag of every object, token for the next time)."""
+    if state.has_sync:
+        try:
+            feed = _read_feed(wire, calendar, "")
+        except (SyncTokenExpired, BadAnswer):
+            # There are servers that refuse the empty token though the RFC demands it.
+            return _list_etags(wire, calendar), state.sync_token
+        return feed.present, feed.token
+    return _list_etags(wire, calendar), CTAG_TOKEN + state.ctag if state.ctag else None
+
+
+def _list_etags(wire: DavWire, calendar: CalendarRef) -> dict[str, str]:
+    answer = wire.send(
+        "PROPFIND",
+        calendar.remote_id,
+        body=propfind([ETAG, _KIND]),
+        headers={"Depth": "1"},
+        seconds=LISTING_SECONDS,
+        limit=LISTING_BYTES,
+    )
+    if answer.status != 207:
+        raise error_of(answer)
+    return {
+        path_of(row.href): row.text(ETAG) or ""
+        for row in rows(answer.root)
+        if row.status < 300 and f"{D}collection" not in row.names(_KIND) and not _is_itself(calendar, row.href)
+    }
+
+
+def _worth_fetching(
+    wire: DavWire, calendar: CalendarRef, changed: dict[str, str], *, window: Span, known: Mapping[str, str]
+) -> dict[str, str]:
+    """Of a large calendar only what the server finds inside the window, and whatever is known already."""
+    if len(changed) <= FETCH_ALL_UP_TO:
+        return changed
+    answer = wire.send(
+        "REPORT",
+        calendar.remote_id,
+        body=query_by_time(_widened(window), [ETAG]),
+        headers={"Depth": "1"},
+        seconds=LISTING_SECONDS,
+        limit=LISTING_BYTES,
+    )
+    if answer.status != 207:
+        # Some refuse a query that finds too much. Then everything has to be fetched.
+        return changed
+    inside = {path_of(row.href) for row in rows(answer.root) if row.status < 300}
+    return {path: etag for path, etag in changed.items() if path in inside or path in known}
+
+
+def _read_feed(wire: DavWire, calendar: CalendarRef, token: str) -> _Feed:
+    """The change feed from `token` to its end. Raises SyncTokenExpired for whatever is no change feed."""
+    feed = _Feed(token=token)
+    seen = set()
+    for _ in range(MAX_PAGES):
+        answer = wire.send(
+            "REPORT",
+            calendar.remote_id,
+            body=sync_collection(feed.token or ""),
+            headers={"Depth": "0"},
+            seconds=LISTING_SECONDS,
+            limit=LISTING_BYTES,
+        )
+        is_cut_off = _add_page(feed, answer, calendar)
+        if not is_cut_off:
+            return feed
+        if feed.token in seen:
+            break
+        seen.add(feed.token)
+    raise BadAnswer("The server's change feed does not come to an end.")
+
+
+def _add_page(feed: _Feed, answer: DavAnswer, calendar: CalendarRef) -> bool:
+    """Take in one answer; True when the server cut it off and wants to be asked again (507, RFC 6578 section 3.6)."""
+    if answer.status != 207:
+        error = error_of(answer)
+        # 500 is what some servers say to a token they do not know. If they are truly out of order, listing will tell.
+        if isinstance(error, AccessRevoked) or (isinstance(error, Temporary) and answer.status != 500):
+            raise error
+        raise SyncTokenExpired("The server no longer knows our place in its change feed.")
+    is_cut_off = False
+    for row in rows(answer.root):
+        path = path_of(row.href)
+        if _is_itself(calendar, row.href):
+            is_cut_off = is_cut_off or row.status == 507
+        elif row.status == 404 or row.status == 410:
+            feed.removed.add(path)
+            feed.present.pop(path, None)
+        elif row.status < 300:
+            feed.present[path] = row.text(ETAG) or ""
+            feed.removed.discard(path)
+    feed.token = next_token(answer.root)
+    if feed.token is None:
+        raise SyncTokenExpired("The server's change feed gives no place to go on from.")
+    return is_cut_off
+
+
+def _is_itself(calendar: CalendarRef, href: str) -> bool:
+    """True for the row that is about the calendar, not about an object in it."""
+    return path_of(href).rstrip("/") == path_of(urlsplit(calendar.remote_id).path).rstrip("/")
+
+
+def _widened(window: Span) -> Span:
+    return window[0] - _MARGIN, window[1] + _MARGIN

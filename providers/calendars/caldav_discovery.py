@@ -1,0 +1,182 @@
+"""Finding the calendars of an account from whatever address people type. Called by `caldav.CalDavCalendars`.
+
+The address may be the server, the principal, the home set or one calendar. RFC 6764 (well-known address), RFC 5397
+(current-user-principal), RFC 4791 section 6.2.1 (calendar-home-set).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import tzinfo
+from urllib.parse import urljoin
+from zoneinfo import ZoneInfo
+
+from providers.calendars.base import RemoteCalendar
+from providers.calendars.caldav_errors import error_of
+from providers.calendars.caldav_wire import DavWire, canonical_path, checked_url
+from providers.calendars.caldav_xml import CS, C, D, Row, propfind, rows
+from providers.calendars.ical_lines import read_lines
+from providers.calendars.ical_zones import ZoneBook
+from providers.errors import BadAnswer, Gone, Misconfigured, PermissionMissing
+
+_PRINCIPAL = f"{D}current-user-principal"
+_HOME = f"{C}calendar-home-set"
+_KIND = f"{D}resourcetype"
+_COMPONENTS = f"{C}supported-calendar-component-set"
+_PRIVILEGES = f"{D}current-user-privilege-set"
+_ZONE = f"{C}calendar-timezone"
+_ZONE_ID = f"{C}calendar-timezone-id"
+_ABOUT_CALENDAR = (_KIND, f"{D}displayname", _COMPONENTS, _PRIVILEGES, _ZONE, _ZONE_ID)
+_WRITING = {f"{D}write", f"{D}write-content", f"{D}all", f"{D}bind"}
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarState:
+    """What a calendar says of itself before it is read."""
+
+    zone: str | None
+    sync_token: str | None
+    ctag: str | None
+    has_sync: bool
+    is_writable: bool
+
+
+def find_calendars(wire: DavWire) -> list[RemoteCalendar]:
+    """All calendars that can hold events; the one whose own address was typed comes first.
+
+    Raises AccessRevoked, Misconfigured, Temporary, BadAnswer.
+    """
+    typed = _look(wire, wire.url)
+    found: dict[str, RemoteCalendar] = {}
+    if typed is not None and _holds_events(typed[1]):
+        found[typed[0]] = _told(*typed)
+    for home in _homes(wire, typed):
+        for url, row in _children(wire, home):
+            if _holds_events(row):
+                found.setdefault(url, _told(url, row))
+    return list(found.values())
+
+
+def look_at_calendar(wire: DavWire, url: str) -> CalendarState:
+    """The state of one calendar. Raises Misconfigured when there is none (any more) at that address."""
+    tags = (_KIND, _ZONE, _ZONE_ID, f"{D}sync-token", f"{CS}getctag", f"{D}supported-report-set", _PRIVILEGES)
+    row = _own_row(wire, url, tags)
+    if row is None or f"{C}calendar" not in row.names(_KIND):
+        raise Misconfigured("This calendar does not exist any more, or its address has changed.")
+    reports = row.names(f"{D}supported-report-set")
+    return CalendarState(
+        zone=_zone_of(row),
+        sync_token=row.text(f"{D}sync-token"),
+        ctag=row.text(f"{CS}getctag"),
+        has_sync=f"{D}sync-collection" in reports or row.text(f"{D}sync-token") is not None,
+        is_writable=_is_writable(row),
+    )
+
+
+def _homes(wire: DavWire, typed: tuple[str, Row] | None) -> list[str]:
+    """The addresses under which calendars are kept."""
+    starts = [typed] if typed is not None else []
+    for start in [*starts, *_further_starts(wire, skip_typed=typed is not None)]:
+        homes = _homes_from(wire, *start)
+        if homes:
+            return homes
+    if typed is None:
+        raise Misconfigured("There is no calendar server at this address.")
+    # No home set is named, but things lie below the address: an old or simple server's home.
+    return [typed[0]]
+
+
+def _further_starts(wire: DavWire, *, skip_typed: bool) -> list[tuple[str, Row]]:
+    """The well-known address and the root, asked only when the typed address did not lead on."""
+    found = []
+    for path in ("/.well-known/caldav", "/"):
+        try:
+            looked = _look(wire, urljoin(wire.url, path))
+        except (BadAnswer, PermissionMissing, Misconfigured):
+            if skip_typed:
+                continue
+            raise
+        if looked is not None:
+            found.append(looked)
+            if not skip_typed:
+                return found
+    return found
+
+
+def _homes_from(wire: DavWire, url: str, row: Row) -> list[str]:
+    homes = row.hrefs(_HOME)
+    if not homes:
+        for principal in row.hrefs(_PRINCIPAL):
+            looked = _look(wire, urljoin(url, principal))
+            if looked is not None:
+                url, homes = looked[0], looked[1].hrefs(_HOME)
+    return [urljoin(url, home) for home in homes if wire.is_at_home(urljoin(url, home))]
+
+
+def _look(wire: DavWire, url: str) -> tuple[str, Row] | None:
+    """(final address, what stands there), or None when nothing does."""
+    row = _own_row(wire, url, (*_ABOUT_CALENDAR, _PRINCIPAL, _HOME))
+    return None if row is None else (_address(url, row), row)
+
+
+def _own_row(wire: DavWire, url: str, tags: tuple[str, ...]) -> Row | None:
+    answer = wire.send("PROPFIND", url, body=propfind(tags), headers={"Depth": "0"})
+    if answer.status != 207:
+        error = error_of(answer)
+        if isinstance(error, Gone) or answer.status in (400, 405, 501):
+            return None
+        raise error
+    for row in rows(answer.root):
+        if row.status < 300:
+            # The answer may have come from elsewhere, after redirects: hrefs count from there.
+            return Row(urljoin(answer.url, row.href), row.status, row.props)
+    return None
+
+
+def _children(wire: DavWire, home: str) -> list[tuple[str, Row]]:
+    answer = wire.send("PROPFIND", home, body=propfind(_ABOUT_CALENDAR), headers={"Depth": "1"})
+    if answer.status != 207:
+        raise error_of(answer)
+    return [(_address(urljoin(answer.url, row.href), row), row) for row in rows(answer.root) if row.status < 300]
+
+
+def _address(url: str, row: Row) -> str:
+    """A collection's address in the one way in which we write it: whole, with a slash at the end."""
+    url = checked_url(row.href if "://" in row.href[:10] else url)
+    return url if url.endswith("/") else f"{url}/"
+
+
+def _holds_events(row: Row) -> bool:
+    if f"{C}calendar" not in row.names(_KIND):
+        return False
+    components = row.props.get(_COMPONENTS)
+    names = [] if components is None else [str(item.get("name")).upper() for item in components.iter(f"{C}comp")]
+    return not names or "VEVENT" in names
+
+
+def _told(url: str, row: Row) -> RemoteCalendar:
+    name = (row.text(f"{D}displayname") or "").strip() or canonical_path(url).rstrip("/").rpartition("/")[2]
+    return RemoteCalendar(remote_id=url, name=name, zone=_zone_of(row), is_writable=_is_writable(row))
+
+
+def _is_writable(row: Row) -> bool:
+    return _PRIVILEGES not in row.props or bool(row.names(_PRIVILEGES) & _WRITING)
+
+
+def _zone_of(row: Row) -> str | None:
+    """The IANA name of the calendar's own zone, if it has one that can be named."""
+    named = row.text(_ZONE_ID)
+    described = read_lines(row.text(_ZONE) or "")
+    for tzid in [*([named] if named else []), *described.zones]:
+        zone = _read_zone(tzid.strip(), described.zones)
+        if isinstance(zone, ZoneInfo):
+            return zone.key
+    return None
+
+
+def _read_zone(tzid: str, own: dict[str, list[str]]) -> tzinfo | None:
+    location = re.search(r"^X-LIC-LOCATION:(.+)$", "\n".join(own.get(tzid, [])), re.MULTILINE)
+    name = location[1].strip() if location else tzid
+    reading = ZoneBook(own={}, default_name=None, calendar_zone=ZoneInfo("UTC")).read(name)
+    return None if reading.problem else reading.zone

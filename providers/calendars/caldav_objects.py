@@ -1,0 +1,98 @@
+"""Fetching the objects of a calendar by their hrefs. Called by `caldav_changes` and `caldav_writes`.
+
+"Absent from the answer" never means "deleted": some servers leave out what they do not find, others what they fail to
+read. Only a change feed or a whole listing tells what is gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+
+from providers.calendars.base import CalendarRef, RemoteEvent, Span
+from providers.calendars.caldav_errors import error_of
+from providers.calendars.caldav_wire import LISTING_BYTES, DavWire, path_of
+from providers.calendars.caldav_xml import CALENDAR_DATA, ETAG, multiget, rows
+from providers.calendars.ical_mapping import read_event
+from providers.errors import Gone
+
+CHUNK = 100
+_CHUNK_SECONDS = 120.0
+_MAX_SINGLE_READS = 50
+
+
+def fetch_events(
+    wire: DavWire, calendar: CalendarRef, listed: Mapping[str, str], *, window: Span, zone: str
+) -> Iterator[RemoteEvent]:
+    """The objects at these paths (path -> etag of the listing), in no order. Those that vanished meanwhile are missing."""
+    missing: list[str] = []
+    for chunk in _chunks(listed):
+        left = set(chunk)
+        for path, etag, text in _read_chunk(wire, calendar, chunk):
+            if path in left:
+                left.discard(path)
+                yield told(text, path, etag or listed[path], calendar=calendar, window=window, zone=zone)
+        missing.extend(left)
+    for path in islice(missing, _MAX_SINGLE_READS):
+        try:
+            text, etag = read_object(wire, calendar, path)
+        except Gone:
+            continue
+        yield told(text, path, etag or listed[path], calendar=calendar, window=window, zone=zone)
+
+
+def read_object(wire: DavWire, calendar: CalendarRef, path: str) -> tuple[str, str]:
+    """(text, etag) of one object. Raises Gone.
+
+    Asked for without compression, for proxies that compress also change the etag.
+    """
+    answer = wire.send(
+        "GET", object_url(calendar, path), headers={"Accept": "text/calendar", "Accept-Encoding": "identity"}
+    )
+    if answer.status != 200:
+        raise error_of(answer)
+    etag = answer.headers.get("ETag", "")
+    if not is_strong(etag):
+        # A weak etag fits no If-Match (RFC 9110 section 8.8.3.2); the property has the strong one.
+        etag = next((tag for found, tag, _ in _read_chunk(wire, calendar, [path]) if found == path and tag), etag)
+    return answer.body.decode("utf-8", "replace"), etag
+
+
+def told(text: str, path: str, etag: str, *, calendar: CalendarRef, window: Span, zone: str) -> RemoteEvent:
+    """One object translated for this calendar."""
+    return read_event(text, remote_id=path, etag=etag, window=window, zone=zone, own_addresses=calendar.own_addresses)
+
+
+def is_strong(etag: str | None) -> bool:
+    """True for an etag that a server will find again in If-Match."""
+    return bool(etag) and not str(etag).startswith("W/")
+
+
+def _read_chunk(wire: DavWire, calendar: CalendarRef, paths: Iterable[str]) -> Iterator[tuple[str, str | None, str]]:
+    """(path, etag, text) of each object that the server gives."""
+    answer = wire.send(
+        "REPORT",
+        calendar.remote_id,
+        body=multiget(paths),
+        headers={"Depth": "1"},
+        seconds=_CHUNK_SECONDS,
+        limit=LISTING_BYTES,
+    )
+    if answer.status != 207:
+        raise error_of(answer)
+    for row in rows(answer.root):
+        text = row.text(CALENDAR_DATA)
+        if row.status < 300 and text is not None:
+            yield path_of(row.href), row.text(ETAG), text
+
+
+def _chunks(listed: Iterable[str]) -> Iterator[list[str]]:
+    left = iter(listed)
+    while chunk := list(islice(left, CHUNK)):
+        yield chunk
+
+
+def object_url(calendar: CalendarRef, path: str) -> str:
+    """The whole address of an object."""
+    scheme, _, rest = calendar.remote_id.partition("://")
+    return f"{scheme}://{rest.partition('/')[0]}{path}"

@@ -1,0 +1,236 @@
+"""One signed-in CalDAV server: requests out, parsed answers in. Called by the other `caldav_*` modules, by nobody else.
+
+python-caldav speaks the protocol (authentication, encoding, XML) but the connection is ours: its session is replaced
+by a gate that sends everything through the guarded HTTP session, to the server that the owner named and to no other,
+follows no redirect unseen, and refuses answers that must not reach an XML parser.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit, urlunsplit
+
+import requests
+from caldav.davclient import DAVClient
+from caldav.lib import error as caldav_error
+from caldav.lib.auth import extract_auth_types
+from lxml import etree
+
+from providers.calendars.caldav_errors import error_of_failure
+from providers.errors import BadAnswer, Misconfigured
+
+CONNECT_SECONDS = 5.0
+USUAL_SECONDS = 20.0
+LISTING_SECONDS = 300.0
+"""The first listing of a large calendar: a cold server has been seen to need two minutes for 10,000 objects."""
+
+USUAL_BYTES = 10_000_000
+LISTING_BYTES = 64_000_000
+_MAX_REDIRECTS = 3
+
+# Apple names the account's own machine in its answers (p12-caldav.icloud.com). It is one house: credentials may follow.
+_ONE_HOUSE = ("icloud.com",)
+
+_ROOT_ELEMENT = re.compile(rb"<[A-Za-z_]")
+
+
+@dataclass(frozen=True, slots=True)
+class DavAnswer:
+    """What came back. `root` is the parsed XML or None; `preconditions` are the tags of a DAV:error body."""
+
+    url: str
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    root: Any = None
+    preconditions: frozenset[str] = field(default_factory=frozenset)
+
+
+class DavWire:
+    """The way to one server under one sign-in. Not shared between threads."""
+
+    def __init__(self, *, url: str, username: str, password: str, http_session: Any) -> None:
+        self.url = checked_url(url)
+        self._gate = _Gate(self.url, http_session)
+        # Basic at once, for a last look has no time to be refused first; `send` turns to Digest where that is wanted.
+        self._client = DAVClient(
+            url=self.url,
+            username=username,
+            password=password,
+            auth_type="basic",
+            enable_rfc6764=False,
+            rate_limit_handle=False,
+            headers={"User-Agent": "Lockstep"},
+        )
+        self._client.session.close()
+        self._client.session = self._gate
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        body: str = "",
+        headers: Mapping[str, str] | None = None,
+        seconds: float = USUAL_SECONDS,
+        limit: int = USUAL_BYTES,
+    ) -> DavAnswer:
+        """The answer to one request, whatever its status. Redirects within the house are followed, three at most.
+
+        Raises Temporary, Misconfigured and BadAnswer for what is no answer at all.
+        """
+        url = urljoin(self.url, url)
+        for _ in range(_MAX_REDIRECTS + 1):
+            answer = self._send_once(method, url, body, headers=headers or {}, seconds=seconds, limit=limit)
+            location = answer.headers.get("Location")
+            if answer.status not in (301, 302, 303, 307, 308) or not location:
+                return answer
+            url = urljoin(url, location)
+        raise Misconfigured("The server sends us in circles. Please check the address.")
+
+    def is_at_home(self, url: str) -> bool:
+        """True when the credentials may be sent to this address."""
+        return _is_at_home(self.url, urljoin(self.url, url))
+
+    def close(self) -> None:
+        """End all connections."""
+        self._client.close()
+
+    def _send_once(
+        self, method: str, url: str, body: str, *, headers: Mapping[str, str], seconds: float, limit: int
+    ) -> DavAnswer:
+        # python-caldav hands this on as it is; requests takes connecting and the rest apart.
+        self._client.timeout = (CONNECT_SECONDS, seconds)  # type: ignore[assignment]
+        self._gate.limit = limit
+        answer = self._ask(method, url, body, headers)
+        if answer.status == 401 and self._turn_to_digest(answer.headers):
+            answer = self._ask(method, url, body, headers)
+        return answer
+
+    def _ask(self, method: str, url: str, body: str, headers: Mapping[str, str]) -> DavAnswer:
+        root = None
+        try:
+            root = self._client.request(url, method, body, headers).tree
+        except (caldav_error.AuthorizationError, caldav_error.RateLimitError):
+            pass  # The library raises where we want to see the answer; the gate has kept it.
+        except etree.XMLSyntaxError as error:
+            raise BadAnswer("The server's answer broke off or is no XML.") from error
+        except (requests.exceptions.RequestException, OSError) as error:
+            raise error_of_failure(error, url) from error
+        got = self._gate.take_answer()
+        preconditions = (
+            frozenset(caldav_error.parse_preconditions(got.content)) if got.status_code >= 400 else frozenset()
+        )
+        return DavAnswer(url, got.status_code, got.headers, got.content, root, preconditions)
+
+    def _turn_to_digest(self, headers: Mapping[str, str]) -> bool:
+        offered = extract_auth_types(headers.get("WWW-Authenticate", ""))
+        if "digest" not in offered or "basic" in offered:
+            return False
+        self._client.auth_type = None
+        self._client.build_auth_object(["digest"])
+        return True
+
+
+class _Gate:
+    """Stands where python-caldav expects a `requests.Session`."""
+
+    def __init__(self, home: str, http_session: Any) -> None:
+        self._home = home
+        self._session = http_session
+        self._answer: requests.Response | None = None
+        self.limit = USUAL_BYTES
+
+    def request(self, method: str, url: str, **options: Any) -> requests.Response:
+        if not _is_at_home(self._home, url):
+            raise Misconfigured(
+                f"The server sends us to another place, {_origin(url)}. If you trust it, enter that address instead."
+            )
+        self._session.answer_limit = self.limit
+        # verify, cert and proxies are the guarded session's own business.
+        wanted = {name: options.get(name) for name in ("data", "headers", "auth", "timeout")}
+        answer: requests.Response = self._session.request(method, url, allow_redirects=False, **wanted)
+        self._answer = answer
+        _check_body(answer)
+        return answer
+
+    def take_answer(self) -> requests.Response:
+        """The answer to the last request, given out once."""
+        answer, self._answer = self._answer, None
+        if answer is None:
+            raise BadAnswer("The server gave no answer.")
+        return answer
+
+    def close(self) -> None:
+        self._session.close()
+
+
+def checked_url(url: str) -> str:
+    """An address as people type it, made whole. Raises Misconfigured with a sentence about what is missing."""
+    url = url.strip()
+    if "://" not in url:
+        url = f"https://{url}"
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise Misconfigured("This is no address of a calendar server.") from error
+    if parts.scheme not in ("http", "https") or not host or parts.username or re.search(r"[\s\\]", url):
+        raise Misconfigured("This is no address of a calendar server. It should begin with https://.")
+    return urlunsplit((parts.scheme, parts.netloc, canonical_path(parts.path or "/"), "", ""))
+
+
+def canonical_path(path: str) -> str:
+    """A path written in one way, for servers name the same object now with, now without percent signs."""
+    return "/".join(quote(unquote(segment), safe="!$&'()*+,;=:@~") for segment in path.split("/"))
+
+
+def path_of(href: str) -> str:
+    """The canonical path of a href, which may be a whole address."""
+    href = href.strip()
+    return canonical_path(urlsplit(href).path if "://" in href[:10] else href)
+
+
+def _is_at_home(home: str, url: str) -> bool:
+    ours, theirs = urlsplit(home), urlsplit(url)
+    if (ours.scheme, ours.hostname, _port(ours)) == (theirs.scheme, theirs.hostname, _port(theirs)):
+        return True
+    if theirs.scheme != "https":
+        return False
+    if ours.hostname == theirs.hostname and ours.scheme == "http":
+        return True
+    return any(
+        str(ours.hostname).endswith(f".{house}") and str(theirs.hostname).endswith(f".{house}") for house in _ONE_HOUSE
+    )
+
+
+def _port(parts: SplitResult) -> int:
+    return parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"[:200]
+
+
+def _check_body(answer: requests.Response) -> None:
+    """Keep away from the XML parser what is none or is meant to harm it."""
+    content, kind = answer.content, answer.headers.get("Content-Type", "").lower()
+    if "html" in kind:
+        if answer.status_code in (200, 207):
+            raise BadAnswer("A web page came back instead of a calendar. Perhaps the address leads to a sign-in page.")
+        answer._content = b""
+        return
+    start = content[:4]
+    if start[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\x00" in start:
+        raise BadAnswer("The server's answer is in an encoding that we do not read.")
+    if content.lstrip()[:1] == b"<":
+        root = _ROOT_ELEMENT.search(content)
+        prolog = content[: root.start()] if root else content
+        if b"<!" in prolog.replace(b"<!--", b""):
+            raise BadAnswer("The server's answer declares a document type. Such answers are not read.")
+    elif answer.status_code >= 400 and "xml" in kind:
+        answer._content = b""
