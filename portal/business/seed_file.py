@@ -1,0 +1,261 @@
+"""The seed file: a whole business in one TOML file, read into plain values. Pure; `portal.business.seed` puts them into the database.
+
+Everything is checked here that can be checked without a database, and every wrong key or value is named with its line.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date
+from functools import partial
+from typing import Any
+
+from portal.business.seed_checks import (
+    check_email,
+    check_language,
+    check_service_slug,
+    check_slug,
+    check_url,
+    check_zone,
+    read_day,
+    read_range,
+)  # fmt: skip
+from portal.business.seed_table import REQUIRED, Problems, Table, shown
+from portal.business.seed_values import (
+    ASSIGNMENTS,
+    KINDS,
+    PROVIDERS,
+    ROLES,
+    WHEN_DELETED,
+    WHEN_MOVED,
+    WHEN_UNREADABLE,
+    Range,
+    SeedBusiness,
+    SeedCalendar,
+    SeedFile,
+    SeedResource,
+    SeedService,
+)  # fmt: skip
+from portal.errors import Invalid
+from portal.toml_lines import Path, line_numbers
+
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_MONTH = 30 * 24 * 60
+
+
+def read_seed_file(
+    text: str, *, name: str, environ: Mapping[str, str], known_resources: Collection[str] = ()
+) -> SeedFile:
+    """The values of a seed file called `name`. `environ` answers `password_env`; services may also use `known_resources`.
+
+    Raises Invalid with one sentence per problem, each with its line.
+    """
+    values, problems = _parse(text, name)
+    root = Table(values, (), problems)
+    business = _business(_only_table(root, values, problems))
+    resources = tuple(_resource(table, business.zone, environ) for table in root.tables("resource"))
+    slugs = {resource.slug for resource in resources} | set(known_resources)
+    services = tuple(_service(table, slugs) for table in root.tables("service"))
+    root.finish()
+    _refuse_repeated(resources, "resource", problems)
+    _refuse_repeated(services, "service", problems)
+    if problems.found:
+        raise Invalid("\n".join(f"{name}, line {line}: {sentence}" for line, sentence in sorted(set(problems.found))))
+    return SeedFile(business=business, resources=resources, services=services)
+
+
+def _parse(text: str, name: str) -> tuple[dict[str, Any], Problems]:
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise Invalid(f"{name} is not valid TOML: {error}.") from None
+    return values, Problems(line_numbers(text))
+
+
+def _only_table(root: Table, values: dict[str, Any], problems: Problems) -> Table:
+    """The table [business]; an empty one when it is missing, which is noted."""
+    root.entries("business")
+    if "business" not in values:
+        problems.note((), "the table [business] is missing.")
+    found = values.get("business")
+    return Table(found if isinstance(found, dict) else {}, ("business",), problems)
+
+
+def _business(table: Table) -> SeedBusiness:
+    business = SeedBusiness(
+        name=table.text("name"),
+        zone=table.text("zone", check=check_zone),
+        language=table.text("language", default="en", check=check_language),
+    )
+    table.finish()
+    return business
+
+
+def _resource(table: Table, business_zone: str, environ: Mapping[str, str]) -> SeedResource:
+    resource = SeedResource(
+        slug=table.text("slug", longest=64, check=check_slug),
+        kind=table.choice("kind", KINDS, default="staff"),
+        name=table.text("name"),
+        email=table.text("email", default="", longest=254, check=check_email),
+        zone=table.text("zone", default=business_zone, check=check_zone),
+        hours=_hours(table),
+        overrides=_overrides(table),
+        calendars=tuple(_calendar(calendar, environ) for calendar in table.tables("calendar")),
+    )
+    table.finish()
+    return resource
+
+
+def _calendar(table: Table, environ: Mapping[str, str]) -> SeedCalendar:
+    calendar = SeedCalendar(
+        line=table.line,
+        provider=table.choice("provider", PROVIDERS, default="caldav"),
+        url=table.text("url", longest=1000, check=check_url),
+        username=table.text("username"),
+        password=_password(table, environ),
+        roles=_roles(table),
+        when_moved=table.choice("when_moved", WHEN_MOVED, default="follow"),
+        when_deleted=table.choice("when_deleted", WHEN_DELETED, default="ask"),
+        when_unreadable=table.choice("when_unreadable", WHEN_UNREADABLE, default="pending"),
+        freshness=table.number("freshness", least=60, most=7 * 86400, default=600, unit=" seconds"),
+    )
+    table.finish()
+    return calendar
+
+
+def _service(table: Table, slugs: Collection[str]) -> SeedService:
+    minutes = partial(table.number, unit=" minutes", most=_MONTH)
+    duration = minutes("duration", least=5, step=5)
+    service = SeedService(
+        slug=table.text("slug", longest=64, check=check_service_slug),
+        name=table.text("name"),
+        description=table.text("description", default="", longest=2000),
+        location=table.text("location", default="", longest=300),
+        duration=duration,
+        step=minutes("step", least=5, step=5, default=duration),
+        buffer_before=minutes("buffer_before", least=0, step=5, default=0),
+        buffer_after=minutes("buffer_after", least=0, step=5, default=0),
+        notice=minutes("notice", least=0, default=0),
+        horizon=table.number("horizon", least=1, most=730, default=60, unit=" days"),
+        capacity=table.number("capacity", least=1, most=500, default=1),
+        assignment=table.choice("assignment", ASSIGNMENTS, default="choose"),
+        cancel_until=minutes("cancel_until", least=0, default=0),
+        move_until=minutes("move_until", least=0, default=0),
+        lists=_lists(table, slugs),
+    )
+    table.finish()
+    return service
+
+
+def _hours(table: Table) -> dict[int, tuple[Range, ...]]:
+    hours = {}
+    for path, name, value in table.entries("hours"):
+        if name not in WEEKDAYS:
+            table.wrong_at(path, f"hours are given for {', '.join(WEEKDAYS)}; {name} is none of them.")
+            continue
+        hours[WEEKDAYS.index(name)] = _ranges(table, path, value)
+    return {day: ranges for day, ranges in sorted(hours.items()) if ranges}
+
+
+def _overrides(table: Table) -> dict[date, tuple[Range, ...]]:
+    """Closed days and days with other hours; an empty tuple is a closed day."""
+    days: dict[date, tuple[Range, ...]] = {}
+    for path, value in table.items("closed", default=[]):
+        _add_day(table, path, value, (), days)
+    for path, name, value in table.entries("overrides"):
+        _add_day(table, path, name, _ranges(table, path, value), days)
+    return dict(sorted(days.items()))
+
+
+def _add_day(
+    table: Table, path: Path, value: Any, ranges: tuple[Range, ...], days: dict[date, tuple[Range, ...]]
+) -> None:
+    day = read_day(value)
+    if day is None:
+        table.wrong_at(path, f"{shown(value)} is no date; write it as 2027-01-06.")
+    elif day in days:
+        table.wrong_at(path, f"{day} is named twice.")
+    else:
+        days[day] = ranges
+
+
+def _ranges(table: Table, path: Path, value: Any) -> tuple[Range, ...]:
+    """Sorted working ranges that do not overlap."""
+    if not isinstance(value, list):
+        table.wrong_at(path, f'must be a list of ranges such as ["09:00-13:00"], not {shown(value)}.')
+        return ()
+    ranges: list[Range] = []
+    for number, item in enumerate(value):
+        found = read_range(item)
+        if found is None:
+            table.wrong_at(
+                (*path, number), f'{shown(item)} is no range; write it as "09:00-13:00", in steps of 5 minutes.'
+            )
+        elif any(found[0] < other[1] and other[0] < found[1] for other in ranges):
+            table.wrong_at((*path, number), f"{shown(item)} overlaps another range of the same day.")
+        else:
+            ranges.append(found)
+    return tuple(sorted(ranges))
+
+
+def _roles(table: Table) -> tuple[str, ...]:
+    roles = []
+    for path, value in table.items("roles", default=list(ROLES)):
+        if value not in ROLES:
+            table.wrong_at(
+                path,
+                f"a role is busy (its events close times) or destination (bookings are written there), not {shown(value)}.",
+            )
+        else:
+            roles.append(value)
+    if table.has("roles") and not roles:
+        table.wrong("roles", "must name busy, destination or both")
+    return tuple(role for role in ROLES if role in roles)
+
+
+def _password(table: Table, environ: Mapping[str, str]) -> str:
+    if table.has("password") and table.has("password_env"):
+        table.wrong("password_env", "and password exclude each other; keep one")
+    variable = table.text("password_env", default="")
+    if not variable:
+        return table.text("password", default="" if table.has("password_env") else REQUIRED)
+    table.text("password", default="")
+    if not environ.get(variable):
+        table.wrong("password_env", f"names {variable}, which is not set in the environment")
+    return environ.get(variable, "")
+
+
+def _lists(table: Table, slugs: Collection[str]) -> tuple[tuple[str, ...], ...]:
+    main = _list(table, table.items("resources"), slugs)
+    if table.has("resources") and not main:
+        table.wrong("resources", "must name at least one resource")
+    lists = [main]
+    for path, value in table.items("also_needs", default=[]):
+        if not isinstance(value, list) or not value:
+            table.wrong_at(
+                path, f'also_needs is a list of lists such as [["room-1", "room-2"]]; {shown(value)} is none.'
+            )
+            continue
+        lists.append(_list(table, [((*path, number), item) for number, item in enumerate(value)], slugs))
+    return tuple(lists)
+
+
+def _list(table: Table, items: list[tuple[Path, Any]], slugs: Collection[str]) -> tuple[str, ...]:
+    named: list[str] = []
+    for path, value in items:
+        if value not in slugs:
+            table.wrong_at(path, f"there is no resource {shown(value)}; add it as [[resource]].")
+        elif value in named:
+            table.wrong_at(path, f"{value} is named twice.")
+        else:
+            named.append(value)
+    return tuple(named)
+
+
+def _refuse_repeated(things: Sequence[SeedResource | SeedService], kind: str, problems: Problems) -> None:
+    seen: set[str] = set()
+    for number, thing in enumerate(things):
+        if thing.slug and thing.slug in seen:
+            problems.note((kind, number, "slug"), f"there are two with the slug {thing.slug}.")
+        seen.add(thing.slug)

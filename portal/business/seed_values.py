@@ -1,0 +1,82 @@
+"""What stands in a seed file, as plain values. Pure. Times of day are minutes from local midnight, as in the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import TypeAlias
+
+Range: TypeAlias = tuple[int, int]
+"""A working range `[starts, ends)` in minutes from local midnight."""
+
+KINDS = ("staff", "room", "equipment")
+ASSIGNMENTS = ("choose", "any", "all")
+ROLES = ("busy", "destination")
+PROVIDERS = ("caldav",)
+WHEN_MOVED = ("follow", "ask", "put back")
+WHEN_DELETED = ("ask", "cancel", "put back")
+WHEN_UNREADABLE = ("pending", "stop", "keep")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeedBusiness:
+    name: str
+    zone: str
+    language: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeedCalendar:
+    """`line` is where it stands, for what only the calendar's server can tell."""
+
+    line: int
+    provider: str
+    url: str
+    username: str
+    password: str
+    roles: tuple[str, ...]
+    when_moved: str
+    when_deleted: str
+    when_unreadable: str
+    freshness: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeedResource:
+    slug: str
+    kind: str
+    name: str
+    email: str
+    zone: str
+    hours: Mapping[int, tuple[Range, ...]]
+    overrides: Mapping[date, tuple[Range, ...]]
+    calendars: tuple[SeedCalendar, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeedService:
+    """`lists[0]` are the main resources, each further list is one of `also_needs`."""
+
+    slug: str
+    name: str
+    description: str
+    location: str
+    duration: int
+    step: int
+    buffer_before: int
+    buffer_after: int
+    notice: int
+    horizon: int
+    capacity: int
+    assignment: str
+    cancel_until: int
+    move_until: int
+    lists: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeedFile:
+    business: SeedBusiness
+    resources: tuple[SeedResource, ...]
+    services: tuple[SeedService, ...]
