@@ -1,0 +1,88 @@
+"""What is worth a mail when its turn comes. Pure; asked by `deliver` once per person.
+
+Mails leave one by one, in order, sometimes late: the mail server was down, the worker slept. The world has gone on meanwhile, and a mail that
+was true when it was written down would only confuse. So:
+
+- When newer news of the same booking is waiting, or was told already, the older one is dropped: the newest tells the whole present state.
+- News that no longer fits the booking's status is dropped.
+- Nothing about a start that is over, save that it was called off.
+- Who never heard of the booking hears of it as new ("booked"), even when it was moved since; who did hear of it reads the
+  times from the last time told to the present one, over all steps between.
+- "Connected again" goes only to those who were told of the trouble.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+_STATUSES = {
+    "booked": ("confirmed",),
+    "approved": ("confirmed",),
+    "pending": ("pending",),
+    "moved": ("confirmed", "pending"),
+    "cancelled": ("cancelled",),
+    "refused": ("cancelled",),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class News:
+    """One thing that happened to a booking, and whether this person was told of it. `by` is customer, staff or calendar."""
+
+    news: str
+    by: str = "customer"
+    previous_start_at: datetime | None = None
+    was_told: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """No mail, and why."""
+
+    reason: str
+
+
+def what_to_tell(
+    current: News, *, earlier: Sequence[News], has_later: bool, status: str, start_at: datetime, now: datetime
+) -> News | Silence:
+    """The news as this person should read it now. `earlier` is everything recorded before, oldest first."""
+    if has_later:
+        return Silence("newer news of the same booking takes its place")
+    if status not in _STATUSES[current.news]:
+        return Silence(f"the booking is {status} meanwhile")
+    if current.news in ("cancelled", "refused"):
+        return current
+    if start_at <= now:
+        return Silence("the start is over")
+    if not any(news.was_told for news in earlier):
+        return replace(current, news="pending" if status == "pending" else "booked", previous_start_at=None)
+    return _with_missed_moves(current, _untold(earlier))
+
+
+def is_worth_telling(state: str, *, earlier: Sequence[tuple[str, bool]], has_later: bool) -> bool:
+    """Whether a change of a connection's state deserves a mail. `earlier` holds (state, was told), oldest first."""
+    if has_later or state == "paused":  # whoever paused it knows
+        return False
+    if state == "connected":
+        return bool(earlier) and earlier[-1][1] and earlier[-1][0] != "connected"
+    return True
+
+
+def _with_missed_moves(current: News, untold: Sequence[News]) -> News:
+    """When moves were dropped before this news, it becomes a move from the time that the person still has in mind."""
+    moves = [news for news in (*untold, current) if news.news == "moved"]
+    if not moves:
+        return current
+    return replace(moves[-1], previous_start_at=moves[0].previous_start_at)
+
+
+def _untold(earlier: Sequence[News]) -> list[News]:
+    """What was recorded since the person was last told anything, oldest first."""
+    missed: list[News] = []
+    for news in reversed(earlier):
+        if news.was_told:
+            break
+        missed.insert(0, news)
+    return missed
