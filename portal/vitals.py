@@ -89,7 +89,7 @@ def _age(moment: datetime | None, now: datetime) -> timedelta | None:
 
 def _counts(session: Session, column: object) -> dict[str, int]:
     rows = session.execute(select(column, func.count()).group_by(column))  # type: ignore[call-overload]
-    return dict(rows.tuples())
+    return {row[0]: row[1] for row in rows}  # dict(rows) would ask the result for keys()
 
 
 def _count(session: Session, condition: object) -> int:

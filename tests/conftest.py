@@ -11,6 +11,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -103,9 +104,19 @@ def only_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "connect", guarded)
 
 
+class Client(FlaskClient):
+    """Gives each request an app context of its own, as a server does. A request would else share the test's: `flask.g`, and with it the
+    signed-in user, would go over from one request to the next. Rows read before a request are stale after it: `db.session.rollback()`."""
+
+    def open(self, *args: Any, **values: Any) -> Any:
+        with self.application.app_context():
+            return super().open(*args, **values)
+
+
 def _test_app(settings: Settings) -> Iterator[Flask]:
     app = create_app(settings)
     app.config.update(TESTING=True, WTF_CSRF_ENABLED=False)
+    app.test_client_class = Client
     limiter.enabled = False  # it reads its configuration once, in create_app
     yield app
     with app.app_context():

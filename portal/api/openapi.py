@@ -14,6 +14,7 @@ Json = dict[str, Any]
 
 TEXT: Json = {"type": "string"}
 NUMBER: Json = {"type": "integer", "minimum": 0}
+NUMBER_OR_NULL: Json = {"type": ["integer", "null"], "minimum": 0}
 TRUTH: Json = {"type": "boolean"}
 INSTANT: Json = {"type": "string", "format": "date-time", "examples": ["2026-12-01T09:00:00Z"]}
 INSTANT_OR_NULL: Json = {"type": ["string", "null"], "format": "date-time"}
@@ -272,8 +273,9 @@ def _operation_schemas() -> Json:
         "Health": _object(
             {
                 "status": {"type": "string", "enum": ["ok", "attention"]},
-                "worker": _object({"is_alive": TRUTH, "seen_at": INSTANT_OR_NULL}),
-                "outbox": _object({"waiting": NUMBER, "stuck": NUMBER, "oldest_seconds": NUMBER}),
+                "problems": _texts(),
+                "worker_silent_seconds": NUMBER_OR_NULL,
+                "outbox": _object({"waiting": NUMBER, "stuck": NUMBER, "oldest_due_seconds": NUMBER_OR_NULL}),
                 "connections": {"type": "object", "additionalProperties": NUMBER},
                 "open_questions": NUMBER, "open_conflicts": NUMBER, "quarantined_calendars": NUMBER,
             }

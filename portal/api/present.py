@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import timedelta
 from typing import Any
 
 from flask import current_app
@@ -14,7 +14,8 @@ from portal.availability.explain import Reason, ReasonCode
 from portal.booking.models import AppointmentResource, Booking
 from portal.business.models import Resource, Service
 from portal.extensions import db
-from portal.sync.overview import CalendarFacts, Health
+from portal.sync.overview import CalendarFacts
+from portal.vitals import Vitals
 
 # Without a token nobody learns who is busy when: these codes are told as one.
 _PRIVATE = frozenset(
@@ -116,18 +117,28 @@ def calendar(facts: CalendarFacts) -> dict[str, Any]:
     }
 
 
-def health(facts: Health, *, now: datetime) -> dict[str, Any]:
-    oldest = facts.outbox_oldest_at
+def health(vitals: Vitals) -> dict[str, Any]:
+    """Numbers only; `problems` are sentences for people."""
     return {
-        "status": "ok" if facts.is_well else "attention",
-        "worker": {"is_alive": facts.worker_is_alive, "seen_at": show_optional(facts.worker_seen_at)},
+        "status": "attention" if vitals.problems or _needs_a_person(vitals) else "ok",
+        "problems": vitals.problems,
+        "worker_silent_seconds": _seconds(vitals.worker_seen),
         "outbox": {
-            "waiting": facts.outbox_waiting,
-            "stuck": facts.outbox_stuck,
-            "oldest_seconds": max(0, int((now - oldest).total_seconds())) if oldest else 0,
+            "waiting": vitals.outbox.get("todo", 0),
+            "stuck": vitals.outbox.get("stuck", 0),
+            "oldest_due_seconds": _seconds(vitals.outbox_age),
         },
-        "connections": facts.connections,
-        "open_questions": facts.open_questions,
-        "open_conflicts": facts.open_conflicts,
-        "quarantined_calendars": facts.quarantined,
+        "connections": vitals.connections,
+        "open_questions": vitals.open_questions,
+        "open_conflicts": vitals.open_conflicts,
+        "quarantined_calendars": vitals.quarantined_calendars,
     }
+
+
+def _seconds(age: timedelta | None) -> int | None:
+    return None if age is None else int(age.total_seconds())
+
+
+def _needs_a_person(vitals: Vitals) -> bool:
+    not_well = sum(number for state, number in vitals.connections.items() if state not in ("connected", "paused"))
+    return bool(not_well or vitals.outbox.get("stuck") or vitals.quarantined_calendars or vitals.open_questions)

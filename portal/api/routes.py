@@ -6,6 +6,7 @@ these routes may do without CSRF tokens. Errors are problem documents (`portal.e
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -23,6 +24,7 @@ from portal.errors_web import problem
 from portal.extensions import csrf, db, limiter
 from portal.site import current_site
 from portal.sync import overview
+from portal.vitals import read_vitals
 
 bp = Blueprint("api", __name__, url_prefix="/api/v1")
 csrf.exempt(bp)
@@ -141,8 +143,7 @@ def calendars() -> Any:
 
 @bp.get("/health")
 def health() -> Any:
-    now = now_utc()
-    return jsonify(present.health(overview.read_health(db.session(), now=now), now=now))
+    return jsonify(present.health(read_vitals(db.session(), now=now_utc())))
 
 
 @bp.get("/openapi.json")
@@ -175,9 +176,13 @@ def _body() -> Any:
     if not request.is_json:
         raise WrongType("Please send JSON, with “Content-Type: application/json”.")
     try:
-        return request.json
-    except ValueError:
+        return json.loads(request.get_data(), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
         raise NotJson("The body is not valid JSON.") from None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON, though Python would read it.")
 
 
 def _find(public_id: str) -> Booking:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from flask import current_app, g, request
 from sqlalchemy import update
 
@@ -52,8 +50,8 @@ def _is_valid(token: str) -> bool:
     if not token:
         return False
     remembered: dict[str, float] = current_app.extensions.setdefault("api_tokens", {})
-    digest, clock = token_hash(token), time.monotonic()
-    if remembered.get(digest, 0.0) > clock:
+    digest, clock = token_hash(token), now_utc().timestamp()
+    if 0.0 < remembered.get(digest, 0.0) - clock <= REMEMBERED:  # the upper end for a clock that was set back
         return True
     row = api_token_of(db.session(), token)
     if row is None:

@@ -1,0 +1,43 @@
+"""The OpenAPI description: complete, and true (every answer in this folder's tests is held against it, see conftest)."""
+
+from __future__ import annotations
+
+import re
+
+from portal.accounts.access import PUBLIC
+from portal.api.openapi import document
+
+
+def described():
+    return {(path, method) for path, methods in document("x")["paths"].items() for method in methods}
+
+
+def routed(app):
+    for rule in app.url_map.iter_rules():
+        if rule.rule.startswith("/api/"):
+            for method in rule.methods - {"HEAD", "OPTIONS"}:
+                yield rule, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule.removeprefix("/api/v1")), method.lower()
+
+
+def test_every_route_is_described_and_nothing_else(sqlite_app):
+    assert described() == {(path, method) for _, path, method in routed(sqlite_app)}
+
+
+def test_the_description_says_truly_who_needs_a_token(sqlite_app):
+    paths = document("x")["paths"]
+    for rule, path, method in routed(sqlite_app):
+        assert (paths[path][method]["security"] == []) == (rule.endpoint in PUBLIC), path
+
+
+def test_every_reference_leads_somewhere(sqlite_app):
+    told = sqlite_app.test_client().get("/api/v1/openapi.json").get_json()
+    names = set(re.findall(r"#/components/schemas/(\w+)", str(told)))
+    assert names
+    assert names <= set(told["components"]["schemas"])
+
+
+def test_an_unknown_address_and_a_wrong_method_are_problems_too(sqlite_app):
+    client = sqlite_app.test_client()
+    for response, status in ((client.get("/api/v1/nothing"), 404), (client.put("/api/v1/services"), 405)):
+        assert response.status_code == status
+        assert response.mimetype == "application/problem+json"
