@@ -85,16 +85,15 @@ class Calendar(Model):
 
 class ConnectionDraft(Model):
     """A connection between its first step (the credentials were proved) and its second (calendars are chosen). Bound to one user, for
-    some minutes. The password waits here, encrypted, so that it never travels in a page; the address of the step is random and kept hashed."""
+    some minutes. The password waits here, encrypted, so that it never travels in a page, not even sealed."""
 
     __tablename__ = "connection_draft"
     id: Mapped[int] = mapped_column(primary_key=True)
-    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"))
     resource_id: Mapped[int] = mapped_column(ForeignKey("resource.id", ondelete="CASCADE"))
     url: Mapped[str] = mapped_column(String(1000))
     username: Mapped[str] = mapped_column(String(300))
-    sealed_secret: Mapped[str] = mapped_column(Text)
+    sealed_secret: Mapped[str] = mapped_column(Text, default="")
     found: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
     """The calendars that the server listed: remote_id, name, zone, is_writable."""
     expires_at: Mapped[datetime] = mapped_column(Instant)

@@ -332,7 +332,6 @@ def upgrade() -> None:
 
     op.create_table('connection_draft',
     sa.Column('id', sa.Integer(), nullable=False),
-    sa.Column('token_hash', sa.String(length=64), nullable=False),
     sa.Column('user_id', sa.Integer(), nullable=False),
     sa.Column('resource_id', sa.Integer(), nullable=False),
     sa.Column('url', sa.String(length=1000), nullable=False),
@@ -342,8 +341,7 @@ def upgrade() -> None:
     sa.Column('expires_at', sa.DateTime(timezone=True), nullable=False),
     sa.ForeignKeyConstraint(['resource_id'], ['resource.id'], name=op.f('fk_connection_draft_resource_id_resource'), ondelete='CASCADE'),
     sa.ForeignKeyConstraint(['user_id'], ['user.id'], name=op.f('fk_connection_draft_user_id_user'), ondelete='CASCADE'),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_connection_draft')),
-    sa.UniqueConstraint('token_hash', name=op.f('uq_connection_draft_token_hash'))
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_connection_draft'))
     )
     op.create_table('user_session',
     sa.Column('id', sa.Integer(), nullable=False),
