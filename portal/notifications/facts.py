@@ -16,6 +16,7 @@ class House:
 
     name: str
     zone: str
+    language: str
     url: str
 
 

@@ -28,7 +28,7 @@ from portal.notifications.facts import (
     QuestionNews,
     StaffNews,
 )
-from portal.notifications.wording import in_a_row, instant, known_zone, same_clock, when
+from portal.notifications.wording import in_a_row, instant, known_zone, locale_for, same_clock, when
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates" / "mail"
 LONGEST_SUBJECT = 200
@@ -74,7 +74,7 @@ def _to_customer(facts: CustomerNews) -> Message:
     values = {
         "by": facts.news.by,
         "manage_url": facts.manage_url,
-        **_link_values(facts.booking, zone=_zone(facts), at=facts.event.stamped_at),
+        **_link_values(facts),
         **_booking_values(facts),
     }
     return _message(
@@ -95,14 +95,15 @@ def _zone(facts: CustomerNews | StaffNews) -> str:
 
 def _booking_values(facts: CustomerNews | StaffNews) -> dict[str, Any]:
     booking, zone, before = facts.booking, _zone(facts), facts.news.previous_start_at
+    locale = locale_for(facts.house.language)
     return {
         "booking": booking,
         "customer": booking.customer,
         "people": in_a_row(booking.people),
         "rooms": in_a_row(booking.rooms),
-        "when": when(booking.start_at, booking.end_at, zone=zone),
+        "when": when(booking.start_at, booking.end_at, zone=zone, locale=locale),
         "when_there": _when_there(facts.house, booking, zone),
-        "previous": instant(before, zone=zone) if before and before != booking.start_at else "",
+        "previous": instant(before, zone=zone, locale=locale) if before and before != booking.start_at else "",
     }
 
 
@@ -110,40 +111,47 @@ def _when_there(house: House, booking: BookingFacts, zone: str) -> str:
     """The same time by the business's clocks, for who reads it elsewhere and may travel there."""
     if same_clock(zone, house.zone, at=booking.start_at):
         return ""
-    here, there = (when(booking.start_at, booking.end_at, zone=name) for name in (zone, house.zone))
+    locale = locale_for(house.language)
+    here, there = (when(booking.start_at, booking.end_at, zone=name, locale=locale) for name in (zone, house.zone))
     return f"{there.time}, {there.zone}" if here.day == there.day else str(there)
 
 
-def _link_values(booking: BookingFacts, *, zone: str, at: datetime) -> dict[str, Any]:
-    """What the manage link is good for at this moment, by the service's cut-offs."""
+def _link_values(facts: CustomerNews) -> dict[str, Any]:
+    """What the manage link is good for when the news comes about, by the service's cut-offs."""
+    booking = facts.booking
     deadlines = {
         verb: booking.start_at - timedelta(minutes=minutes)
         for verb, minutes in (("move", booking.move_until), ("cancel", booking.cancel_until))
     }
-    open_verbs = [verb for verb, until in deadlines.items() if at < until]
+    open_verbs = [verb for verb, until in deadlines.items() if facts.event.stamped_at < until]
     return {
         "can_change": bool(open_verbs),
         "link_purpose": f"{' or '.join(open_verbs).capitalize()} your appointment"
         if open_verbs
         else "See your booking",
-        "deadline": _deadline_words(booking, deadlines, open_verbs, zone),
+        "deadline": _deadline_words(facts, deadlines, open_verbs),
     }
 
 
-def _deadline_words(booking: BookingFacts, deadlines: dict[str, datetime], open_verbs: list[str], zone: str) -> str:
+def _deadline_words(facts: CustomerNews, deadlines: dict[str, datetime], open_verbs: list[str]) -> str:
+    zone, locale = _zone(facts), locale_for(facts.house.language)
     if not open_verbs:
         return "It is too late to move or cancel it online; please get in touch with us instead."
     if deadlines["move"] == deadlines["cancel"]:
         until = deadlines["move"]
-        return "" if until == booking.start_at else f"You can do so until {instant(until, zone=zone)}."
-    return " ".join(f"You can {verb} it until {instant(deadlines[verb], zone=zone)}." for verb in open_verbs)
+        has_cut_off = until != facts.booking.start_at
+        return f"You can do so until {instant(until, zone=zone, locale=locale)}." if has_cut_off else ""
+    return " ".join(
+        f"You can {verb} it until {instant(deadlines[verb], zone=zone, locale=locale)}." for verb in open_verbs
+    )
 
 
 def _question(facts: QuestionNews) -> Message:
+    zone, locale = facts.recipient.zone, locale_for(facts.house.language)
     values = {
         "kind": facts.kind,
-        "when": when(facts.start_at, facts.end_at, zone=facts.recipient.zone),
-        "moved_to": when(*facts.moved_to, zone=facts.recipient.zone) if facts.moved_to else None,
+        "when": when(facts.start_at, facts.end_at, zone=zone, locale=locale),
+        "moved_to": when(*facts.moved_to, zone=zone, locale=locale) if facts.moved_to else None,
         "link_url": f"{facts.house.url}/admin/questions",
         **_event_values(facts),
     }
@@ -151,10 +159,11 @@ def _question(facts: QuestionNews) -> Message:
 
 
 def _conflict(facts: ConflictNews) -> Message:
+    zone, locale = facts.recipient.zone, locale_for(facts.house.language)
     values = {
         "resource": facts.resource,
-        "when": when(facts.start_at, facts.end_at, zone=facts.recipient.zone),
-        "event_when": when(facts.event_start_at, facts.event_end_at, zone=facts.recipient.zone),
+        "when": when(facts.start_at, facts.end_at, zone=zone, locale=locale),
+        "event_when": when(facts.event_start_at, facts.event_end_at, zone=zone, locale=locale),
         "link_url": f"{facts.house.url}/admin/questions",
         **_event_values(facts),
     }
@@ -169,7 +178,7 @@ def _connection(facts: ConnectionNews) -> Message:
     values = {
         "state": facts.state,
         "reason": facts.reason,
-        "since": instant(facts.since, zone=facts.recipient.zone),
+        "since": instant(facts.since, zone=facts.recipient.zone, locale=locale_for(facts.house.language)),
         "resource": facts.resource,
         "account": facts.account,
         "calendars": in_a_row(facts.calendars),

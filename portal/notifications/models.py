@@ -13,7 +13,8 @@ from portal.extensions import Model
 
 
 class Mail(Model):
-    """One mail to one person. `message_id` is unique: the same news is never written twice."""
+    """One mail to one person. `message_id` is unique: the same news is never written twice. It is the part before the @, so that the
+    sender's address may change without anybody being told old news again."""
 
     __tablename__ = "mail"
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -1,0 +1,46 @@
+"""A booking as its customer's calendar shall show it: the values for `portal.calendars.ical`, for mails and for the download alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from email.utils import parseaddr
+
+from portal.booking.models import Booking
+from portal.business.models import Business
+from portal.calendars.ical import CustomerEvent
+
+
+def customer_event(
+    booking: Booking,
+    *,
+    business: Business,
+    names: Sequence[str],
+    mail_from: str,
+    manage_url: str,
+    stamped_at: datetime,
+) -> CustomerEvent:
+    """The event in the state that the booking has now.
+
+    `names` are the people who give the appointment, `mail_from` the setting (the business's address is the ORGANIZER), `manage_url` is the
+    customer's own link or empty, `stamped_at` the time at which this state came about.
+    """
+    appointment, service = booking.appointment, booking.appointment.service
+    lines = [f"With {', '.join(names)}." if names else "", f"Your booking: {manage_url}" if manage_url else ""]
+    return CustomerEvent(
+        instance_id=business.instance_id,
+        public_id=booking.public_id,
+        sequence=booking.sequence,
+        start_at=appointment.start_at,
+        end_at=appointment.end_at,
+        stamped_at=stamped_at,
+        summary=f"{service.name} · {business.name}",
+        description="\n".join(line for line in lines if line),
+        location=service.location,
+        organizer_name=business.name,
+        organizer_email=parseaddr(mail_from)[1],
+        customer_name=booking.customer_name,
+        customer_email=booking.customer_email,
+        manage_url=manage_url,
+        is_tentative=booking.status == "pending",
+    )

@@ -1,0 +1,280 @@
+"""Reads what a mail needs, and whether it is still worth one. Every function takes the session first and changes nothing.
+
+The history is read after the booking: a change that lands between the two shows as a later entry, so a mail never mixes two states.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, TypeVar
+
+import structlog
+from flask import current_app
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from portal.booking.invitation import customer_event
+from portal.booking.models import ACTIVE, Appointment, Booking
+from portal.booking.records import manage_token
+from portal.business.models import Business, Resource
+from portal.calendars.models import Calendar, Connection
+from portal.config import Settings
+from portal.errors import Invalid
+from portal.notifications.facts import (
+    BookingFacts,
+    ConflictNews,
+    ConnectionNews,
+    CustomerNews,
+    Facts,
+    House,
+    Person,
+    QuestionNews,
+    StaffNews,
+)
+from portal.notifications.history import booking_key, booking_news, connection_states, event_key, read_history
+from portal.notifications.news import News, Silence, is_worth_telling, what_to_tell
+from portal.notifications.people import admins, distinct, people_of, resources_of
+from portal.outbox import Work
+from portal.sync.models import Conflict, Question
+from providers.messaging.base import DeliveryRefused
+
+log = structlog.get_logger()
+Row = TypeVar("Row")
+
+
+def for_customer(session: Session, work: Work, *, now: datetime) -> list[Facts]:
+    """What the booking's customer should read now: one mail, or none."""
+    booking = _row(session, work, Booking)
+    if booking is None or not booking.customer_email:
+        return _silent(work, "there is nobody to tell")
+    business, facts = _business(session), _booking_facts(session, booking)
+    news = _news_of(session, work, booking, business, recipient=booking.customer_email, now=now)
+    if isinstance(news, Silence):
+        return _silent(work, news.reason)
+    manage_url = _manage_url(booking)
+    event = customer_event(
+        booking,
+        business=business,
+        names=facts.people,
+        mail_from=_settings().mail_from,
+        manage_url=manage_url,
+        stamped_at=work.created_at,
+    )
+    key = booking_key(business.instance_id, work, booking.customer_email)
+    return [
+        CustomerNews(
+            message_key=key, house=_house(business), news=news, booking=facts, manage_url=manage_url, event=event
+        )
+    ]
+
+
+def for_staff(session: Session, work: Work, *, now: datetime) -> list[Facts]:
+    """What staff should read now: one mail for each person concerned. Raises DeliveryRefused for a subject that it does not know."""
+    kind = work.subject.partition(":")[0]
+    if kind == "booking":
+        return _booking_for_staff(session, work, now)
+    if kind == "question":
+        return _question_for_staff(session, work)
+    if kind == "conflict":
+        return _conflict_for_staff(session, work)
+    if kind == "connection":
+        return _connection_for_staff(session, work)
+    raise DeliveryRefused(f"No mail is written about “{work.subject}”.")
+
+
+def _booking_for_staff(session: Session, work: Work, now: datetime) -> list[Facts]:
+    booking = _row(session, work, Booking)
+    if booking is None:
+        return _silent(work, "there is no such booking")
+    business, facts = _business(session), _booking_facts(session, booking)
+    found: list[Facts] = []
+    for person in people_of(session, resources_of(session, booking.appointment), business):
+        news = _news_of(session, work, booking, business, recipient=person.email, now=now)
+        if isinstance(news, Silence):
+            _silent(work, news.reason)
+            continue
+        key = booking_key(business.instance_id, work, person.email)
+        found.append(StaffNews(message_key=key, house=_house(business), news=news, booking=facts, recipient=person))
+    return found
+
+
+def _question_for_staff(session: Session, work: Work) -> list[Facts]:
+    question = _row(session, work, Question)
+    if question is None or question.answered_at is not None or read_history(session, work).has_later:
+        return _silent(work, "the question is answered")
+    appointment, calendar, owner = _where(session, question)
+    moved_to = (question.start_at, question.end_at) if question.start_at and question.end_at else None
+
+    def letter(key: str, house: House, person: Person) -> Facts:
+        return QuestionNews(
+            message_key=key,
+            house=house,
+            recipient=person,
+            kind=question.kind,
+            service=appointment.service.name,
+            customers=_customers(appointment),
+            start_at=appointment.start_at,
+            end_at=appointment.end_at,
+            calendar=_name(calendar),
+            moved_to=moved_to if question.kind == "moved" else None,
+        )
+
+    business = _business(session)
+    return _to_each(people_of(session, [owner], business), work, business, letter)
+
+
+def _conflict_for_staff(session: Session, work: Work) -> list[Facts]:
+    conflict = _row(session, work, Conflict)
+    if conflict is None or conflict.resolved_at is not None or read_history(session, work).has_later:
+        return _silent(work, "the conflict is over")
+    appointment, calendar, owner = _where(session, conflict)
+
+    def letter(key: str, house: House, person: Person) -> Facts:
+        return ConflictNews(
+            message_key=key,
+            house=house,
+            recipient=person,
+            service=appointment.service.name,
+            resource=owner.name,
+            customers=_customers(appointment),
+            start_at=appointment.start_at,
+            end_at=appointment.end_at,
+            calendar=_name(calendar),
+            event_start_at=conflict.start_at,
+            event_end_at=conflict.end_at,
+        )
+
+    business = _business(session)
+    return _to_each(people_of(session, [owner], business), work, business, letter)
+
+
+def _connection_for_staff(session: Session, work: Work) -> list[Facts]:
+    connection = _row(session, work, Connection)
+    if connection is None:
+        return _silent(work, "the calendar is no longer connected")
+    business, resource = _business(session), session.get_one(Resource, connection.resource_id)
+    since = work.payload.get("since")
+
+    def letter(key: str, house: House, person: Person) -> Facts:
+        return ConnectionNews(
+            message_key=key,
+            house=house,
+            recipient=person,
+            state=str(work.payload["state"]),
+            reason=str(work.payload.get("reason") or ""),
+            since=datetime.fromisoformat(since) if since else work.created_at,
+            resource=resource.name,
+            account=" at ".join(filter(None, (connection.account.get("username"), connection.account.get("url")))),
+            calendars=tuple(_name(calendar) for calendar in connection.calendars),
+            rules=tuple(calendar.when_unreadable for calendar in connection.calendars if calendar.is_busy_source),
+        )
+
+    people = distinct([*people_of(session, [resource], business), *admins(session, business)])
+    return _to_each(_concerned(session, work, people, business), work, business, letter)
+
+
+def _concerned(session: Session, work: Work, people: list[Person], business: Business) -> list[Person]:
+    """Those for whom this change of state is news."""
+    history = read_history(session, work)
+    return [
+        person
+        for person in people
+        if is_worth_telling(
+            str(work.payload["state"]),
+            earlier=connection_states(
+                session, history.earlier, instance_id=business.instance_id, recipient=person.email
+            ),
+            has_later=history.has_later,
+        )
+    ]
+
+
+def _to_each(
+    people: list[Person], work: Work, business: Business, letter: Callable[[str, House, Person], Facts]
+) -> list[Facts]:
+    return [letter(event_key(business.instance_id, work, person.email), _house(business), person) for person in people]
+
+
+def _news_of(
+    session: Session, work: Work, booking: Booking, business: Business, *, recipient: str, now: datetime
+) -> News | Silence:
+    history = read_history(session, work)
+    *earlier, current = booking_news(
+        session, (*history.earlier, work), instance_id=business.instance_id, recipient=recipient
+    )
+    return what_to_tell(
+        current,
+        earlier=earlier,
+        has_later=history.has_later,
+        status=booking.status,
+        start_at=booking.appointment.start_at,
+        now=now,
+    )
+
+
+def _booking_facts(session: Session, booking: Booking) -> BookingFacts:
+    appointment, service = booking.appointment, booking.appointment.service
+    resources = resources_of(session, appointment)
+    return BookingFacts(
+        service=service.name,
+        start_at=appointment.start_at,
+        end_at=appointment.end_at,
+        people=tuple(resource.name for resource in resources if resource.kind == "staff"),
+        rooms=tuple(resource.name for resource in resources if resource.kind == "room"),
+        location=service.location,
+        party_size=booking.party_size,
+        status=booking.status,
+        pending_reason=booking.pending_reason,
+        cancel_until=service.cancel_until,
+        move_until=service.move_until,
+        customer=Person(name=booking.customer_name, email=booking.customer_email, zone=booking.customer_zone),
+        phone=booking.customer_phone,
+        note=booking.note,
+    )
+
+
+def _manage_url(booking: Booking) -> str:
+    """The customer's link; empty when its key is lost: the mail is worth more than the link."""
+    try:
+        return f"{_settings().url}/b/{manage_token(booking)}"
+    except Invalid as error:
+        log.warning("a manage link does not open", booking_id=booking.id, reason=str(error))
+        return ""
+
+
+def _where(session: Session, row: Question | Conflict) -> tuple[Appointment, Calendar, Resource]:
+    calendar = session.get_one(Calendar, row.calendar_id)
+    return session.get_one(Appointment, row.appointment_id), calendar, session.get_one(Resource, calendar.resource_id)
+
+
+def _customers(appointment: Appointment) -> tuple[str, ...]:
+    active = [booking for booking in appointment.bookings if booking.status in ACTIVE and booking.status != "held"]
+    return tuple(booking.customer_name for booking in active)
+
+
+def _name(calendar: Calendar) -> str:
+    return calendar.name or calendar.remote_id
+
+
+def _house(business: Business) -> House:
+    return House(name=business.name, zone=business.zone, language=business.language, url=_settings().url)
+
+
+def _business(session: Session) -> Business:
+    return session.scalars(select(Business)).one()
+
+
+def _row(session: Session, work: Work, model: type[Row]) -> Row | None:
+    """The row that "booking:12" names."""
+    return session.get(model, int(work.subject.partition(":")[2]))
+
+
+def _settings() -> Settings:
+    settings: Settings = current_app.extensions["settings"]
+    return settings
+
+
+def _silent(work: Work, reason: str) -> list[Any]:
+    log.info("no mail", entry_id=work.entry_id, subject=work.subject, news=work.payload.get("news"), reason=reason)
+    return []
