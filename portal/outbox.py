@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import random
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, Index, String, Text, and_, exists, or_, select, update
+from sqlalchemy import JSON, CheckConstraint, Index, String, Text, and_, exists, insert, or_, select, update
 from sqlalchemy.orm import Mapped, Session, aliased, mapped_column
 
 from portal.clock import now_utc
@@ -93,6 +93,14 @@ def record(session: Session, topic: str, subject: str, *, not_before: datetime |
     session.add(entry)
 
 
+def record_all(session: Session, entries: Sequence[tuple[str, str, dict[str, Any]]]) -> None:
+    """Write down several (topic, subject, payload) in one statement."""
+    now = now_utc()
+    rows = [{"topic": topic, "subject": subject, "payload": payload} for topic, subject, payload in entries]
+    fixed = {"state": "todo", "attempts": 0, "next_at": now, "created_at": now}
+    session.connection().execute(insert(OutboxEntry.__table__), [row | fixed for row in rows])  # type: ignore[arg-type]
+
+
 def claim_due(
     session: Session, *, now: datetime, limit: int = 10, topics: Collection[str] | None = None
 ) -> list[OutboxEntry]:
@@ -147,6 +155,16 @@ def postpone(
     wait = retry_delay(attempts, retry_after=retry_after)
     values = {"next_at": now_utc() + wait, "last_error": error, "lease_until": None, "lease_token": None}
     return _update_leased(session, entry_id, lease_token, values)
+
+
+def hasten(session: Session, topic: str, subject: str, *, now: datetime) -> None:
+    """Bring an unfinished entry's turn forward to now; write a new one when there is none."""
+    unfinished = (OutboxEntry.topic == topic, OutboxEntry.subject == subject, OutboxEntry.state == "todo")
+    if session.scalar(select(OutboxEntry.id).where(*unfinished).limit(1)) is None:
+        record(session, topic, subject)
+        return
+    statement = update(OutboxEntry).where(*unfinished, OutboxEntry.next_at > now, OutboxEntry.lease_token.is_(None))
+    session.execute(statement.values(next_at=now).execution_options(synchronize_session=False))
 
 
 def renew(session: Session, entry_id: int, lease_token: str, *, now: datetime) -> bool:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import cast
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Table, delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from portal.availability.model import Slot
@@ -17,25 +18,26 @@ from portal.booking.rules import quanta
 from portal.business.models import Service
 from portal.db import database_clock
 from portal.errors import SlotTaken
+from portal.intervals import Interval
 
 
-def open_appointment(session: Session, service: Service, slot: Slot, *, resources: Sequence[int]) -> Appointment:
-    """A new appointment at the slot, with its resources' time claimed. `resources` are the main ones; `slot.also` follow as lists 1, 2, ..."""
+def open_appointment(session: Session, service: Service, slot: Slot, *, resources: Sequence[int]) -> int:
+    """A new appointment at the slot, with its resources' time claimed; returns its id.
+
+    `resources` are the main ones; `slot.also` follow as lists 1, 2, ...
+    """
     start_at, end_at = slot.interval
-    appointment = Appointment(
-        service_id=service.id,
-        start_at=start_at,
-        end_at=end_at,
-        claim_start_at=start_at - timedelta(minutes=service.buffer_before),
-        claim_end_at=end_at + timedelta(minutes=service.buffer_after),
-        capacity=service.capacity,
+    claimed = slot.interval.widened(
+        before=timedelta(minutes=service.buffer_before), after=timedelta(minutes=service.buffer_after)
     )
-    session.add(appointment)
-    session.flush()
+    values = {"service_id": service.id, "start_at": start_at, "end_at": end_at, "capacity": service.capacity}
+    values |= {"claim_start_at": claimed.start, "claim_end_at": claimed.end}
+    statement = insert(_APPOINTMENT).values(**values, **_FRESH).returning(_APPOINTMENT.c.id)
+    id_: int = session.connection().execute(statement).scalar_one()
     members = [(0, resource_id) for resource_id in resources]
     members += [(list_no, resource_id) for list_no, resource_id in enumerate(slot.also, start=1)]
-    _claim(session, appointment, members)
-    return appointment
+    _claim(session, id_, claimed, members)
+    return id_
 
 
 def shift_appointment(
@@ -55,22 +57,20 @@ def shift_appointment(
     appointment.claim_start_at, appointment.claim_end_at = start_at - before, end_at + after
     session.flush()
     session.expire(appointment, ["resources"])
-    _claim(session, appointment, members)
+    _claim(session, appointment.id, Interval(appointment.claim_start_at, appointment.claim_end_at), members)
 
 
-def take_seats(session: Session, appointment: Appointment, booking: Booking) -> None:
-    """Give the booking the lowest free seats. Raises SlotTaken when there are too few."""
-    taken = set(session.scalars(select(Seat.seat_no).where(Seat.appointment_id == appointment.id)))
-    free = [number for number in range(1, appointment.capacity + 1) if number not in taken]
+def take_seats(session: Session, booking: Booking, *, capacity: int, is_new: bool = False) -> None:
+    """Give the booking the lowest free seats of its appointment. Raises SlotTaken when there are too few."""
+    appointment_id = booking.appointment_id
+    taken: set[int] = set()
+    if not is_new:
+        taken = set(session.scalars(select(Seat.seat_no).where(Seat.appointment_id == appointment_id)))
+    free = [number for number in range(1, capacity + 1) if number not in taken][: booking.party_size]
     if len(free) < booking.party_size:
         raise SlotTaken("There are not enough seats left for this time.")
-    session.execute(
-        insert(Seat),
-        [
-            {"appointment_id": appointment.id, "seat_no": number, "booking_id": booking.id}
-            for number in free[: booking.party_size]
-        ],
-    )
+    rows = [{"appointment_id": appointment_id, "seat_no": number, "booking_id": booking.id} for number in free]
+    session.connection().execute(insert(_SEAT), rows)
 
 
 def leave(session: Session, booking: Booking) -> None:
@@ -129,28 +129,19 @@ def drop_hold(session: Session, booking_id: int, appointment_id: int) -> None:
         close_appointment(session, appointment_id)
 
 
-def _claim(session: Session, appointment: Appointment, members: Iterable[tuple[int, int]]) -> None:
+def _claim(session: Session, appointment_id: int, claimed: Interval, members: Iterable[tuple[int, int]]) -> None:
     members = list(members)
-    session.execute(
-        insert(AppointmentResource),
-        [
-            {
-                "appointment_id": appointment.id,
-                "resource_id": resource_id,
-                "list_no": list_no,
-                "claim_start_at": appointment.claim_start_at,
-                "claim_end_at": appointment.claim_end_at,
-                "is_active": True,
-            }
-            for list_no, resource_id in members
-        ],
+    row = {"appointment_id": appointment_id, "claim_start_at": claimed.start, "claim_end_at": claimed.end}
+    connection = session.connection()
+    connection.execute(
+        insert(_MEMBER), [row | {"resource_id": id_, "list_no": no, "is_active": True} for no, id_ in members]
     )
-    numbers = quanta(appointment.claim_start_at, appointment.claim_end_at)
-    session.execute(
-        insert(Claim),
+    numbers = quanta(claimed.start, claimed.end)
+    connection.execute(
+        insert(_CLAIM),
         [
-            {"resource_id": resource_id, "quantum_no": number, "appointment_id": appointment.id}
-            for _, resource_id in members
+            {"resource_id": id_, "quantum_no": number, "appointment_id": appointment_id}
+            for _, id_ in members
             for number in numbers
         ],
     )
@@ -158,3 +149,10 @@ def _claim(session: Session, appointment: Appointment, members: Iterable[tuple[i
 
 def _unclaim(session: Session, appointment_id: int) -> None:
     session.execute(delete(Claim).where(Claim.appointment_id == appointment_id))
+
+
+# Plain tables: a booking writes a dozen rows, and objects for them would take most of the time of the lock.
+_APPOINTMENT, _MEMBER, _CLAIM, _SEAT = (
+    cast(Table, model.__table__) for model in (Appointment, AppointmentResource, Claim, Seat)
+)
+_FRESH = {"is_active": True, "version": 1, "generation": 1}

@@ -1,4 +1,4 @@
-"""Builds the engine's `Demand` from the tables; nobody else does. Plain rows, not objects: pages ask this all the time."""
+"""Builds the engine's `Demand` from the tables; nobody else does. Pages and bookings ask this all the time."""
 
 from __future__ import annotations
 
@@ -6,19 +6,27 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import cast
+from functools import cache
+from typing import NamedTuple, cast
 
-from sqlalchemy import Row, and_, exists, func, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from portal.availability.model import Assignment, Demand, OpenAppointment, SlotRules, TimeRange, Timetable
-from portal.booking.models import ACTIVE, Appointment, AppointmentResource, Booking, Seat
-from portal.business.models import Business, DateOverride, Resource, Service, ServiceResource, WeeklyHours
-from portal.calendars.models import BusyInterval, Calendar
-from portal.db import database_clock
+from portal.booking import statements
+from portal.booking.models import Booking
+from portal.booking.statements import rows
+from portal.business.models import Service
 from portal.intervals import Interval
 
 Busy = Mapping[int, Sequence[Interval]]
+
+
+class StaleCalendar(NamedTuple):
+    """A busy source whose last good read is older than its freshness allows."""
+
+    id: int
+    resource_id: int
+    when_unreadable: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,23 +45,10 @@ class Question:
 def build_demand(session: Session, service: Service, question: Question, *, now: datetime) -> Demand:
     """Everything the engine needs to answer `question` for `service`; about seven small queries."""
     lists = needed_lists(session, service.id)
+    if question.resource_id is not None and service.assignment == "choose":
+        lists = [[i for i in lists[0] if i == question.resource_id], *lists[1:]]
     ids = sorted({resource_id for members in lists for resource_id in members})
-    reach = _reach(service, question.window)
-    free = _not_counted(session, question.moving)
-    busy = _busy(session, ids, reach, free=free, extra=question.extra_busy)
-    hours = _hours(session, ids, reach)
-    blocked = _blocked(session, ids, reach, now=now, looked_at=question.looked_at)
-    tables = {
-        row.id: Timetable(
-            resource_id=row.id,
-            zone=row.zone,
-            weekly=hours[row.id].weekly,
-            overrides=hours[row.id].overrides,
-            busy=busy[row.id],
-            blocked=blocked[row.id],
-        )
-        for row in session.execute(select(Resource.id, Resource.zone).where(Resource.id.in_(ids)))
-    }
+    tables = _timetables(session, ids, _reach(service, question.window), question=question, now=now)
     return Demand(
         window=question.window,
         rules=slot_rules(service, zone=business_zone(session)),
@@ -69,56 +64,41 @@ def build_demand(session: Session, service: Service, question: Question, *, now:
 
 def needed_lists(session: Session, service_id: int) -> list[list[int]]:
     """Ids of active resources, list by list (0 is the main one), each in its order."""
-    rows = session.execute(
-        select(ServiceResource.list_no, ServiceResource.resource_id, Resource.is_active)
-        .join(Resource, Resource.id == ServiceResource.resource_id)
-        .where(ServiceResource.service_id == service_id)
-        .order_by(ServiceResource.list_no, ServiceResource.position, ServiceResource.id)
-    ).all()
-    lists: list[list[int]] = [[] for _ in range(max((row.list_no for row in rows), default=0) + 1)]
-    for row in rows:
-        if row.is_active:
-            lists[row.list_no].append(row.resource_id)
+    lists: list[list[int]] = [[]]
+    for list_no, resource_id, is_active in rows(session, statements.needs(), service_id=service_id):
+        while len(lists) <= list_no:
+            lists.append([])
+        if is_active:
+            lists[list_no].append(resource_id)
     return lists
 
 
 def slot_rules(service: Service, *, zone: str) -> SlotRules:
-    def minutes(count: int) -> timedelta:
-        return timedelta(minutes=count)
-
+    """The service's way of cutting time, as the engine wants it."""
     return SlotRules(
-        duration=minutes(service.duration),
-        step=minutes(service.step),
-        buffer_before=minutes(service.buffer_before),
-        buffer_after=minutes(service.buffer_after),
-        notice=minutes(service.notice),
+        duration=timedelta(minutes=service.duration),
+        step=timedelta(minutes=service.step),
+        buffer_before=timedelta(minutes=service.buffer_before),
+        buffer_after=timedelta(minutes=service.buffer_after),
+        notice=timedelta(minutes=service.notice),
         horizon=timedelta(days=service.horizon),
         zone=zone,
     )
 
 
 def business_zone(session: Session) -> str:
-    return session.scalar(select(Business.zone)) or "UTC"
+    return next((zone for (zone,) in rows(session, statements.zone())), "UTC")
 
 
-def stale_calendars(session: Session, resource_ids: Iterable[int], *, now: datetime) -> list[Row[tuple[int, int, str]]]:
-    """(id, resource_id, when_unreadable) of busy sources whose last good read is older than their freshness allows."""
-    rows = session.execute(
-        select(
-            Calendar.id, Calendar.resource_id, Calendar.when_unreadable, Calendar.freshness, Calendar.last_read_at
-        ).where(Calendar.resource_id.in_(list(resource_ids)), Calendar.is_busy_source)
-    )
+def stale_calendars(session: Session, resource_ids: Iterable[int], *, now: datetime) -> list[StaleCalendar]:
+    """The busy sources of these resources that count as unreadable at `now`."""
     return [
-        cast("Row[tuple[int, int, str]]", row)
-        for row in rows
-        if row.last_read_at is None or row.last_read_at < now - timedelta(seconds=row.freshness)
+        StaleCalendar(id_, resource_id, rule)
+        for id_, resource_id, rule, freshness, last_read_at in rows(
+            session, statements.sources(), ids=list(resource_ids)
+        )
+        if last_read_at is None or last_read_at < now - timedelta(seconds=freshness)
     ]
-
-
-@dataclass(slots=True)
-class _Hours:
-    weekly: dict[int, tuple[TimeRange, ...]] = field(default_factory=dict)
-    overrides: dict[date, tuple[TimeRange, ...]] = field(default_factory=dict)
 
 
 def _reach(service: Service, window: Interval) -> Interval:
@@ -127,121 +107,95 @@ def _reach(service: Service, window: Interval) -> Interval:
     return window.widened(before=room, after=room)
 
 
+def _timetables(
+    session: Session, ids: list[int], reach: Interval, *, question: Question, now: datetime
+) -> dict[int, Timetable]:
+    busy = _busy(session, ids, reach, free=_not_counted(session, question.moving), extra=question.extra_busy)
+    weekly, overrides = _weekly(session, ids), _overrides(session, ids, reach)
+    blocked = _blocked(session, ids, reach, now=now, looked_at=question.looked_at)
+    return {
+        id_: Timetable(
+            resource_id=id_,
+            zone=zone,
+            weekly=weekly[id_],
+            overrides=overrides[id_],
+            busy=busy[id_],
+            blocked=(reach,) if id_ in blocked else (),
+        )
+        for id_, zone in rows(session, statements.zones(), ids=ids)
+    }
+
+
 def _not_counted(session: Session, moving: Booking | None) -> list[int]:
     """Appointments whose time counts as free: those with nothing in them but expired holds, and that of the booking which moves."""
-    other = aliased(Booking)
-    is_expired = and_(Booking.status == "held", Booking.held_until < database_clock())
-    has_others = exists().where(
-        other.appointment_id == Booking.appointment_id,
-        other.status.in_(ACTIVE),
-        ~and_(other.status == "held", other.held_until < database_clock()),
-    )
-    free = list(session.scalars(select(Booking.appointment_id).where(is_expired, ~has_others)))
-    if moving is not None and _is_alone(session, moving):
+    free = [appointment_id for (appointment_id,) in rows(session, statements.only_expired())]
+    if moving is not None and not any(
+        rows(session, statements.others(), appointment_id=moving.appointment_id, booking_id=moving.id)
+    ):
         free.append(moving.appointment_id)
     return free
-
-
-def _is_alone(session: Session, booking: Booking) -> bool:
-    count = select(func.count(Booking.id)).where(
-        Booking.appointment_id == booking.appointment_id, Booking.status.in_(ACTIVE), Booking.id != booking.id
-    )
-    return session.scalar(count) == 0
 
 
 def _busy(
     session: Session, ids: list[int], reach: Interval, *, free: list[int], extra: Busy
 ) -> dict[int, list[Interval]]:
     busy: dict[int, list[Interval]] = defaultdict(list)
-    taken = select(
-        AppointmentResource.resource_id, AppointmentResource.claim_start_at, AppointmentResource.claim_end_at
-    ).where(
-        AppointmentResource.resource_id.in_(ids),
-        AppointmentResource.is_active,
-        AppointmentResource.claim_end_at > reach.start,
-        AppointmentResource.claim_start_at < reach.end,
-    )
-    if free:
-        taken = taken.where(AppointmentResource.appointment_id.not_in(free))
-    outside = (
-        select(BusyInterval.resource_id, BusyInterval.start_at, BusyInterval.end_at)
-        .join(Calendar, Calendar.id == BusyInterval.calendar_id)
-        .where(
-            BusyInterval.resource_id.in_(ids),
-            Calendar.is_busy_source,
-            BusyInterval.end_at > reach.start,
-            BusyInterval.start_at < reach.end,
-        )
-    )
-    for statement in (taken, outside):
-        for resource_id, start_at, end_at in session.execute(statement):
+    reached = {"ids": ids, "start": reach.start, "end": reach.end}
+    for resource_id, start_at, end_at, appointment_id in rows(session, statements.taken(), **reached):
+        if appointment_id not in free:
             busy[resource_id].append(Interval(start_at, end_at))
+    for resource_id, start_at, end_at in rows(session, statements.outside(), **reached):
+        busy[resource_id].append(Interval(start_at, end_at))
     for resource_id, intervals in extra.items():
         busy[resource_id] += intervals
     return busy
 
 
-def _hours(session: Session, ids: list[int], reach: Interval) -> dict[int, _Hours]:
-    hours: dict[int, _Hours] = defaultdict(_Hours)
-    weekly = select(WeeklyHours.resource_id, WeeklyHours.weekday, WeeklyHours.starts, WeeklyHours.ends)
-    for resource_id, weekday, starts, ends in session.execute(weekly.where(WeeklyHours.resource_id.in_(ids))):
-        days = hours[resource_id].weekly
-        days[weekday] = (*days.get(weekday, ()), TimeRange(starts, ends))
-    overrides = select(DateOverride.resource_id, DateOverride.on_date, DateOverride.starts, DateOverride.ends).where(
-        DateOverride.resource_id.in_(ids),
-        # local dates may be a day off from UTC's, on either side
-        DateOverride.on_date.between(reach.start.date() - timedelta(days=2), reach.end.date() + timedelta(days=2)),
-    )
-    for row in session.execute(overrides):
-        dates = hours[row.resource_id].overrides
-        ranges = dates.get(row.on_date, ())
-        is_closed = row.starts is None
-        dates[row.on_date] = ranges if is_closed else (*ranges, TimeRange(row.starts, row.ends))
-    return hours
+def _weekly(session: Session, ids: list[int]) -> dict[int, dict[int, tuple[TimeRange, ...]]]:
+    weekly: dict[int, dict[int, tuple[TimeRange, ...]]] = defaultdict(dict)
+    for resource_id, weekday, starts, ends in rows(session, statements.weekly_hours(), ids=ids):
+        days = weekly[resource_id]
+        days[weekday] = (*days.get(weekday, ()), _time_range(starts, ends))
+    return weekly
+
+
+def _overrides(session: Session, ids: list[int], reach: Interval) -> dict[int, dict[date, tuple[TimeRange, ...]]]:
+    overrides: dict[int, dict[date, tuple[TimeRange, ...]]] = defaultdict(dict)
+    margin = timedelta(days=2)  # local dates may be a day off from UTC's, on either side
+    dates = {"first_on": reach.start.date() - margin, "last_on": reach.end.date() + margin}
+    for resource_id, on_date, starts, ends in rows(session, statements.date_overrides(), ids=ids, **dates):
+        days = overrides[resource_id]
+        ranges = days.get(on_date, ())
+        days[on_date] = ranges if starts is None else (*ranges, _time_range(starts, ends))
+    return overrides
 
 
 def _blocked(
     session: Session, ids: list[int], reach: Interval, *, now: datetime, looked_at: frozenset[int]
-) -> dict[int, tuple[Interval, ...]]:
+) -> set[int]:
     """Unknown is not free: where the rule says *stop offering*, a calendar that cannot be read shuts everything."""
-    blocked: dict[int, tuple[Interval, ...]] = defaultdict(tuple)
-    for row in stale_calendars(session, ids, now=now):
-        if row.when_unreadable == "stop" and row.id not in looked_at:
-            blocked[row.resource_id] = (reach,)
-    return blocked
+    stale = stale_calendars(session, ids, now=now)
+    return {row.resource_id for row in stale if row.when_unreadable == "stop" and row.id not in looked_at}
 
 
 def _open_appointments(session: Session, service: Service, question: Question) -> tuple[OpenAppointment, ...]:
     """Appointments of this group service in the window that have seats left; seats of expired holds count as free."""
-    window = question.window
-    is_expired = and_(Booking.status == "held", Booking.held_until < database_clock())
-    taken = func.count(Seat.seat_no).filter(~is_expired)
-    rows = session.execute(
-        select(Appointment.id, Appointment.start_at, Appointment.end_at, Appointment.capacity, taken)
-        .join(Seat, Seat.appointment_id == Appointment.id)
-        .join(Booking, Booking.id == Seat.booking_id)
-        .where(
-            Appointment.service_id == service.id,
-            Appointment.is_active,
-            Appointment.start_at >= window.start,
-            Appointment.start_at < window.end,
-        )
-        .group_by(Appointment.id, Appointment.start_at, Appointment.end_at, Appointment.capacity)
-        .having(taken > 0)
-    ).all()
-    resources: dict[int, list[int]] = defaultdict(list)
-    members = select(AppointmentResource.appointment_id, AppointmentResource.resource_id).where(
-        AppointmentResource.appointment_id.in_([row.id for row in rows])
-    )
-    for appointment_id, resource_id in session.execute(members.order_by(AppointmentResource.list_no)):
-        resources[appointment_id].append(resource_id)
     own = question.moving.appointment_id if question.moving else None
+    window = {"start": question.window.start, "end": question.window.end}
+    standing = [row for row in rows(session, statements.standing(), service_id=service.id, **window) if row.id != own]
+    resources: dict[int, list[int]] = defaultdict(list)
+    for appointment_id, resource_id in rows(session, statements.members(), ids=[row.id for row in standing]):
+        resources[appointment_id].append(resource_id)
     return tuple(
         OpenAppointment(
-            interval=Interval(start_at, end_at),
-            resource_ids=tuple(resources[id_]),
-            seats_left=capacity - count,
+            interval=Interval(row.start_at, row.end_at),
+            resource_ids=tuple(resources[row.id]),
+            seats_left=row.capacity - row.taken,
         )
-        for id_, start_at, end_at, capacity, count in rows
-        if id_ != own
+        for row in standing
     )
+
+
+@cache
+def _time_range(starts: int, ends: int) -> TimeRange:
+    return TimeRange(starts, ends)

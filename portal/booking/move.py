@@ -98,7 +98,7 @@ def _take_slot(session: Session, booking: Booking, wish: Wish, *, seen: Seen, no
         )
         return
     if target is None:
-        target = claims.open_appointment(session, service, slot, resources=main)
+        target = session.get_one(Appointment, claims.open_appointment(session, service, slot, resources=main))
     _change_seats(session, booking, target)
 
 
@@ -122,7 +122,7 @@ def _change_seats(session: Session, booking: Booking, target: Appointment) -> No
     booking.appointment = target
     session.flush()
     session.query(Seat).where(Seat.booking_id == booking.id).delete()
-    claims.take_seats(session, target, booking)
+    claims.take_seats(session, booking, capacity=target.capacity)
     if (
         session.scalar(
             select(func.count(Booking.id)).where(Booking.appointment_id == old.id, Booking.status.in_(ACTIVE))

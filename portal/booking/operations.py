@@ -6,7 +6,8 @@ server is asked inside a transaction: the last look comes before it. What must h
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import secrets
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -20,9 +21,9 @@ from portal.booking.last_look import Seen, look_ahead
 from portal.booking.models import Booking
 from portal.booking.move import move_booking
 from portal.booking.queries import find_service
-from portal.booking.records import end, fill_in, held, locked, manage_token, tell
+from portal.booking.records import Request, end, fill_in, held, locked, manage_token, tell, tell_of_new
 from portal.booking.rules import By, Customer
-from portal.booking.wish import check_no_outside_event, read_wish, take, wish_of, with_nearest
+from portal.booking.wish import Wish, check_no_outside_event, find_place, read_wish, sit_down, wish_of, with_nearest
 from portal.db import database_now, transaction, write_transaction
 from portal.errors import RepeatedDifferently, SlotTaken
 from portal.extensions import db
@@ -85,11 +86,12 @@ def place_hold(
     def work(session: Session) -> Hold:
         if previous_hold:
             _drop_hold(session, previous_hold)
-        booking = take(session, wish, now=now)
-        booking.hold_hash = token_hash(token)
-        booking.held_until = database_now(session) + rules.HOLD
-        session.flush()
-        return Hold(token, booking.id, booking.held_until, wish.interval)
+        held_until = database_now(session) + rules.HOLD
+        place = find_place(session, wish, now=now)
+        booking = _new_booking(wish, now=now)
+        booking.hold_hash, booking.held_until = token_hash(token), held_until
+        sit_down(session, place, booking)
+        return Hold(token, booking.id, held_until, wish.interval)
 
     return with_nearest(wish, now, lambda: write_transaction(wish.resource_ids, work))
 
@@ -128,7 +130,7 @@ def confirm_hold(
     Raises Invalid (fields), RepeatedDifferently, NotFound, HoldExpired, SlotTaken (with `nearest`).
     """
     customer = rules.check_customer(customer)
-    request = _Request(
+    request = Request(
         rules.check_key(idempotency_key),
         rules.request_digest(hold=token_hash(token), customer=customer, answers=answers or {}),
         channel,
@@ -142,8 +144,11 @@ def confirm_hold(
     def work(session: Session) -> Outcome:
         booking = held(session, token)
         check_no_outside_event(session, wish, seen=seen)
-        booking.hold_hash = None
-        return _confirm(session, booking, customer, request=request, seen=seen, now=now)
+        manage_link = fill_in(booking, customer, request=request)
+        _decide(session, booking, wish.resource_ids, seen=seen, now=now)
+        booking.appointment.version += 1
+        _announce(session, booking)
+        return Outcome(booking.id, booking.public_id, manage_link, booking.status)
 
     try:
         return with_nearest(wish, now, lambda: write_transaction(wish.resource_ids, work))
@@ -167,7 +172,7 @@ def book(
     """Hold and confirm in one transaction, for programs. Raises as `place_hold` and `confirm_hold` do."""
     customer = rules.check_customer(customer)
     wanted = {"service": service_slug, "start_at": start_at, "resource": resource_slug, "party_size": party_size}
-    request = _Request(
+    request = Request(
         rules.check_key(idempotency_key),
         rules.request_digest(customer=customer, answers=answers or {}, **wanted),
         channel,
@@ -180,8 +185,15 @@ def book(
     seen = look_ahead(wish.resource_ids, wish.claimed, now=now)
 
     def work(session: Session) -> Outcome:
-        booking = take(session, wish, now=now, seen=seen)
-        return _confirm(session, booking, customer, request=request, seen=seen, now=now)
+        place = find_place(session, wish, now=now, seen=seen)
+        booking = _new_booking(wish, now=now)
+        token = fill_in(booking, customer, request=request)
+        _decide(session, booking, place.resource_ids, seen=seen, now=now)
+        sit_down(session, place, booking)
+        if not place.is_new:
+            booking.appointment.version += 1  # the calendars' copy shows how many come
+        _announce(session, booking)
+        return Outcome(booking.id, booking.public_id, token, booking.status)
 
     try:
         return with_nearest(wish, now, lambda: write_transaction(wish.resource_ids, work))
@@ -251,34 +263,25 @@ def sweep_expired_holds() -> int:
     return transaction(lambda session: claims.drop_expired_holds(session, None))
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
-    key: str
-    digest: str
-    channel: str
-    answers: Mapping[str, Any]
-
-
-def _confirm(
-    session: Session, booking: Booking, customer: Customer, *, request: _Request, seen: Seen, now: datetime
-) -> Outcome:
-    token = fill_in(
-        booking, customer, key=request.key, digest=request.digest, channel=request.channel, answers=request.answers
+def _new_booking(wish: Wish, *, now: datetime) -> Booking:
+    return Booking(
+        public_id=secrets.token_hex(16), status="held", party_size=wish.party_size, sequence=0, created_at=now
     )
-    must_wait = _must_wait(session, booking, seen=seen, now=now)
+
+
+def _decide(session: Session, booking: Booking, resource_ids: Sequence[int], *, seen: Seen, now: datetime) -> None:
+    """Confirmed, or by the rule *take as pending*: a calendar has not been readable for too long, and not at the last look either."""
+    stale = stale_calendars(session, resource_ids, now=now)
+    must_wait = any(row.when_unreadable == "pending" and row.id not in seen.calendars for row in stale)
     booking.status = rules.next_status(booking.status, "await" if must_wait else "confirm")
     booking.pending_reason = "calendar" if must_wait else ""
     booking.confirmed_at = None if must_wait else now
-    tell(session, booking, "pending" if must_wait else "booked", by="customer", publish=not must_wait)
-    session.flush()
-    return Outcome(booking.id, booking.public_id, token, booking.status)
 
 
-def _must_wait(session: Session, booking: Booking, *, seen: Seen, now: datetime) -> bool:
-    """The rule *take as pending*: a calendar has not been readable for longer than its freshness, and not at the last look either."""
-    ids = [row.resource_id for row in booking.appointment.resources]
-    stale = stale_calendars(session, ids, now=now)
-    return any(row.when_unreadable == "pending" and row.id not in seen.calendars for row in stale)
+def _announce(session: Session, booking: Booking) -> None:
+    is_pending = booking.status == "pending"
+    news = "pending" if is_pending else "booked"
+    tell_of_new(session, booking, news, by="customer", publish=not is_pending)
 
 
 def _approve(session: Session, booking: Booking, *, now: datetime) -> None:
@@ -288,7 +291,7 @@ def _approve(session: Session, booking: Booking, *, now: datetime) -> None:
     tell(session, booking, "approved", by="staff")
 
 
-def _earlier_outcome(request: _Request) -> Outcome | None:
+def _earlier_outcome(request: Request) -> Outcome | None:
     """What the same request achieved before. Raises RepeatedDifferently when the key was used for another one."""
     session: Session = db.session()
     booking = session.scalar(select(Booking).where(Booking.idempotency_key == request.key))

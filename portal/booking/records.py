@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -39,9 +40,17 @@ def held(session: Session, token: str) -> Booking:
     return booking
 
 
-def fill_in(
-    booking: Booking, customer: Customer, *, key: str, digest: str, channel: str, answers: Mapping[str, Any] | None
-) -> str:
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request to book: its idempotency key and content as digests, where it came from, and further answers."""
+
+    key: str
+    digest: str
+    channel: str
+    answers: Mapping[str, Any]
+
+
+def fill_in(booking: Booking, customer: Customer, *, request: Request) -> str:
     """Write the customer and the request into the booking; returns the token of its new manage link."""
     booking.customer_name = customer.name
     booking.customer_email = customer.email
@@ -49,10 +58,11 @@ def fill_in(
     booking.customer_zone = customer.zone
     booking.customer_language = customer.language
     booking.note = customer.note
-    booking.answers = dict(answers or {})
-    booking.channel = channel
-    booking.idempotency_key = key
-    booking.request_digest = digest
+    booking.answers = dict(request.answers)
+    booking.channel = request.channel
+    booking.idempotency_key = request.key
+    booking.request_digest = request.digest
+    booking.hold_hash = None
     token = new_token()
     booking.manage_hash = token_hash(token)
     booking.sealed_manage_token = _sealer().seal(token, place=_place(booking))
@@ -74,20 +84,23 @@ def end(session: Session, booking: Booking, status: str, *, news: str, by: By, n
 
 
 def tell(session: Session, booking: Booking, news: str, *, by: By, publish: bool = True, **more: Any) -> None:
-    """Record what must become known outside; the calendars' copy is outdated from now on."""
-    appointment = booking.appointment
-    appointment.version += 1
-    if news != "booked" and news != "pending":
-        booking.sequence += 1
-    if publish:
-        outbox.record(session, "calendar.publish", f"appointment:{appointment.id}")
+    """A booking has changed: the customer's and the calendars' copies are outdated; record who must be told."""
+    booking.appointment.version += 1
+    booking.sequence += 1
+    tell_of_new(session, booking, news, by=by, publish=publish, **more)
+
+
+def tell_of_new(session: Session, booking: Booking, news: str, *, by: By, publish: bool, **more: Any) -> None:
+    """Record who must be told of a booking that nobody outside has seen yet (or whose version was raised already)."""
     payload = {"news": news, "by": by, "sequence": booking.sequence, **more}
-    for topic in ("notify.customer", "notify.staff"):
-        outbox.record(session, topic, f"booking:{booking.id}", **payload)
+    entries = [(topic, f"booking:{booking.id}", payload) for topic in ("notify.customer", "notify.staff")]
+    if publish:
+        entries.insert(0, ("calendar.publish", f"appointment:{booking.appointment_id}", {}))
+    outbox.record_all(session, entries)
 
 
 def _place(booking: Booking) -> str:
-    return f"booking/{booking.id}/manage_token"
+    return f"booking/{booking.public_id}/manage_token"
 
 
 def _sealer() -> Sealer:

@@ -5,7 +5,6 @@ Who takes time locks the resources it may take (`Wish.resource_ids`) before aski
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -88,25 +87,35 @@ def wish_of(booking: Booking) -> Wish:
     )
 
 
-def take(session: Session, wish: Wish, *, now: datetime, seen: Seen = NOTHING_SEEN) -> Booking:
-    """A new held booking at the wished time, its resources chosen and claimed. Raises SlotTaken."""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The appointment in which a wish comes true, its time claimed; `is_new` when nobody else is in it."""
+
+    appointment_id: int
+    resource_ids: tuple[int, ...]
+    capacity: int
+    is_new: bool
+
+
+def find_place(session: Session, wish: Wish, *, now: datetime, seen: Seen = NOTHING_SEEN) -> Place:
+    """Claim the wished time in a new appointment, or find the group appointment that stands there. Raises SlotTaken."""
     claims.drop_expired_holds(session, wish.resource_ids)
     service = session.get_one(Service, wish.service_id)
     slot, main = find_slot(session, service, wish, now=now, seen=seen)
-    appointment = standing_appointment(session, service, slot)
-    if appointment is None:
-        appointment = claims.open_appointment(session, service, slot, resources=main)
-    booking = Booking(
-        public_id=secrets.token_hex(16),
-        appointment=appointment,
-        status="held",
-        party_size=wish.party_size,
-        created_at=now,
-    )
+    standing = standing_appointment(session, service, slot)
+    if standing is not None:
+        ids = tuple(row.resource_id for row in standing.resources)
+        return Place(standing.id, ids, standing.capacity, is_new=False)
+    appointment_id = claims.open_appointment(session, service, slot, resources=main)
+    return Place(appointment_id, (*main, *slot.also), service.capacity, is_new=True)
+
+
+def sit_down(session: Session, place: Place, booking: Booking) -> None:
+    """Store the booking in its appointment and give it seats. Raises SlotTaken when there are too few."""
+    booking.appointment_id = place.appointment_id
     session.add(booking)
     session.flush()
-    claims.take_seats(session, appointment, booking)
-    return booking
+    claims.take_seats(session, booking, capacity=place.capacity, is_new=place.is_new)
 
 
 def find_slot(

@@ -1,0 +1,150 @@
+"""The statements behind `demand`, each built once: putting them together anew took two thirds of the time of asking.
+
+They read plain columns of plain tables; `rows` sends one with its values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, cast
+
+from sqlalchemy import Select, Table, and_, bindparam, exists, func, select
+from sqlalchemy.orm import Session
+
+from portal.booking.models import ACTIVE, Appointment, AppointmentResource, Booking, Seat
+from portal.business.models import Business, DateOverride, Resource, ServiceResource, WeeklyHours
+from portal.calendars.models import BusyInterval, Calendar
+from portal.db import database_clock
+
+
+def rows(session: Session, statement: Select[Any], **values: object) -> Sequence[Any]:
+    """The rows of a statement, as plain tuples with names."""
+    return session.connection().execute(statement, values).all()
+
+
+@cache
+def needs() -> Select[Any]:
+    need, resource = _table(ServiceResource).c, _table(Resource).c
+    return (
+        select(need.list_no, need.resource_id, resource.is_active)
+        .where(resource.id == need.resource_id, need.service_id == bindparam("service_id"))
+        .order_by(need.list_no, need.position, need.id)
+    )
+
+
+@cache
+def zone() -> Select[Any]:
+    return select(_table(Business).c.zone)
+
+
+@cache
+def zones() -> Select[Any]:
+    resource = _table(Resource).c
+    return select(resource.id, resource.zone).where(resource.id.in_(_ids()))
+
+
+@cache
+def sources() -> Select[Any]:
+    calendar = _table(Calendar).c
+    return select(
+        calendar.id, calendar.resource_id, calendar.when_unreadable, calendar.freshness, calendar.last_read_at
+    ).where(calendar.resource_id.in_(_ids()), calendar.is_busy_source)
+
+
+@cache
+def only_expired() -> Select[Any]:
+    booking, other = _table(Booking).c, _table(Booking).alias().c
+    has_others = exists().where(
+        other.appointment_id == booking.appointment_id,
+        other.status.in_(ACTIVE),
+        ~and_(other.status == "held", other.held_until < database_clock()),
+    )
+    return select(booking.appointment_id).where(
+        booking.status == "held", booking.held_until < database_clock(), ~has_others
+    )
+
+
+@cache
+def others() -> Select[Any]:
+    booking = _table(Booking).c
+    return select(booking.id).where(
+        booking.appointment_id == bindparam("appointment_id"),
+        booking.status.in_(ACTIVE),
+        booking.id != bindparam("booking_id"),
+    )
+
+
+@cache
+def taken() -> Select[Any]:
+    taken = _table(AppointmentResource).c
+    return select(taken.resource_id, taken.claim_start_at, taken.claim_end_at, taken.appointment_id).where(
+        taken.resource_id.in_(_ids()),
+        taken.is_active,
+        taken.claim_end_at > bindparam("start"),
+        taken.claim_start_at < bindparam("end"),
+    )
+
+
+@cache
+def outside() -> Select[Any]:
+    busy, calendar = _table(BusyInterval).c, _table(Calendar).c
+    return select(busy.resource_id, busy.start_at, busy.end_at).where(
+        calendar.id == busy.calendar_id,
+        calendar.is_busy_source,
+        busy.resource_id.in_(_ids()),
+        busy.end_at > bindparam("start"),
+        busy.start_at < bindparam("end"),
+    )
+
+
+@cache
+def weekly_hours() -> Select[Any]:
+    hours = _table(WeeklyHours).c
+    return select(hours.resource_id, hours.weekday, hours.starts, hours.ends).where(hours.resource_id.in_(_ids()))
+
+
+@cache
+def date_overrides() -> Select[Any]:
+    override = _table(DateOverride).c
+    return select(override.resource_id, override.on_date, override.starts, override.ends).where(
+        override.resource_id.in_(_ids()), override.on_date.between(bindparam("first_on"), bindparam("last_on"))
+    )
+
+
+@cache
+def standing() -> Select[Any]:
+    appointment, seat, booking = _table(Appointment).c, _table(Seat).c, _table(Booking).c
+    is_expired = and_(booking.status == "held", booking.held_until < database_clock())
+    taken = func.count(seat.seat_no).filter(~is_expired)
+    return (
+        select(appointment.id, appointment.start_at, appointment.end_at, appointment.capacity, taken.label("taken"))
+        .where(
+            seat.appointment_id == appointment.id,
+            booking.id == seat.booking_id,
+            appointment.service_id == bindparam("service_id"),
+            appointment.is_active,
+            appointment.start_at >= bindparam("start"),
+            appointment.start_at < bindparam("end"),
+        )
+        .group_by(appointment.id, appointment.start_at, appointment.end_at, appointment.capacity)
+        .having(taken > 0)
+    )
+
+
+@cache
+def members() -> Select[Any]:
+    member = _table(AppointmentResource).c
+    return (
+        select(member.appointment_id, member.resource_id)
+        .where(member.appointment_id.in_(_ids()))
+        .order_by(member.appointment_id, member.list_no)
+    )
+
+
+def _table(model: type) -> Table:
+    return cast(Table, model.__table__)  # type: ignore[attr-defined]
+
+
+def _ids() -> Any:
+    return bindparam("ids", expanding=True)
