@@ -79,7 +79,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         load_dotenv(Path.cwd() / ".env")
         environ = os.environ
     data = Path(environ.get("LOCKSTEP_DATA") or "var").expanduser().resolve()
-    values = {name: _value(environ, name) for name in _NAMES}
+    values = {name: _value(environ, name) for name in NAMES}
     url = (values["LOCKSTEP_URL"] or "http://127.0.0.1:8000").rstrip("/")
     if not url.startswith(("http://", "https://")):
         raise Invalid("LOCKSTEP_URL must start with http:// or https://.")
@@ -97,7 +97,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
 
 
 _PARSED = ("OUTBOUND_ALLOW", "TRUSTED_PROXIES", "LOCKSTEP_POLL_SECONDS", "LOCKSTEP_DEMO")
-_NAMES = (
+NAMES = (
     "DATABASE_URL", "REDIS_URL", "LOCKSTEP_URL", "SECRET_KEY", "ENCRYPTION_KEYS", "SMTP_URL", "MAIL_FROM",
     "GOOGLE_CLIENT_ID", "GOOGLE_CLIENT_SECRET", "GOOGLE_API_URL", "GOOGLE_AUTH_URL", "GOOGLE_TOKEN_URL",
     "GOOGLE_REVOKE_URL", "MICROSOFT_CLIENT_ID", "MICROSOFT_CLIENT_SECRET", "MICROSOFT_GRAPH_URL",

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import click
 
@@ -27,7 +27,7 @@ from portal.web import CannotStart, listen, run_web
 if TYPE_CHECKING:
     from flask import Flask
 
-STOP_LIMITS = {"web server": 2.0, "worker": 4.5, "queue server": 1.0}
+STOP_LIMITS = {"web server": 2.0, "worker": 4.5, "queue server": 1.0, "calendar server": 1.0}
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -37,16 +37,33 @@ class Options:
     port: int = 8000
 
 
-def serve(options: Options) -> None:
-    """Run until a signal comes. Raises CannotStart, and whatever is wrong with settings or database, before anything is left running."""
+class Companion(Protocol):
+    """What `--demo` adds."""
+
+    def start(self, tree: ProcessTree) -> None:
+        """Start programs of its own, without waiting for them."""
+
+    def prepare(self, app: Flask) -> None:
+        """Fill the database, before anything is served."""
+
+    def announce(self, app: Flask) -> None:
+        """Say where things are."""
+
+
+def serve(options: Options, *, companion: Companion | None = None) -> None:
+    """Run until a signal comes. Raises CannotStart, and whatever is wrong with settings or database; nothing is left running then."""
     _name_address(options)
     settings = load_settings()
     with _open_port(options) as listener, _only_one(settings.data), ProcessTree(say=_say) as tree:
         queue = start_queue(tree, settings)
+        if companion:
+            companion.start(tree)
         app = prepare(_with_queue(settings, queue))
+        if companion:
+            companion.prepare(app)
         run(app, tree, listener, options)
         if not tree.is_stopping:
-            announce(app, options)
+            companion.announce(app) if companion else announce(app, options)
         tree.watch()
         _say("Stopping …")
         listener.close()

@@ -34,7 +34,7 @@ def check_service_slug(value: str) -> str | None:
 def check_zone(value: str) -> str | None:
     try:
         ZoneInfo(value)
-    except (ValueError, OSError):
+    except (KeyError, ValueError, OSError):  # unknown, not a name at all, a folder
         return f'must be a time zone such as "Europe/Madrid", not {shown(value)}'
     return None
 

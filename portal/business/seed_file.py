@@ -227,8 +227,9 @@ def _password(table: Table, environ: Mapping[str, str]) -> str:
 
 
 def _lists(table: Table, slugs: Collection[str]) -> tuple[tuple[str, ...], ...]:
-    main = _list(table, table.items("resources"), slugs)
-    if table.has("resources") and not main:
+    items = table.items("resources")
+    main = _list(table, items, slugs)
+    if table.has("resources") and not items:
         table.wrong("resources", "must name at least one resource")
     lists = [main]
     for path, value in table.items("also_needs", default=[]):

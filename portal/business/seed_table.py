@@ -62,7 +62,7 @@ class Table:
         if value is default:
             return least if value is REQUIRED else default
         if not isinstance(value, int) or isinstance(value, bool):
-            return self._wrong(key, f"must be a whole number{unit}, not {shown(value)}", least)
+            return self._wrong(key, f"must be a whole number{f' of{unit}' if unit else ''}, not {shown(value)}", least)
         if not least <= value <= most:
             return self._wrong(key, f"must be between {least} and {most}{unit}, not {value}", least)
         if value % step:

@@ -18,14 +18,15 @@ _port = click.option(
 )
 def serve(host: str, port: int, demo: bool) -> None:
     """Run it all: web, worker and the embedded queue server. Ctrl-C stops every process that it started."""
+    from portal import serve as serving
+
+    options = serving.Options(host, port)
     if demo:
         from portal.demo.run import serve_demo
 
-        serve_demo(host=host, port=port)
+        serve_demo(options)
     else:
-        from portal import serve as serving
-
-        serving.serve(serving.Options(host, port))
+        serving.serve(options)
 
 
 @click.command()
