@@ -25,6 +25,8 @@ _EVENT_PROPERTIES = frozenset(
     }
 )  # fmt: skip
 
+_OTHER_ENTRIES = frozenset({"VTODO", "VJOURNAL", "VFREEBUSY", "VAVAILABILITY"})
+
 _PARAMETER = re.compile(r';([A-Za-z0-9-]+)=("[^"]*"|[^;":]*)')
 _QUOTED_HEAD = re.compile(r'(?:[^":]|"[^"]*")*')
 
@@ -61,11 +63,15 @@ class EventLines(dict[str, list[Line]]):
 
 @dataclass(slots=True)
 class ObjectLines:
-    """What was kept of one object. `zones` maps each TZID to the raw lines of its VTIMEZONE."""
+    """What was kept of one object. `zones` maps each TZID to the raw lines of its VTIMEZONE.
+
+    `has_other_entries` tells of tasks, journals and free/busy objects, which are read by nobody here.
+    """
 
     events: list[EventLines] = field(default_factory=list)
     zones: dict[str, list[str]] = field(default_factory=dict)
     default_zone: str | None = None
+    has_other_entries: bool = False
     has_too_many_events: bool = False
 
 
@@ -89,6 +95,8 @@ def read_lines(text: str) -> ObjectLines:
                 zone = [line]
             elif _is_in_zone(inside):
                 zone.append(line)
+            elif len(inside) == 2 and inside[1] in _OTHER_ENTRIES:
+                found.has_other_entries = True
         elif name == "END":
             if inside == ["VCALENDAR", "VEVENT"] and event is not None:
                 _keep_event(found, event)

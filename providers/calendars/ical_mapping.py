@@ -66,7 +66,9 @@ def _read(
     if lines.has_too_many_events:
         problems.append("This series has too many changed occurrences: not all of them were read.")
     if not lines.events:
-        return RemoteEvent(remote_id=remote_id, etag=etag, problem="This entry holds no event that could be read.")
+        # A task or a note is no event and no problem.
+        doubt = None if lines.has_other_entries else "This entry holds no event that could be read."
+        return RemoteEvent(remote_id=remote_id, etag=etag, problem=doubt)
     book = ZoneBook(own=lines.zones, default_name=lines.default_zone, calendar_zone=named_zone(zone) or UTC)
     all_series = _all_series(lines, book, problems)
     mark = mark_of(lines.events[0].text("X-LOCKSTEP"))

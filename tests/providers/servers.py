@@ -80,7 +80,13 @@ class CalDavServer:
         raise NotImplementedError
 
     def ask(
-        self, method: str, url: str, *, body: str = "", user: str | None = None, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        url: str,
+        *,
+        body: str = "",
+        user: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> requests.Response:
         """One plain request as that user, as another calendar program would make it."""
         with requests.Session() as session:
