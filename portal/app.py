@@ -11,7 +11,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from portal import errors_web, headers, hypermedia, logs, site, static_files
 from portal.config import Settings, load_settings
 from portal.db import set_up_engine
-from portal.extensions import compress, csrf, db, limiter, login_manager, migrate
+from portal.extensions import compress, csrf, db, limiter, login_manager
 from portal.security import load_sealer, load_secret_key
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -79,7 +79,6 @@ def _init_extensions(app: Flask) -> None:
     db.init_app(app)
     with app.app_context():
         set_up_engine(db.engine)
-    migrate.init_app(app, db, directory=str(ROOT / "portal" / "migrations"))
     csrf.init_app(app)
     limiter.init_app(app)
     login_manager.init_app(app)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 
+from flask import current_app
 from sqlalchemy import inspect, text
 
 from portal.errors import Invalid
@@ -45,10 +47,17 @@ def upgrade() -> bool:
     if before == newest():
         return False
     _refuse_newer(before)
+    migrations().upgrade()
+    return True
+
+
+def migrations() -> ModuleType:
+    """Flask-Migrate's commands for the current app. Bound late, for importing Alembic costs every start a third of a second."""
     import flask_migrate
 
-    flask_migrate.upgrade()
-    return True
+    flask_migrate.Migrate(current_app, db, directory=str(VERSIONS.parent))
+    module: ModuleType = flask_migrate
+    return module
 
 
 def require_current() -> None:

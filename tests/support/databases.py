@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import flask_migrate
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
+from portal import schema
 from portal.app import create_app
 from portal.config import Settings
 from portal.extensions import db
@@ -16,7 +16,7 @@ from portal.extensions import db
 def migrate(settings: Settings) -> None:
     app = create_app(settings)
     with app.app_context():
-        flask_migrate.upgrade()
+        schema.upgrade()
         db.engine.dispose()
 
 
