@@ -22,7 +22,7 @@ _PRODUCT = "-//Lockstep//Booking portal//EN"
 
 def write_event(draft: EventDraft, *, stamp: datetime) -> str:
     """The VCALENDAR that says what the draft says. `stamp` is when it was written (DTSTAMP)."""
-    start, end = _local(draft.start_at, draft.zone), _local(draft.end_at, draft.zone)
+    start, end = _as_written(draft)
     event = icalendar.Event()
     event.add("uid", draft.uid)
     event.add("dtstamp", stamp.astimezone(UTC).replace(microsecond=0))
@@ -50,15 +50,20 @@ def mark_text(mark: EventMark) -> str:
     return f"{mark.instance_id}/{mark.appointment_id}/{mark.generation}"
 
 
-def _local(at: datetime, zone_name: str) -> datetime:
-    """The instant in the zone of the place, so that calendar programs show and edit it there.
+def _as_written(draft: EventDraft) -> tuple[datetime, datetime]:
+    """Start and end in the zone of the place, so that calendar programs show and edit them there.
 
-    In UTC where the clock shows that time twice, for a wall-clock time would then mean the first of the two.
+    In UTC, both of them, when a clock shows one of these times twice: a wall-clock time would leave open which is meant.
     """
-    at = at.astimezone(UTC).replace(microsecond=0)
-    zone = named_zone(zone_name)
-    local = at.astimezone(zone) if isinstance(zone, ZoneInfo) else at
-    return at if local.fold else local
+    instants = [at.astimezone(UTC).replace(microsecond=0) for at in (draft.start_at, draft.end_at)]
+    zone = named_zone(draft.zone)
+    local = [at.astimezone(zone) for at in instants] if isinstance(zone, ZoneInfo) else instants
+    start, end = instants if any(_is_shown_twice(at) for at in local) else local
+    return start, end
+
+
+def _is_shown_twice(at: datetime) -> bool:
+    return at.replace(fold=0).utcoffset() != at.replace(fold=1).utcoffset()
 
 
 @lru_cache(maxsize=128)

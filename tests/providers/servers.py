@@ -71,7 +71,7 @@ class CalDavServer:
             '<?xml version="1.0"?><C:mkcalendar xmlns:D="DAV:" xmlns:C="urn:ietf:params:xml:ns:caldav"><D:set><D:prop>'
             f"<D:displayname>{name}</D:displayname></D:prop></D:set></C:mkcalendar>"
         )
-        answer = self.ask("MKCALENDAR", url, body=body, user=user)
+        answer = self.ask("MKCALENDAR", url, body=body, user=user, headers={"Content-Type": "application/xml"})
         assert answer.status_code == 201, answer.text
         return url
 

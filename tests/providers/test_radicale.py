@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from providers.calendars.base import CalendarRef
-from providers.errors import AccessRevoked, SyncTokenExpired
+from providers.errors import AccessRevoked, OwnerMustAct, SyncTokenExpired
 from tests.providers.caldav_contract import CalDavContract, open_caldav
 from tests.providers.caldav_people import CalDavPerson
 from tests.providers.contract import HOUR, NINE, by_id, read
@@ -36,8 +36,6 @@ def test_a_wrong_password_is_revoked_access(server: RadicaleServer) -> None:
 
 def test_another_persons_calendar_may_not_be_written(server: RadicaleServer) -> None:
     url = server.make_calendar("ben", "private")
-    from providers.errors import OwnerMustAct
-
     with pytest.raises(OwnerMustAct):
         read(open_caldav(server, user="ana"), CalendarRef(remote_id=url, zone="UTC"))
 
