@@ -66,7 +66,7 @@ def is_worth_telling(state: str, *, earlier: Sequence[tuple[str, bool]], has_lat
     if has_later or state == "paused":  # whoever paused it knows
         return False
     if state == "connected":
-        return bool(earlier) and earlier[-1][1] and earlier[-1][0] != "connected"
+        return next((name for name, was_told in reversed(earlier) if was_told), "connected") != "connected"
     return True
 
 
