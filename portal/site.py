@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from flask import Flask, g
+from markupsafe import Markup
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
+from portal import dates
 from portal.business.models import Business
 from portal.extensions import db
 
@@ -30,7 +33,21 @@ def current_site() -> Site:
 
 def init_app(app: Flask) -> None:
     """Give templates `site()`: a function, so that a partial that needs no name costs no query."""
-    app.jinja_env.globals["site"] = current_site
+    app.jinja_env.globals.update(site=current_site, zone_options=zone_options)
+
+
+@lru_cache(maxsize=1)
+def zone_options() -> Markup:
+    """The options of a select of time zones, by region. Made once: it is the longest part of a page."""
+    groups = (
+        Markup('<optgroup label="{}">{}</optgroup>').format(region, _options(names))
+        for region, names in {**dates.zones_by_region(), "UTC": ["UTC"]}.items()
+    )
+    return Markup("").join(groups)
+
+
+def _options(names: list[str]) -> Markup:
+    return Markup("").join(Markup('<option value="{}">{}').format(name, dates.city(name)) for name in names)
 
 
 def _read() -> Site:

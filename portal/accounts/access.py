@@ -26,7 +26,7 @@ PUBLIC = frozenset(
         "api.services", "api.availability", "api.explain", "api.openapi",
         "booking.services", "booking.service", "booking.slots", "booking.place_hold", "booking.hold_form",
         "booking.extend_hold", "booking.release_hold", "booking.confirm",
-        "manage.show", "manage.cancel", "manage.move_form", "manage.move", "manage.ics",
+        "manage.show", "manage.cancel", "manage.cancel_form", "manage.move_form", "manage.move", "manage.ics",
     }
 )  # fmt: skip
 
@@ -36,7 +36,7 @@ STAFF = frozenset(
         "admin.home", "admin.bookings", "admin.booking", "admin.cancel_booking", "admin.approve_booking", "admin.refuse_booking",
         "admin.confirm_cancellation", "admin.questions", "admin.answer",
         "integrations.index", "integrations.connect", "integrations.choose", "integrations.refresh", "integrations.disconnect",
-        "integrations.pause", "integrations.resume", "integrations.read_now", "integrations.release", "integrations.rules",
+        "integrations.pause", "integrations.resume", "integrations.read_now", "integrations.try_again", "integrations.rules",
     }
 )  # fmt: skip
 

@@ -1,3 +1,252 @@
-from flask import Blueprint
+"""The customer's own pages, reached by the link in their mails: look, add to a calendar, move, cancel.
 
-bp = Blueprint("manage", __name__)
+The token in the address is the right. Unknown, foreign and outdated ones get the same 404; GET never changes anything, whatever opens the
+link (mail scanners do); the pages show a first name, a service and a time, and nothing else about anybody.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from email.utils import parseaddr
+from typing import Any
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+from flask import Blueprint, Response, current_app, flash, make_response, render_template, request, url_for
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from portal import dates, wake
+from portal.booking import answers, operations, pages, picker, queries, rules, visitors
+from portal.booking.models import Booking
+from portal.booking.picker import Search
+from portal.booking.summary import Summary, summarize
+from portal.business.models import Business
+from portal.calendars.ical import CustomerEvent, customer_ics
+from portal.clock import now_utc
+from portal.errors import Invalid, NotAllowedNow, NotFound, SlotTaken, TooLate
+from portal.extensions import db, limiter
+from portal.hypermedia import see_other, wants_partial
+from portal.site import current_site
+
+bp = Blueprint("manage", __name__, url_prefix="/b")
+
+CHANGES = "20 per minute; 100 per hour"
+LINK_LASTS = timedelta(days=30)
+"""After the appointment; then the link leads nowhere."""
+UNKNOWN = "This link does not lead to a booking (any more). Please use the newest link from our mails, or ask us."
+
+
+@bp.get("/<token>")
+def show(token: str) -> Response:
+    return _show(_booking(token), token)
+
+
+@bp.get("/<token>/cancellation")
+def cancel_form(token: str) -> Response:
+    """The question whether one means it."""
+    booking = _booking(token)
+    values = _values(booking, token)
+    if values["state"] not in ("confirmed", "pending") or values["no_cancel"]:
+        return _show(booking, token)
+    return make_response(render_template("manage/cancel.html", **values))
+
+
+@bp.post("/<token>/cancellation")
+@limiter.limit(CHANGES, key_func=visitors.address)
+def cancel(token: str) -> Response:
+    booking = _booking(token)
+    try:
+        operations.cancel_booking(booking.id, by="customer", now=now_utc())
+    except (TooLate, NotAllowedNow) as error:
+        return _show(_booking(token), token, problem=str(error), status=409)
+    wake.ring()
+    return see_other(url_for("manage.show", token=token))
+
+
+@bp.get("/<token>/move")
+def move_form(token: str) -> Response:
+    """The picker of another time; with `start_at`, the question whether to take that one."""
+    booking = _booking(token)
+    values = _values(booking, token)
+    if values["state"] not in ("confirmed", "pending") or values["no_move"]:
+        return _show(booking, token)
+    search = _search(booking)
+    start_at = pages.read_instant(request.args.get("start_at", ""))
+    if start_at is not None:
+        end_at = start_at + timedelta(minutes=search.service.duration)
+        values["to"] = pages.when(start_at, end_at, search.choice.zone, search.locale)
+        values["start_at"] = pages.instant_text(start_at)
+        return make_response(render_template("manage/move_confirm.html", choice=search.choice, **values))
+    return _picker(search, token, values)
+
+
+@bp.post("/<token>/move")
+@limiter.limit(CHANGES, key_func=visitors.address)
+def move(token: str) -> Response:
+    booking = _booking(token)
+    search = _search(booking)
+    start_at = pages.read_instant(request.form.get("start_at", ""))
+    if start_at is None:
+        raise Invalid("Please go back and choose one of the times on the page.", fields={"start_at": "Choose a time."})
+    try:
+        operations.move_booking(booking.id, start_at, by="customer", now=search.now)
+    except SlotTaken as error:
+        offer = answers.make_offer(search, error, start_at)
+        return _picker(search, token, _values(booking, token), offer=offer, status=409)
+    except (TooLate, NotAllowedNow) as error:
+        return _show(_booking(token), token, problem=str(error), status=409)
+    wake.ring()
+    flash("Done: your appointment has a new time.", "ok")
+    return see_other(url_for("manage.show", token=token))
+
+
+@bp.get("/<token>.ics")
+def ics(token: str) -> Response:
+    """The appointment for the customer's own calendar."""
+    booking = _booking(token)
+    if booking.status not in ("confirmed", "pending"):
+        raise NotFound("This booking is cancelled, so there is nothing to put into a calendar.")
+    response = make_response(customer_ics(_event(booking, token), method="PUBLISH"))
+    response.mimetype = "text/calendar"
+    response.headers["Content-Disposition"] = 'attachment; filename="appointment.ics"'
+    return response
+
+
+def _booking(token: str) -> Booking:
+    """The booking of a link. Raises the same NotFound for links that never led anywhere and for outdated ones."""
+    try:
+        booking = queries.booking_of_manage_token(db.session(), token)
+    except NotFound:
+        raise NotFound(UNKNOWN) from None
+    if booking.appointment.end_at + LINK_LASTS < now_utc():
+        raise NotFound(UNKNOWN)
+    return booking
+
+
+def _show(booking: Booking, token: str, *, problem: str = "", status: int = 200) -> Response:
+    values = _values(booking, token)
+    return make_response(render_template("manage/show.html", problem=problem, **values), status)
+
+
+def _values(booking: Booking, token: str) -> dict[str, Any]:
+    """What all pages of a booking expect."""
+    session: Session = db.session()
+    site, now = current_site(), now_utc()
+    zone = _zone(booking)
+    summary = summarize(session, booking, zone=zone, locale=dates.locale_of(site.language))
+    service, start_at = booking.appointment.service, booking.appointment.start_at
+    return {
+        "token": token,
+        "state": _state(booking, now),
+        "first_name": booking.customer_name.split(" ")[0],
+        "pending_reason": booking.pending_reason,
+        "cancelled_by": booking.cancelled_by,
+        "service_slug": service.slug if service.is_active else "",
+        "summary": summary,
+        "links": _calendar_links(summary),
+        "no_cancel": _too_late(start_at, service.cancel_until, "cancel", now),
+        "no_move": _too_late(start_at, service.move_until, "move", now),
+        "cancel_until": _limit(start_at, service.cancel_until, zone),
+        "move_until": _limit(start_at, service.move_until, zone),
+    }
+
+
+def _state(booking: Booking, now: datetime) -> str:
+    """confirmed, pending, cancelled or over"""
+    if booking.status in ("confirmed", "pending"):
+        return "over" if booking.appointment.end_at <= now else booking.status
+    return "cancelled" if booking.status == "cancelled" else "over"
+
+
+def _too_late(start_at: datetime, minutes: int, verb: str, now: datetime) -> str:
+    """Why the customer may not `verb` any more; empty while it is possible."""
+    try:
+        rules.check_cut_off(start_at, minutes=minutes, now=now, verb=verb)
+    except TooLate as error:
+        return str(error)
+    return ""
+
+
+def _limit(start_at: datetime, minutes: int, zone: str) -> str:
+    """Until when, in words; empty where the start itself is the limit."""
+    if not minutes:
+        return ""
+    locale = dates.locale_of(current_site().language)
+    local = (start_at - timedelta(minutes=minutes)).astimezone(ZoneInfo(zone))
+    return f"{dates.day_and_month(local.date(), locale)}, {dates.clock(local, locale)}"
+
+
+def _zone(booking: Booking) -> str:
+    """The zone that was asked for, else the one that the customer booked in, else the business's."""
+    wishes = (request.args.get("zone", ""), booking.customer_zone)
+    return next((zone for zone in wishes if zone and dates.is_zone(zone)), current_site().zone)
+
+
+def _search(booking: Booking) -> Search:
+    asked = request.form if request.method == "POST" else request.args
+    session: Session = db.session()
+    zone = {"zone": _zone(booking)}
+    service = booking.appointment.service
+    return picker.open_search(session, service, {**zone, **asked}, site=current_site(), now=now_utc(), moving=booking)
+
+
+def _picker(search: Search, token: str, values: dict[str, Any], *, offer: Any = None, status: int = 200) -> Response:
+    url = url_for("manage.move_form", token=token)
+    urls = {"page_url": url, "slots_url": url, "post_url": url}
+    if wants_partial():
+        return answers.slots(search, seen=request.args.get("seen", ""), **urls)
+    found = picker.find_page(search)
+    shown = answers.slots_values(search, found.day) | urls | values
+    return make_response(render_template("manage/move.html", found=found, offer=offer, **shown), status)
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarLink:
+    name: str
+    url: str
+
+
+def _calendar_links(summary: Summary) -> list[CalendarLink]:
+    """Plain links to other people's calendars. They hold no manage link: it would be theirs to use."""
+    start, end = pages.instant_text(summary.start_at), pages.instant_text(summary.end_at)
+    title = f"{summary.service}, {current_site().name}"
+    google = {
+        "action": "TEMPLATE",
+        "text": title,
+        "dates": f"{start}/{end}".replace("-", "").replace(":", ""),
+        "location": summary.place,
+    }
+    outlook = {
+        "path": "/calendar/action/compose",
+        "rru": "addevent",
+        "subject": title,
+        "startdt": start,
+        "enddt": end,
+        "location": summary.place,
+    }
+    return [
+        CalendarLink("Google", f"https://calendar.google.com/calendar/render?{urlencode(google)}"),
+        CalendarLink("Outlook", f"https://outlook.live.com/calendar/0/deeplink/compose?{urlencode(outlook)}"),
+    ]
+
+
+def _event(booking: Booking, token: str) -> CustomerEvent:
+    session: Session = db.session()
+    settings, site = current_app.extensions["settings"], current_site()
+    summary = summarize(session, booking, zone=site.zone, locale=dates.locale_of(site.language))
+    return CustomerEvent(
+        instance_id=session.scalar(select(Business.instance_id)) or "",
+        public_id=booking.public_id,
+        sequence=booking.sequence,
+        start_at=summary.start_at,
+        end_at=summary.end_at,
+        stamped_at=now_utc(),
+        summary=f"{summary.service}, {site.name}",
+        organizer_name=site.name,
+        organizer_email=parseaddr(settings.mail_from)[1],
+        location=summary.place,
+        manage_url=f"{settings.url}{url_for('manage.show', token=token)}",
+        is_tentative=booking.status == "pending",
+    )

@@ -1,10 +1,166 @@
-from flask import Blueprint
+"""The public pages: services, free times, the form, the booking. All of it works without scripts; htmx swaps `#slots`, `#summary`, `#form`.
+
+GET never changes anything. Only the pages that repeat nothing but dates and names from fixed lists are compressed: where a page holds a
+CSRF field and whatever somebody typed, its size would give the field away (BREACH).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from flask import Blueprint, Response, current_app, render_template, request, url_for
+from sqlalchemy.orm import Session
+
+from portal import dates, wake
+from portal.booking import answers, operations, pages, picker, queries, visitors
+from portal.booking.forms import BookingForm, why_doubtful
+from portal.booking.picker import Search
+from portal.booking.visitors import Kept
+from portal.clock import now_utc
+from portal.errors import HoldExpired, Invalid, NotFound, SlotTaken
+from portal.extensions import compress, db, limiter
+from portal.hypermedia import see_other, wants_partial
+from portal.site import current_site
 
 bp = Blueprint("booking", __name__)
 
+HOLDS = "30 per minute; 200 per hour"
+BOOKINGS = "10 per minute; 60 per hour"
+MANY_SERVICES = 12
+"""A longer list does without each service's first free time, which is a search of its own."""
+
 
 @bp.get("/")
+@compress.compressed()
 def services() -> str:
-    from flask import render_template
+    session: Session = db.session()
+    rows = queries.list_services(session)
+    first = {row.id: _first_time(row.slug) for row in rows} if len(rows) <= MANY_SERVICES else {}
+    return render_template("booking/services.html", services=rows, first=first, duration=dates.duration)
 
-    return render_template("error.html", status=404, sentence="soon")
+
+@bp.get("/<slug>")
+@compress.compressed()
+def service(slug: str) -> Response:
+    search = _search(slug, request.args)
+    response = answers.page(search)
+    wake.pull_when_stale(response, search.service.id, now=search.now)
+    return response
+
+
+@bp.get("/<slug>/slots")
+@compress.compressed()
+def slots(slug: str) -> Response:
+    """The times of one day. An open page asks again and again, with the version it has `seen`."""
+    search = _search(slug, request.args)
+    return answers.slots(search, seen=request.args.get("seen", "")) if wants_partial() else answers.page(search)
+
+
+@bp.post("/<slug>/holds")
+@limiter.limit(HOLDS, key_func=visitors.address)
+def place_hold(slug: str) -> Response:
+    """Keep a time. What is typed already (after an earlier hold was lost) comes along, and the answer is the new form itself."""
+    form = BookingForm.read(request.form)
+    search = _search(slug, request.form)
+    start_at = pages.read_instant(form.start_at)
+    if start_at is None:
+        raise Invalid("Please go back and choose one of the times on the page.", fields={"start_at": "Choose a time."})
+    previous = visitors.kept(slug)
+    try:
+        hold = operations.place_hold(
+            service_slug=slug,
+            start_at=start_at,
+            now=search.now,
+            resource_slug=form.resource or None,
+            party_size=search.choice.people,
+            previous_hold=previous.token if previous else None,
+        )
+    except SlotTaken as error:
+        return answers.lost(form, search, error) if form.key else answers.taken(search, start_at, error)
+    for token in visitors.keep(slug, Kept(hold.token, form.start_at, form.resource, search.choice.people)):
+        operations.release_hold(token)
+    address = answers.hold_url(slug, hold.token, search)
+    if not form.is_typed:
+        return see_other(address)
+    response = _show_form(replace(form, hold=hold.token), search)
+    response.headers["HX-Push-Url"] = address
+    return response
+
+
+@bp.get("/<slug>/holds/<token>")
+def hold_form(slug: str, token: str) -> Response:
+    return _show_form(_remembered(slug, token), _search(slug, request.args))
+
+
+@bp.post("/<slug>/holds/<token>/extension")
+@limiter.limit(HOLDS, key_func=visitors.address)
+def extend_hold(slug: str, token: str) -> Response:
+    search = _search(slug, request.form)
+    try:
+        operations.extend_hold(token, now=search.now)
+    except (NotFound, HoldExpired) as error:
+        return answers.lost(_remembered(slug, token), search, error)
+    if wants_partial():
+        return _show_form(_remembered(slug, token), search)
+    return see_other(answers.hold_url(slug, token, search))
+
+
+@bp.post("/<slug>/holds/<token>/release")
+def release_hold(slug: str, token: str) -> Response:
+    search = _search(slug, request.form)
+    operations.release_hold(token)
+    kept = visitors.kept(slug)
+    if kept and kept.token == token:
+        visitors.forget(slug)
+    return see_other(url_for("booking.service", slug=slug) + search.choice.query())
+
+
+@bp.post("/<slug>/bookings")
+@limiter.limit(BOOKINGS, key_func=visitors.address)
+def confirm(slug: str) -> Response:
+    form = BookingForm.read(request.form)
+    search = _search(slug, request.form)
+    try:
+        doubt = why_doubtful(form, secret=current_app.config["SECRET_KEY"], now=search.now)
+        if doubt:
+            raise Invalid(doubt)
+        customer = form.customer(zone=search.choice.zone, language=current_site().language)
+        outcome = operations.confirm_hold(form.hold, customer, idempotency_key=form.key, now=search.now)
+    except Invalid as error:
+        return _show_form(form, search, error=error)
+    except (SlotTaken, HoldExpired, NotFound) as error:
+        return answers.lost(form, search, error)
+    visitors.forget(slug)
+    wake.ring()
+    return see_other(url_for("manage.show", token=outcome.manage_token))
+
+
+def _search(slug: str, asked: Mapping[str, str]) -> Search:
+    session: Session = db.session()
+    return picker.open_search(session, queries.find_service(session, slug), asked, site=current_site(), now=now_utc())
+
+
+def _show_form(form: BookingForm, search: Search, *, error: Invalid | None = None) -> Response:
+    """The form of a held time, or what to do now that it is not held any more."""
+    try:
+        booking = queries.booking_of_hold(search.session, form.hold, now=search.now)
+    except (NotFound, HoldExpired) as lost:
+        return answers.lost(form, search, lost)
+    return answers.form(form, booking, search, error=error)
+
+
+def _remembered(slug: str, token: str) -> BookingForm:
+    """An empty form for a hold, with what this visitor's session knows of it."""
+    kept = visitors.kept(slug)
+    if kept is None or kept.token != token:
+        return BookingForm(hold=token)
+    return BookingForm(hold=token, held_at=kept.start_at, resource=kept.resource, people=str(kept.people))
+
+
+def _first_time(slug: str) -> str:
+    """ "Tomorrow 10:30": when the service is free for the first time."""
+    search = _search(slug, {})
+    found = queries.soonest_slots(search.session, search.service, now=search.now, limit=1)
+    times = pages.show_times(found, search.choice, search.locale, with_date=True, today=search.today)
+    return f"{times[0].day} {times[0].label}" if times else ""

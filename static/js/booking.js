@@ -1,1 +1,137 @@
+// What the pages can do when scripts run: nothing here is needed to book. htmx does the swapping; this file keeps
+// focus and announcements right, lets selects answer at once, and tells when a held time runs out.
 "use strict";
+
+(() => {
+  const ONE_MINUTE = 60_000;
+  const root = document.documentElement;
+  const byId = (id) => document.getElementById(id);
+  root.classList.add("js");
+
+  /** Say a sentence through the page's one live region. */
+  function announce(sentence) {
+    const status = byId("status");
+    if (status) status.textContent = sentence;
+  }
+
+  // --- Selects that answer at once ---------------------------------------------------------------------------------
+  document.addEventListener("change", (event) => {
+    const form = event.target.closest("form[data-submit-on-change]");
+    if (form) form.requestSubmit();
+  });
+
+  // --- The device's time zone: suggested, never taken --------------------------------------------------------------
+  function suggestZone() {
+    const select = byId("field-zone"), hint = byId("zone-hint");
+    if (!select || !hint || !select.dataset.zone) return;
+    const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+    const option = [...select.options].find((each) => each.value === zone);
+    if (!option || zone === select.dataset.zone || sameClock(zone, select.dataset.zone)) return;
+    const address = new URL(location.pathname.replace(/\/slots$/, ""), location.href);
+    address.search = location.search;
+    address.searchParams.set("zone", zone);
+    const link = document.createElement("a");
+    link.href = address.href;
+    link.textContent = `Show ${option.textContent.trim()} time`;
+    hint.replaceChildren("Your device is in another time zone. ", link);
+    hint.hidden = false;
+  }
+
+  function sameClock(one, other) {
+    const now = new Date();
+    const clock = (timeZone) => now.toLocaleString("en-GB", { timeZone });
+    try { return clock(one) === clock(other); } catch { return true; }
+  }
+
+  // --- Days: swap the times only, keep the page ----------------------------------------------------------------------
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[data-day]");
+    const slots = byId("slots");
+    if (!link || !slots || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey || event.button) return;
+    event.preventDefault();
+    const address = new URL(link.href);
+    const fragment = new URL(slots.getAttribute("hx-get"), location.href);
+    fragment.search = address.search;
+    slots.dataset.chosen = "";
+    htmx.ajax("GET", fragment.pathname + fragment.search, { source: slots, target: "#slots", swap: "outerHTML" })
+      .then(() => {
+        history.replaceState(null, "", address);
+        const heading = byId("slots-title");
+        heading?.focus({ preventScroll: true });
+        byId("slots")?.scrollIntoView({ block: "nearest" });
+      });
+  });
+
+  let lastCount = null;
+
+  /** After the times were swapped: mark the day in the month, and tell only what changed. */
+  function afterSlots(slots) {
+    const { day, count, summary } = slots.dataset;
+    for (const link of document.querySelectorAll(".month__day[aria-current]")) link.removeAttribute("aria-current");
+    document.querySelector(`.month__day[data-day="${day}"]`)?.setAttribute("aria-current", "date");
+    const now = `${day} ${count}`;
+    if (summary && now !== lastCount) announce(summary);
+    lastCount = now;
+    const hidden = document.querySelector('form[data-submit-on-change] input[name="day"]');
+    if (hidden && day) hidden.value = day;
+  }
+
+  // --- Refreshing: only while somebody looks, and never under a finger or a cursor --------------------------------------
+  let focusedTime = null;
+
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    const isPoll = event.detail.elt.matches("[data-poll]") && !event.detail.requestConfig.triggeringEvent;
+    if (isPoll && document.hidden && !("chosen" in event.detail.elt.dataset)) event.preventDefault();
+  });
+  document.addEventListener("htmx:beforeSwap", () => {
+    const active = document.activeElement;
+    focusedTime = active?.matches("#slots .time") ? active.id : null;
+  });
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
+  window.addEventListener("pageshow", (event) => { if (event.persisted) refresh(); });
+
+  function refresh() {
+    for (const id of ["slots", "summary"]) if (byId(id)?.hasAttribute("hx-get")) htmx.trigger(`#${id}`, "refresh");
+  }
+
+  // --- A held time: one announcement a minute before its end, and the truth when it is over ---------------------------
+  let timers = [];
+
+  function watchHold() {
+    timers.forEach(clearTimeout);
+    timers = [];
+    const summary = byId("summary");
+    if (!summary?.dataset.heldUntil) return;
+    const left = Date.parse(summary.dataset.heldUntil) - Date.now();
+    if (left > ONE_MINUTE) timers.push(setTimeout(() => announce("One minute left. You can keep the time for longer."), left - ONE_MINUTE));
+    timers.push(setTimeout(() => htmx.trigger("#summary", "refresh"), Math.max(left, 0) + 1500));
+  }
+
+  // --- After every swap ------------------------------------------------------------------------------------------------
+  document.addEventListener("htmx:afterSettle", (event) => {
+    const slots = byId("slots");
+    if (slots && (event.target === slots || slots.contains(event.target))) {
+      afterSlots(slots);
+      if (focusedTime && !byId(focusedTime)) byId("slots-title")?.focus({ preventScroll: true });
+    }
+    watchHold();
+    focusWhatMatters();
+  });
+
+  /** Errors, lost times and offers want to be read first. Each takes the focus once. */
+  function focusWhatMatters() {
+    const target = document.querySelector("[data-focus]");
+    if (!target) return;
+    target.removeAttribute("data-focus");
+    target.focus();
+    target.scrollIntoView({ block: "nearest" });
+  }
+
+  document.addEventListener("DOMContentLoaded", () => {
+    const slots = byId("slots");
+    if (slots) lastCount = `${slots.dataset.day} ${slots.dataset.count}`;
+    suggestZone();
+    watchHold();
+    focusWhatMatters();
+  });
+})();

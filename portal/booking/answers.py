@@ -1,0 +1,167 @@
+"""The answers of the booking pages: which template, with which values, under which status. Called by `routes.py`.
+
+A whole page for who asks plainly, the fragment alone for htmx; both are made of the same partials.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from flask import Response, current_app, make_response, render_template, url_for
+
+from portal import dates
+from portal.availability.model import Slot
+from portal.booking import pages, picker, queries, visitors
+from portal.booking.forms import BookingForm, new_key
+from portal.booking.models import Booking
+from portal.booking.pages import Day, Time
+from portal.booking.picker import Search
+from portal.booking.summary import summarize
+from portal.errors import HoldExpired, Invalid, NotFound, PortalError, SlotTaken
+from portal.hypermedia import wants_partial
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """Other times in place of one that cannot be had. `same` is that very time, when it is free again."""
+
+    sentence: str
+    same: Time | None
+    nearest: Sequence[Time]
+
+
+def page(search: Search, *, offer: Offer | None = None, status: int = 200) -> Response:
+    """The whole page of a service."""
+    found = picker.find_page(search)
+    values = slots_values(search, found.day)
+    return make_response(render_template("booking/service.html", found=found, offer=offer, **values), status)
+
+
+def slots(search: Search, *, seen: str, **urls: str) -> Response:
+    """The times of one day; 204 when an open page has `seen` the present version already."""
+    values = slots_values(search, picker.find_day(search)) | urls
+    if seen and seen == values["version"]:
+        return make_response("", 204)
+    return make_response(render_template("booking/_slots.html", **values))
+
+
+def taken(search: Search, start_at: datetime, error: SlotTaken) -> Response:
+    """409: somebody was quicker. The fresh times of that day, and above them the three nearest."""
+    on = start_at.astimezone(ZoneInfo(search.choice.zone)).date()
+    search = replace(search, choice=replace(search.choice, day=on, month=None))
+    offer = make_offer(search, error, start_at)
+    if not wants_partial():
+        return page(search, offer=offer, status=409)
+    values = slots_values(search, picker.find_day(search))
+    return make_response(render_template("booking/_taken.html", offer=offer, **values), 409)
+
+
+def form(form: BookingForm, booking: Booking, search: Search, *, error: Invalid | None = None) -> Response:
+    """The form for a time that is held; 422 with the errors beside the fields when something does not fit."""
+    values = _form_values(form, search) | {
+        "held_at": pages.instant_text(booking.appointment.start_at),
+        "summary": summarize(search.session, booking, zone=search.choice.zone, locale=search.locale),
+        "hold": _hold_words(booking, search),
+        "errors": error.fields if error else {},
+        "problem": str(error) if error else "",
+    }
+    return _render_form(values, status=422 if error else 200)
+
+
+def lost(form: BookingForm, search: Search, error: PortalError) -> Response:
+    """409: the time is not held any more. What was typed stays; the same time, if it is free, and the nearest are offered."""
+    start_at = pages.read_instant(form.start_at or form.held_at)
+    values = _form_values(replace(form, hold=""), search) | {
+        "held_at": form.held_at,
+        "offer": make_offer(search, error, start_at),
+        "errors": {},
+    }
+    return _render_form(values, status=409)
+
+
+def make_offer(search: Search, error: PortalError, start_at: datetime | None) -> Offer:
+    """The three nearest times to `start_at`, as the error brings them or newly searched."""
+    near: list[Slot] = getattr(error, "nearest", [])
+    if start_at and not near:
+        near = picker.nearest(search, start_at)
+    times = pages.show_times(
+        near, search.choice, search.locale, capacity=search.service.capacity, with_date=True, today=search.today
+    )
+    wanted = pages.instant_text(start_at) if start_at else ""
+    same = next((time for time in times if time.value == wanted), None)
+    return Offer(str(error), same, [time for time in times if time is not same])
+
+
+def slots_values(search: Search, day: Day | None) -> dict[str, Any]:
+    """What `_slots.html` and the page around it expect."""
+    slug = search.service.slug
+    own = _own_hold(search)
+    return {
+        "service": search.service,
+        "search": search,
+        "choice": search.choice,
+        "day": day,
+        "own": own,
+        "version": f"{day.version if day else 'none'}-{own['time'] if own else ''}",
+        "page_url": url_for("booking.service", slug=slug),
+        "slots_url": url_for("booking.slots", slug=slug),
+        "post_url": url_for("booking.place_hold", slug=slug),
+    }
+
+
+def hold_url(slug: str, token: str, search: Search) -> str:
+    return url_for("booking.hold_form", slug=slug, token=token) + search.choice.query(day=None, month=None)
+
+
+def _own_hold(search: Search) -> dict[str, str] | None:
+    """The time that this visitor holds already, to go on with or to let go. It is missing from the list, being taken."""
+    slug = search.service.slug
+    kept = visitors.kept(slug)
+    if kept is None:
+        return None
+    try:
+        booking = queries.booking_of_hold(search.session, kept.token, now=search.now)
+    except (NotFound, HoldExpired):
+        return None
+    appointment = booking.appointment
+    return {
+        **pages.when(appointment.start_at, appointment.end_at, search.choice.zone, search.locale),
+        "url": hold_url(slug, kept.token, search),
+        "release_url": url_for("booking.release_hold", slug=slug, token=kept.token),
+    }
+
+
+def _form_values(form: BookingForm, search: Search) -> dict[str, Any]:
+    """What `_form.html` expects of a held time and of a lost one alike."""
+    slug = search.service.slug
+    return {
+        "service": search.service,
+        "choice": search.choice,
+        "search": search,
+        "form": form,
+        "key": form.key or new_key(current_app.config["SECRET_KEY"]),
+        "page_url": url_for("booking.service", slug=slug),
+        "post_url": url_for("booking.place_hold", slug=slug),
+        "confirm_url": url_for("booking.confirm", slug=slug),
+        "hold_url": hold_url(slug, form.hold, search) if form.hold else "",
+        "problem": "",
+    }
+
+
+def _hold_words(booking: Booking, search: Search) -> dict[str, Any]:
+    until = booking.held_until or search.now
+    local = until.astimezone(ZoneInfo(search.choice.zone))
+    return {
+        "until": dates.clock(local, search.locale),
+        "until_at": pages.instant_text(until),
+        "can_extend": not booking.hold_extended,
+    }
+
+
+def _render_form(values: dict[str, Any], *, status: int) -> Response:
+    template = "booking/_form.html" if wants_partial() else "booking/hold.html"
+    return make_response(render_template(template, **values), status)

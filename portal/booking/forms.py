@@ -1,0 +1,72 @@
+"""The customer's form: what it carries, and the two traps for programs. Pure; the rules about its content are in `rules.check_customer`."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime, timedelta
+
+from itsdangerous import BadSignature, TimestampSigner
+
+from portal.booking.rules import Customer
+
+LEAST_TIME = timedelta(seconds=2)
+"""Nobody reads the page and fills in the form faster than this."""
+_SALT = "booking form"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookingForm:
+    """Everything as it was sent. `key` is the idempotency key and, being signed with its time, says when the page was made."""
+
+    hold: str = ""
+    held_at: str = ""
+    """The time that the form was made for ..."""
+    start_at: str = ""
+    """... and the one that is wanted now, when that was lost."""
+    resource: str = ""
+    people: str = ""
+    key: str = ""
+    name: str = ""
+    email: str = ""
+    phone: str = ""
+    note: str = ""
+    website: str = ""
+    """The honeypot: people never see it."""
+
+    @classmethod
+    def read(cls, sent: Mapping[str, str]) -> BookingForm:
+        return cls(**{field.name: sent.get(field.name, "") for field in fields(cls)})
+
+    @property
+    def is_typed(self) -> bool:
+        """True when there is something that must not get lost."""
+        return any(value.strip() for value in (self.name, self.email, self.phone, self.note))
+
+    def customer(self, *, zone: str, language: str) -> Customer:
+        return Customer(
+            name=self.name, email=self.email, phone=self.phone, zone=zone, language=language, note=self.note
+        )
+
+
+def new_key(secret: str) -> str:
+    """An idempotency key that carries the time at which it was made, signed."""
+    return _signer(secret).sign(secrets.token_urlsafe(16)).decode()
+
+
+def why_doubtful(form: BookingForm, *, secret: str, now: datetime) -> str:
+    """A polite sentence when the form looks as if a program had sent it; empty when all is well."""
+    if form.website:
+        return "One field must stay empty: the one called “website”. Please clear it and send the form again."
+    try:
+        made_at = _signer(secret).unsign(form.key, return_timestamp=True)[1]
+    except (BadSignature, UnicodeError):
+        return "This form was not complete when it reached us. Please look it over and send it again."
+    if now - made_at.astimezone(UTC) < LEAST_TIME:
+        return "That was very quick! Please have one more look, and send the form again."
+    return ""
+
+
+def _signer(secret: str) -> TimestampSigner:
+    return TimestampSigner(secret, salt=_SALT)

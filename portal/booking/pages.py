@@ -1,0 +1,275 @@
+"""What the public pages show, as plain values: days, months, parts of the day, times in words. Pure.
+
+Built by `picker.py` from slots, read by the templates. "Local" is always the zone that the visitor chose (`Choice.zone`).
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+from babel import Locale
+
+from portal import dates
+from portal.availability.model import Slot
+
+MOST_PEOPLE = 12
+"""Longer lists of party sizes help nobody; larger parties call."""
+_PARTS = (("Morning", 12), ("Afternoon", 17), ("Evening", 24))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What the address of a page says: which day (or month), in which zone, with whom, how many people."""
+
+    business_zone: str
+    zone: str
+    day: date | None = None
+    month: date | None = None
+    resource: str = ""
+    people: int = 1
+
+    def query(self, *, seen: str = "", **changes: Any) -> str:
+        """The same choice, or a changed one, as a query string; what goes without saying is left out."""
+        new = replace(self, **changes)
+        parts = {
+            "day": new.day.isoformat() if new.day else "",
+            "month": f"{new.month:%Y-%m}" if new.month else "",
+            "zone": "" if new.zone == new.business_zone else new.zone,
+            "resource": new.resource,
+            "people": "" if new.people == 1 else str(new.people),
+            "seen": seen,
+        }
+        text = urlencode({key: value for key, value in parts.items() if value}, safe="/")
+        return f"?{text}" if text else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Time:
+    """One time that can be taken. `value` is what its button sends; `day` is named in lists over several days; `note` tells twin
+    times and free places apart."""
+
+    value: str
+    label: str
+    day: str = ""
+    note: str = ""
+
+    @property
+    def id(self) -> str:
+        return "at-" + self.value.replace(":", "").replace("-", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    name: str
+    times: tuple[Time, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Day:
+    """The chosen day. `version` changes whenever its times do, so that an open page knows whether there is news."""
+
+    on: date
+    title: str
+    summary: str
+    parts: tuple[Part, ...]
+    count: int
+    note: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    on: date
+    name: str
+    count: int
+    is_today: bool
+    is_chosen: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Month:
+    """A month as weeks of seven cells; None where a day belongs to another month."""
+
+    title: str
+    weekdays: Sequence[tuple[str, str]]
+    weeks: Sequence[Sequence[Cell | None]]
+    previous: tuple[date, str] | None
+    next: tuple[date, str] | None
+    count: int
+
+
+def read_choice(
+    asked: Mapping[str, str], *, business_zone: str, resources: Collection[str], capacity: int
+) -> tuple[Choice, list[str]]:
+    """What an address asks for, and a sentence for each part of it that cannot be had (the usual is taken instead).
+
+    The sentences never repeat what was typed: these pages are compressed, and what stands next to secrets must not be chosen by others.
+    """
+    problems: list[str] = []
+    choice = Choice(business_zone=business_zone, zone=business_zone)
+    zone, resource, people = (asked.get(key, "") for key in ("zone", "resource", "people"))
+    if zone and dates.is_zone(zone):
+        choice = replace(choice, zone=zone)
+    elif zone:
+        problems.append(f"We do not know that time zone, so times are shown in {dates.city(business_zone)} time.")
+    if resource in resources:
+        choice = replace(choice, resource=resource)
+    elif resource:
+        problems.append("The person you asked for cannot be chosen here any more. You see everybody’s times.")
+    if people:
+        choice = replace(choice, people=_whole_number(people, least=1, most=min(capacity, MOST_PEOPLE)))
+    day, month = _date(asked.get("day", "")), _date(f"{asked['month']}-01" if asked.get("month") else "")
+    if (asked.get("day") and not day) or (asked.get("month") and not month):
+        problems.append("We could not read the date in this address, so you see the first free day.")
+    return replace(choice, day=day, month=month), problems
+
+
+def show_times(
+    slots: Iterable[Slot],
+    choice: Choice,
+    locale: Locale,
+    *,
+    capacity: int = 1,
+    with_date: bool = False,
+    today: date | None = None,
+) -> list[Time]:
+    """Slots as times on the visitor's clock. Times that the clock shows twice carry their offset; groups say how many places are left."""
+    zone = ZoneInfo(choice.zone)
+    times = []
+    for slot in slots:
+        local = slot.interval.start.astimezone(zone)
+        day = _near(local.date(), today, locale) if with_date else ""
+        notes = [dates.offset(local)] if dates.happens_twice(local) else []
+        if capacity > 1:
+            notes.append(f"{slot.seats_left} left")
+        value, label = instant_text(slot.interval.start), dates.clock(local, locale)
+        times.append(Time(value, label, day, ", ".join(notes)))
+    return times
+
+
+def show_day(
+    on: date, slots: Sequence[Slot], choice: Choice, locale: Locale, *, capacity: int = 1, today: date | None = None
+) -> Day:
+    """The times of one local day, by parts of the day."""
+    zone = ZoneInfo(choice.zone)
+    times = show_times(slots, choice, locale, capacity=capacity)
+    hours = [slot.interval.start.astimezone(zone).hour for slot in slots]
+    title = dates.day_and_month(on, locale)
+    if today and on.year != today.year:
+        title = dates.long_date(on, locale)
+    return Day(
+        on=on,
+        title=title,
+        summary=f"{_times(len(times))} on {title}" if times else f"No free times on {title}",
+        parts=tuple(_parts(times, hours)),
+        count=len(times),
+        note=_note_on_clocks(on, choice.zone, locale),
+        version=f"{zlib.crc32('|'.join(time.value + time.note for time in times).encode()):08x}",
+    )
+
+
+def show_month(
+    first: date, days: Mapping[date, Sequence[Slot]], locale: Locale, *, today: date, chosen: date | None, last: date
+) -> Month:
+    """A month with the number of free times of each day. `last` is the last local date that can be booked at all."""
+    length = (next_month(first) - first).days
+    cells: list[Cell | None] = [None] * ((first.weekday() - locale.first_week_day) % 7)
+    for on in (first + timedelta(days=n) for n in range(length)):
+        count = len(days.get(on, ()))
+        name = f"{dates.long_date(on, locale)}, {f'{_times(count)} free' if count else 'none free'}"
+        cells.append(Cell(on, name, count, on == today, on == chosen))
+    cells += [None] * (-len(cells) % 7)
+    before, after = previous_month(first), next_month(first)
+    return Month(
+        title=dates.month_name(first, locale),
+        weekdays=dates.weekday_names(locale),
+        weeks=[cells[i : i + 7] for i in range(0, len(cells), 7)],
+        previous=(before, dates.month_name(before, locale)) if first > today else None,
+        next=(after, dates.month_name(after, locale)) if after <= last else None,
+        count=sum(cell.count for cell in cells if cell),
+    )
+
+
+def when(start_at: datetime, end_at: datetime, zone: str, locale: Locale) -> dict[str, str]:
+    """An appointment's time in words: `day`, `time` ("10:30 – 11:00") and `zone` ("Madrid time (UTC+1)")."""
+    local, end = start_at.astimezone(ZoneInfo(zone)), end_at.astimezone(ZoneInfo(zone))
+    ends_on = f"{dates.short_date(end.date(), locale)}, " if end.date() != local.date() else ""
+    return {
+        "day": dates.long_date(local.date(), locale),
+        "time": f"{dates.clock(local, locale)} – {ends_on}{dates.clock(end, locale)}",
+        "zone": dates.zone_in_words(zone, start_at),
+    }
+
+
+def instant_text(instant: datetime) -> str:
+    """2026-12-03T09:30:00Z"""
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def read_instant(text: str) -> datetime | None:
+    """The instant of a button's value; None for anything that is not one."""
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return instant.astimezone(UTC) if instant.tzinfo and instant.year > 1970 else None
+
+
+def next_month(on: date) -> date:
+    return (on.replace(day=1) + timedelta(days=32)).replace(day=1)
+
+
+def previous_month(on: date) -> date:
+    return (on.replace(day=1) - timedelta(days=1)).replace(day=1)
+
+
+def _parts(times: Sequence[Time], hours: Sequence[int]) -> Iterable[Part]:
+    begins = 0
+    for name, ends in _PARTS:
+        members = tuple(time for time, hour in zip(times, hours, strict=True) if begins <= hour < ends)
+        if members:
+            yield Part(name, members)
+        begins = ends
+
+
+def _near(on: date, today: date | None, locale: Locale) -> str:
+    """Today, Tomorrow, or Thu 3 Dec"""
+    if today and on == today:
+        return "Today"
+    if today and on == today + timedelta(days=1):
+        return "Tomorrow"
+    return dates.short_date(on, locale)
+
+
+def _note_on_clocks(on: date, zone: str, locale: Locale) -> str:
+    """A warning near a change of summer time, for who plans a trip or a call by the clock."""
+    change = dates.clock_change(on, zone)
+    if change is None:
+        return ""
+    day, shift = change
+    way = "forward" if shift > timedelta(0) else "back"
+    by = dates.duration(abs(shift) // timedelta(minutes=1))
+    return f"The clocks in {dates.city(zone)} go {way} by {by} on {dates.day_and_month(day, locale)}."
+
+
+def _times(count: int) -> str:
+    return "1 time" if count == 1 else f"{count} times"
+
+
+def _whole_number(text: str, *, least: int, most: int) -> int:
+    number = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else least
+    return max(least, min(number, most))
+
+
+def _date(text: str) -> date | None:
+    try:
+        on = date.fromisoformat(text)
+    except ValueError:
+        return None
+    return on if 2000 <= on.year <= 2200 else None

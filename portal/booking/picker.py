@@ -1,0 +1,222 @@
+"""Finds what the picker of days and times shows: asks the queries, and hands the slots to `pages.py`. Used by booking and moving alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from babel import Locale
+from sqlalchemy.orm import Session
+
+from portal import dates
+from portal.availability.model import Slot
+from portal.booking import pages, queries
+from portal.booking.models import Booking
+from portal.booking.pages import Choice, Day, Month, Time
+from portal.business.models import Resource, Service
+from portal.intervals import Interval
+from portal.site import Site
+
+SOONEST = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """What to look for: an address of a page, understood. `problems` are sentences about what could not be understood."""
+
+    session: Session
+    service: Service
+    locale: Locale
+    choice: Choice
+    problems: list[str]
+    people: list[Resource]
+    """Whom the customer may choose from; empty where there is no choice."""
+    resource_id: int | None
+    moving: Booking | None
+    now: datetime
+
+    @property
+    def today(self) -> date:
+        return self.now.astimezone(ZoneInfo(self.choice.zone)).date()
+
+    @property
+    def last_day(self) -> date:
+        return (self.now + timedelta(days=self.service.horizon)).astimezone(ZoneInfo(self.choice.zone)).date()
+
+    @property
+    def zone_in_words(self) -> str:
+        return self.zone_in_words_on(self.choice.day or self.today)
+
+    @property
+    def business_zone_in_words(self) -> str:
+        zone = self.choice.business_zone
+        return dates.zone_in_words(zone, dates.day_starts_at(self.choice.day or self.today, zone))
+
+    def zone_in_words_on(self, on: date) -> str:
+        """The zone with its offset at noon of that day."""
+        zone = self.choice.zone
+        return dates.zone_in_words(zone, dates.day_starts_at(on, zone) + timedelta(hours=12))
+
+    @property
+    def duration(self) -> str:
+        return dates.duration(self.service.duration)
+
+    @property
+    def most_people(self) -> int:
+        return min(self.service.capacity, pages.MOST_PEOPLE)
+
+    def wanted(self) -> dict[str, Any]:
+        """What every question to the queries has in common."""
+        return {
+            "now": self.now,
+            "resource_id": self.resource_id,
+            "party_size": self.choice.people,
+            "moving": self.moving,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A whole page of times. `day` is None when nothing at all is free; `jump` says why another day is open than one may expect."""
+
+    soonest: list[Time]
+    month: Month
+    day: Day | None
+    jump: str = ""
+
+
+def open_search(
+    session: Session,
+    service: Service,
+    asked: Mapping[str, str],
+    *,
+    site: Site,
+    now: datetime,
+    moving: Booking | None = None,
+) -> Search:
+    """Understand what an address (or a form) asks for. Never fails: what cannot be had is said in `problems`."""
+    may_choose = service.assignment == "choose" and moving is None
+    people = queries.main_resources(session, service) if may_choose else []
+    choice, problems = pages.read_choice(
+        asked, business_zone=site.zone, resources={row.slug for row in people}, capacity=service.capacity
+    )
+    ids = {row.slug: row.id for row in people}
+    resource_id = ids.get(choice.resource)
+    if moving is not None:
+        choice = replace(choice, people=moving.party_size, resource="")
+        resource_id = _present_person(moving)
+    return Search(
+        session=session,
+        service=service,
+        locale=dates.locale_of(site.language),
+        choice=choice,
+        problems=problems,
+        people=people if len(people) > 1 else [],
+        resource_id=resource_id,
+        moving=moving,
+        now=now,
+    )
+
+
+def find_day(search: Search) -> Day | None:
+    """The chosen day's times, or the first free day's; None when nothing is free up to the horizon."""
+    on = search.choice.day
+    if on is None:
+        first = queries.soonest_slots(search.session, search.service, limit=1, **search.wanted())
+        if not first:
+            return None
+        on = _local_date(first[0], search)
+    window = Interval(
+        dates.day_starts_at(on, search.choice.zone), dates.day_starts_at(on + timedelta(days=1), search.choice.zone)
+    )
+    return _show_day(on, queries.free_slots(search.session, search.service, window=window, **search.wanted()), search)
+
+
+def find_page(search: Search) -> Found:
+    """Everything: the soonest times, a month with counts, and the times of the chosen or first free day."""
+    choice, today = search.choice, search.today
+    wanted_on = choice.day or choice.month or today
+    first = wanted_on.replace(day=1)
+    days = _days_of_month(first, search)
+    soonest = _soonest(days, search)
+    if choice.day is None and choice.month is None and soonest:
+        # The page opens at the first free day, wherever it is.
+        wanted_on = _local_date(soonest[0], search)
+        if wanted_on.replace(day=1) != first:
+            first = wanted_on.replace(day=1)
+            days = _days_of_month(first, search)
+    on = choice.day or _first_free(days) or (None if choice.month else wanted_on)
+    day = _show_day(on, days.get(on, []), search) if on and soonest else None
+    return Found(
+        soonest=pages.show_times(
+            soonest, choice, search.locale, capacity=search.service.capacity, with_date=True, today=today
+        ),
+        month=pages.show_month(
+            first, days, search.locale, today=today, chosen=day.on if day else None, last=search.last_day
+        ),
+        day=day,
+        jump=_why_this_day(day, soonest, search),
+    )
+
+
+def nearest(search: Search, instant: datetime) -> list[Slot]:
+    """The three free slots nearest to an instant; the first may be that very time."""
+    return queries.nearest_slots(search.session, search.service, instant=instant, **search.wanted())
+
+
+def _days_of_month(first: date, search: Search) -> dict[date, list[Slot]]:
+    """Free slots of each day of a month, as far as it lies between today and the last day that can be booked."""
+    from_on = max(first, search.today)
+    to_on = min(pages.next_month(first) - timedelta(days=1), search.last_day)
+    if from_on > to_on:
+        return {}
+    zone = search.choice.zone
+    return queries.free_days(search.session, search.service, from_on=from_on, to_on=to_on, zone=zone, **search.wanted())
+
+
+def _soonest(days: Mapping[date, list[Slot]], search: Search) -> list[Slot]:
+    """From the month at hand when it begins today and has enough; else the queries search on."""
+    if search.today in days:
+        found = [slot for on in sorted(days) for slot in days[on]][:SOONEST]
+        if len(found) == SOONEST:
+            return found
+    return queries.soonest_slots(search.session, search.service, limit=SOONEST, **search.wanted())
+
+
+def _first_free(days: Mapping[date, list[Slot]]) -> date | None:
+    return min((on for on, slots in days.items() if slots), default=None)
+
+
+def _show_day(on: date, slots: list[Slot], search: Search) -> Day:
+    return pages.show_day(on, slots, search.choice, search.locale, capacity=search.service.capacity, today=search.today)
+
+
+def _local_date(slot: Slot, search: Search) -> date:
+    return slot.interval.start.astimezone(ZoneInfo(search.choice.zone)).date()
+
+
+def _why_this_day(day: Day | None, soonest: list[Slot], search: Search) -> str:
+    """A sentence where the open day is not the one that a visitor would expect."""
+    if not soonest:
+        return ""
+    first = dates.day_and_month(_local_date(soonest[0], search), search.locale)
+    if day is None:
+        return f"Nothing is free in this month. The next free day is {first}."
+    if day.count:
+        return ""
+    if day.on < search.today:
+        return f"This day is over. The next free day is {first}."
+    if day.on > search.last_day:
+        last = dates.long_date(search.last_day, search.locale)
+        return f"Times can be booked up to {last}. The next free day is {first}."
+    return f"The next free day is {first}."
+
+
+def _present_person(booking: Booking) -> int | None:
+    """Who gives it now keeps giving it, where customers choose; elsewhere anybody may."""
+    if booking.appointment.service.assignment != "choose":
+        return None
+    return next((row.resource_id for row in booking.appointment.resources if row.list_no == 0), None)

@@ -1,0 +1,64 @@
+"""One booking or hold in words, for the summary on public pages: nothing about the customer, and nothing about other people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from babel import Locale
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from portal import dates
+from portal.booking import pages
+from portal.booking.models import AppointmentResource, Booking
+from portal.business.models import Resource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    service: str
+    day: str
+    time: str
+    zone: str
+    duration: str
+    people: str
+    """Names of the staff, "Ana and Ben"."""
+    place: str
+    party: str
+    start_at: datetime
+    end_at: datetime
+
+
+def summarize(session: Session, booking: Booking, *, zone: str, locale: Locale) -> Summary:
+    """What was chosen, on the clock of `zone`."""
+    appointment, service = booking.appointment, booking.appointment.service
+    staff, rooms = _names(session, appointment.id)
+    words = pages.when(appointment.start_at, appointment.end_at, zone, locale)
+    return Summary(
+        service=service.name,
+        day=words["day"],
+        time=words["time"],
+        zone=words["zone"],
+        duration=dates.duration((appointment.end_at - appointment.start_at).seconds // 60),
+        people=_and(staff),
+        place=", ".join(filter(None, [service.location, _and(rooms)])),
+        party=f"{booking.party_size} people" if booking.party_size > 1 else "",
+        start_at=appointment.start_at,
+        end_at=appointment.end_at,
+    )
+
+
+def _names(session: Session, appointment_id: int) -> tuple[list[str], list[str]]:
+    """Names of the staff and of the rooms that an appointment takes; equipment concerns nobody."""
+    rows = session.execute(
+        select(Resource.kind, Resource.name)
+        .join(AppointmentResource, AppointmentResource.resource_id == Resource.id)
+        .where(AppointmentResource.appointment_id == appointment_id)
+        .order_by(AppointmentResource.list_no, Resource.position, Resource.id)
+    ).all()
+    return [name for kind, name in rows if kind == "staff"], [name for kind, name in rows if kind == "room"]
+
+
+def _and(names: list[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1] if names else ""]))

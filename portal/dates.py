@@ -1,0 +1,158 @@
+"""Dates, times and zones in words. Pure; all pages and mails say them through here, so that they say them alike.
+
+Every function takes a babel `Locale` (`locale_of(language)`), and local datetimes or dates: which zone is meant is the caller's decision.
+English means British habits (Thursday 3 December, 14:05) unless the language names a country, such as "en-US".
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from importlib import resources
+from zoneinfo import ZoneInfo, available_timezones
+
+from babel import Locale, UnknownLocaleError
+from babel.dates import format_date, format_skeleton, format_time, get_day_names
+
+# Patterns of our own where the language's usual ones carry commas that only slow the eye down.
+_ENGLISH = {"long": "EEEE d MMMM y", "day": "EEEE d MMMM", "short": "EEE d MMM"}
+
+
+@lru_cache(maxsize=64)
+def locale_of(language: str) -> Locale:
+    """The locale of a language tag such as "es" or "en-US"; British English for one that is not known."""
+    try:
+        locale = Locale.parse(language.replace("-", "_"))
+    except (ValueError, UnknownLocaleError):
+        return Locale("en", "GB")
+    return Locale("en", "GB") if locale.language == "en" and not locale.territory else locale
+
+
+@lru_cache(maxsize=4096)
+def long_date(on: date, locale: Locale) -> str:
+    """Thursday 3 December 2026"""
+    return format_date(on, _ENGLISH["long"] if _is_british(locale) else "full", locale=locale)
+
+
+@lru_cache(maxsize=4096)
+def day_and_month(on: date, locale: Locale) -> str:
+    """Thursday 3 December"""
+    if _is_british(locale):
+        return format_date(on, _ENGLISH["day"], locale=locale)
+    return format_skeleton("MMMMEEEEd", on, locale=locale)
+
+
+@lru_cache(maxsize=4096)
+def short_date(on: date, locale: Locale) -> str:
+    """Thu 3 Dec"""
+    if _is_british(locale):
+        return format_date(on, _ENGLISH["short"], locale=locale)
+    return format_skeleton("MMMEd", on, locale=locale)
+
+
+@lru_cache(maxsize=512)
+def month_name(on: date, locale: Locale) -> str:
+    """December 2026"""
+    return format_skeleton("yMMMM", on, locale=locale)
+
+
+def clock(local: datetime, locale: Locale) -> str:
+    """10:30, or what the country is used to."""
+    return _clock(local.hour, local.minute, locale)
+
+
+def weekday_names(locale: Locale) -> list[tuple[str, str]]:
+    """(Mon, Monday) and so on, beginning with the day that begins the week there (Monday where English is British)."""
+    short, full = get_day_names("abbreviated", locale=locale), get_day_names("wide", locale=locale)
+    first = locale.first_week_day
+    return [(short[day % 7], full[day % 7]) for day in range(first, first + 7)]
+
+
+def offset(local: datetime) -> str:
+    """UTC+1, UTC−3:30, UTC"""
+    return _offset(local.utcoffset() or timedelta(0))
+
+
+@lru_cache(maxsize=1024)
+def city(zone: str) -> str:
+    """The place a zone is named after: "Buenos Aires" for America/Argentina/Buenos_Aires."""
+    return "UTC" if zone in {"UTC", "Etc/UTC"} else zone.rsplit("/", 1)[-1].replace("_", " ")
+
+
+def zone_in_words(zone: str, instant: datetime) -> str:
+    """Madrid time (UTC+1), as it is at that instant."""
+    if city(zone) == "UTC":
+        return "UTC"
+    return f"{city(zone)} time ({offset(instant.astimezone(ZoneInfo(zone)))})"
+
+
+def duration(minutes: int) -> str:
+    """45 minutes, 1 hour, 1 hour 30 minutes"""
+    hours, rest = divmod(minutes, 60)
+    parts = [_count(hours, "hour")] if hours else []
+    if rest or not hours:
+        parts.append(_count(rest, "minute"))
+    return " ".join(parts)
+
+
+def is_zone(name: str) -> bool:
+    return name in _every_zone()
+
+
+@lru_cache(maxsize=1)
+def zones_by_region() -> dict[str, list[str]]:
+    """The zones to choose from, one for each place of the zone table, by region: {"Europe": ["Europe/Amsterdam", ...]}."""
+    table = resources.files("tzdata.zoneinfo").joinpath("zone.tab").read_text(encoding="utf-8")
+    names = sorted(line.split("\t")[2] for line in table.splitlines() if line and not line.startswith("#"))
+    regions: dict[str, list[str]] = {}
+    for name in names:
+        regions.setdefault(name.split("/")[0], []).append(name)
+    return regions
+
+
+def clock_change(on: date, zone: str) -> tuple[date, timedelta] | None:
+    """The nearest change of the clocks within three days of `on`: its date, and by how much they are put forward."""
+    local = ZoneInfo(zone)
+    for days in sorted(range(-3, 4), key=abs):
+        day = on + timedelta(days=days)
+        before, after = (datetime.combine(each, datetime.min.time(), local) for each in (day, day + timedelta(days=1)))
+        change = (after.utcoffset() or timedelta(0)) - (before.utcoffset() or timedelta(0))
+        if change:
+            return day, change
+    return None
+
+
+def happens_twice(local: datetime) -> bool:
+    """True when the clock on the wall shows this time twice, because it is put back."""
+    return local.replace(fold=0).utcoffset() != local.replace(fold=1).utcoffset()
+
+
+def day_starts_at(on: date, zone: str) -> datetime:
+    """The instant at which a local date begins."""
+    return datetime.combine(on, datetime.min.time(), ZoneInfo(zone)).astimezone(UTC)
+
+
+@lru_cache(maxsize=4096)
+def _clock(hour: int, minute: int, locale: Locale) -> str:
+    return format_time(datetime(2000, 1, 1, hour, minute, tzinfo=UTC), "short", locale=locale)
+
+
+@lru_cache(maxsize=256)
+def _offset(difference: timedelta) -> str:
+    minutes = round(difference.total_seconds() / 60)
+    hours, rest = divmod(abs(minutes), 60)
+    sign = "−" if minutes < 0 else "+"
+    return f"UTC{sign}{hours}{f':{rest:02}' if rest else ''}" if minutes else "UTC"
+
+
+@lru_cache(maxsize=1)
+def _every_zone() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+def _is_british(locale: Locale) -> bool:
+    return locale.language == "en" and locale.territory == "GB"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

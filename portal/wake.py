@@ -1,0 +1,65 @@
+"""The bells that web pages ring: "there is something to do" and "somebody is looking, read the calendars". Best effort, never awaited.
+
+The worker polls anyway; a bell only makes it quick. `portal.jobs` is imported when it is needed: pages need not load RQ.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import structlog
+from flask import Flask, Response, current_app
+from sqlalchemy import or_, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from portal.business.models import ServiceResource
+from portal.calendars.models import Calendar
+from portal.extensions import db
+
+RECENT = timedelta(seconds=30)
+log = structlog.get_logger()
+
+
+def ring() -> None:
+    """Tell the worker that the outbox has something new."""
+    jobs = _jobs()
+    if jobs:
+        jobs.ring()
+
+
+def pull_when_stale(response: Response, service_id: int, *, now: datetime) -> None:
+    """After this answer has gone out, ask for a read of the service's calendars that were last read over 30 s ago."""
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+    response.call_on_close(lambda: _request_pull(app, service_id, now))
+
+
+def _request_pull(app: Flask, service_id: int, now: datetime) -> None:
+    jobs = _jobs()
+    if jobs is None:
+        return
+    with app.app_context():
+        try:
+            stale = list(db.session.scalars(_stale_calendars(service_id, now)))
+            db.session.rollback()
+            if stale:
+                jobs.request_pull(stale, now=now)
+        except SQLAlchemyError as error:  # the page is out already, and the worker reads by itself
+            log.warning("no pull requested", reason=type(error).__name__)
+
+
+def _stale_calendars(service_id: int, now: datetime):  # type: ignore[no-untyped-def]
+    members = select(ServiceResource.resource_id).where(ServiceResource.service_id == service_id)
+    return select(Calendar.id).where(
+        Calendar.resource_id.in_(members),
+        Calendar.is_busy_source,
+        Calendar.next_read_at > now,  # otherwise its turn has come anyway
+        or_(Calendar.last_read_at.is_(None), Calendar.last_read_at < now - RECENT),
+    )
+
+
+def _jobs():  # type: ignore[no-untyped-def]
+    try:
+        from portal import jobs
+    except ImportError:
+        return None
+    return jobs
