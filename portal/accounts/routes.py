@@ -9,6 +9,7 @@ from flask_login import current_user, login_user, logout_user
 from itsdangerous import BadData, URLSafeTimedSerializer
 
 from portal.accounts import access, operations, queries
+from portal.accounts.devices import device_name
 from portal.accounts.forms import read_new_password, read_setup, zone_options
 from portal.accounts.models import User
 from portal.business.models import Business
@@ -176,5 +177,4 @@ def _device_cookie() -> str:
 
 
 def _device() -> str:
-    """What the browser calls itself, for the list of devices."""
-    return (request.user_agent.string or "unknown device")[:200]
+    return device_name(request.user_agent.string)

@@ -1,3 +1,146 @@
-from flask import Blueprint
+"""Staff pages: home, bookings, questions. The list on each page fetches itself anew (`_….html` is the page's own partial)."""
 
-bp = Blueprint("admin", __name__)
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from flask import flash, render_template, request, url_for
+from flask_login import current_user
+
+from portal import wake
+from portal.admin import people, queries
+from portal.admin.frame import bp, moments
+from portal.admin.warnings import Warning, find_warnings
+from portal.booking import operations
+from portal.clock import now_utc
+from portal.errors import NotFound, Refused
+from portal.extensions import db
+from portal.hypermedia import see_other, wants_partial
+from portal.sync import overview
+from portal.vitals import read_vitals
+
+__all__ = ["bp", "people"]  # importing the people page adds its routes
+
+COMING_DAYS = 7
+
+
+@bp.get("")
+def home() -> Any:
+    at = moments()
+    end_of_today = at.end_of_today()
+    calendars = overview.list_calendars(db.session(), resource_ids=queries.resource_ids_of(current_user))
+    page = {
+        "at": at,
+        "warnings": _warnings(calendars),
+        "today": queries.bookings_between(db.session(), current_user, at.now, end_of_today, limit=50),
+        "coming": queries.bookings_between(
+            db.session(), current_user, end_of_today, end_of_today + timedelta(days=COMING_DAYS), limit=25
+        ),
+        "has_calendars": bool(calendars),
+    }
+    return render_template("admin/_home.html" if wants_partial() else "admin/home.html", **page)
+
+
+@bp.get("/bookings")
+def bookings() -> Any:
+    shown = request.args.get("show", "upcoming")
+    shown = shown if shown in queries.SHOWN else "upcoming"
+    search = request.args.get("search", "").replace("\x00", "").strip()[:100]
+    number = _page_number()
+    at = moments()
+    found = queries.list_bookings(db.session(), current_user, shown=shown, search=search, page=number, now=at.now)
+    page = {"at": at, "found": found, "shown": shown, "search": search}
+    return render_template("admin/_bookings.html" if wants_partial() else "admin/bookings.html", **page)
+
+
+@bp.get("/bookings/<int:booking_id>")
+def booking(booking_id: int) -> Any:
+    row = queries.find_booking(db.session(), current_user, booking_id)
+    lines = queries.ledger_of(db.session(), row.appointment.id)
+    return render_template("admin/booking.html", row=row, lines=lines, at=moments())
+
+
+@bp.get("/bookings/<int:booking_id>/cancellation")
+def confirm_cancellation(booking_id: int) -> Any:
+    row = queries.find_booking(db.session(), current_user, booking_id)
+    return render_template("admin/cancellation.html", row=row, at=moments())
+
+
+@bp.post("/bookings/<int:booking_id>/cancellation")
+def cancel_booking(booking_id: int) -> Any:
+    return _act(booking_id, "cancel", "The booking is cancelled, and the customer is told.")
+
+
+@bp.post("/bookings/<int:booking_id>/approval")
+def approve_booking(booking_id: int) -> Any:
+    return _act(booking_id, "approve", "The booking is confirmed, and the customer is told.")
+
+
+@bp.post("/bookings/<int:booking_id>/refusal")
+def refuse_booking(booking_id: int) -> Any:
+    return _act(booking_id, "refuse", "The request is refused, and the customer is told.")
+
+
+@bp.get("/questions")
+def questions() -> Any:
+    page = {
+        "at": moments(),
+        "asked": queries.open_questions(db.session(), current_user),
+        "clashes": queries.open_conflicts(db.session(), current_user),
+    }
+    return render_template("admin/_questions.html" if wants_partial() else "admin/questions.html", **page)
+
+
+@bp.post("/questions/<int:question_id>/answer")
+def answer(question_id: int) -> Any:
+    from portal.sync import questions as sync_questions
+
+    question = queries.find_question(db.session(), current_user, question_id)
+    given = request.form.get("answer", "")
+    allowed = {"deleted": ("cancel", "put back"), "moved": ("follow", "put back")}[question.kind]
+    if given not in allowed:
+        raise NotFound("There is no such answer. Please use the buttons.")
+    try:
+        sync_questions.answer(question_id, given, user_id=current_user.id, now=now_utc())
+        flash(_ANSWERED[given], "ok")
+    except Refused as error:
+        flash(str(error), "bad")
+    wake.ring()
+    return see_other(url_for("admin.questions"))
+
+
+_ANSWERED = {
+    "cancel": "The booking is cancelled, and the customer is told.",
+    "put back": "The booking stands; its event is being put back into the calendar.",
+    "follow": "The booking is moved to the event's time, and the customer is told.",
+}
+
+
+def _act(booking_id: int, action: str, said: str) -> Any:
+    """Do one thing to a booking of the user's scope. What the rules refuse is told on the page that comes next."""
+    row = queries.find_booking(db.session(), current_user, booking_id)
+    now = now_utc()
+    try:
+        if action == "cancel":
+            operations.cancel_booking(row.booking.id, by="staff", now=now)
+        elif action == "approve":
+            operations.approve_booking(row.booking.id, now=now)
+        else:
+            operations.refuse_booking(row.booking.id, now=now)
+        flash(said, "ok")
+        wake.ring()
+    except Refused as error:
+        flash(str(error), "bad")
+    return see_other(url_for("admin.booking", booking_id=booking_id))
+
+
+def _warnings(calendars: list[overview.CalendarFacts]) -> list[Warning]:
+    session = db.session()
+    problems = read_vitals(session, now=now_utc()).problems
+    return find_warnings(calendars, problems=problems, waiting_for_us=queries.count_open(session, current_user))
+
+
+def _page_number() -> int:
+    text = request.args.get("page", "1")
+    return min(max(int(text), 1), 100_000) if text.isascii() and text.isdecimal() and len(text) < 7 else 1

@@ -1,25 +1,20 @@
-"""How sync is doing, as facts: for the integrations page, the admin's home, and the API. Reads only; the words are chosen by those who show it."""
+"""The connected calendars and how far they agree with our bookings: for the integrations page, the admin's home, and the API. Reads only."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session, contains_eager
 
 from portal.booking.models import Appointment, AppointmentResource, EventLink
 from portal.business.models import Resource
 from portal.calendars.models import Calendar, Connection
 from portal.outbox import OutboxEntry
-from portal.sync.models import Conflict, Lease, Question
 
 PUBLISH = "calendar.publish"
-HEARTBEAT = "worker"
-SILENT_AFTER = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,27 +26,6 @@ class CalendarFacts:
     resource: Resource
     waiting: int
     stuck: int
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """The state of the whole, at one instant."""
-
-    worker_seen_at: datetime | None
-    worker_is_alive: bool
-    outbox_waiting: int
-    outbox_oldest_at: datetime | None
-    outbox_stuck: int
-    connections: dict[str, int]
-    open_questions: int
-    open_conflicts: int
-    quarantined: int
-
-    @property
-    def is_well(self) -> bool:
-        """Nothing here needs a person."""
-        not_well = sum(n for state, n in self.connections.items() if state not in ("connected", "paused"))
-        return self.worker_is_alive and not (self.outbox_stuck or not_well or self.quarantined)
 
 
 def list_calendars(session: Session, *, resource_ids: Collection[int] | None = None) -> list[CalendarFacts]:
@@ -70,26 +44,6 @@ def list_calendars(session: Session, *, resource_ids: Collection[int] | None = N
         CalendarFacts(calendar, calendar.connection, resource, waiting[calendar.id], stuck[calendar.id])
         for calendar, resource in session.execute(statement)
     ]
-
-
-def read_health(session: Session, *, now: datetime) -> Health:
-    """The worker, the outbox, the connections, and what waits for a person."""
-    seen_at = session.scalar(select(func.max(Lease.last_done_at)).where(Lease.name.like(f"{HEARTBEAT}%")))
-    todo = session.execute(
-        select(func.count(), func.min(OutboxEntry.created_at)).where(OutboxEntry.state == "todo")
-    ).one()
-    states = session.execute(select(Connection.state, func.count()).group_by(Connection.state))
-    return Health(
-        worker_seen_at=seen_at,
-        worker_is_alive=seen_at is not None and now - seen_at < SILENT_AFTER,
-        outbox_waiting=todo[0],
-        outbox_oldest_at=todo[1],
-        outbox_stuck=_count(session, select(OutboxEntry.id).where(OutboxEntry.state == "stuck")),
-        connections={row[0]: row[1] for row in states},
-        open_questions=_count(session, select(Question.id).where(Question.answered_at.is_(None))),
-        open_conflicts=_count(session, select(Conflict.id).where(Conflict.resolved_at.is_(None))),
-        quarantined=_count(session, select(Calendar.id).where(Calendar.quarantine.is_not(None))),
-    )
 
 
 def _waiting_writes(session: Session) -> Counter[int]:
@@ -128,7 +82,3 @@ def _stuck_writes(session: Session) -> defaultdict[int, int]:
         select(EventLink.calendar_id, func.count()).where(EventLink.state == "stuck").group_by(EventLink.calendar_id)
     )
     return defaultdict(int, {row[0]: row[1] for row in rows})
-
-
-def _count(session: Session, statement: Select[Any]) -> int:
-    return session.scalar(select(func.count()).select_from(statement.subquery())) or 0

@@ -1,0 +1,57 @@
+"""What all staff pages share: their blueprint, the links at the top, and how they say times."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, current_app, request, url_for
+from flask_login import current_user
+
+from portal.admin import queries
+from portal.admin.moments import Moments
+from portal.clock import now_utc
+from portal.dates import locale_of
+from portal.extensions import db
+from portal.site import current_site
+
+bp = Blueprint("admin", __name__, url_prefix="/admin")
+
+_FAMILIES = {
+    "admin.bookings": {"admin.bookings", "admin.booking", "admin.confirm_cancellation"},
+    "admin.people": {"admin.people", "admin.invite"},
+}
+"""Pages below the one that the link leads to."""
+
+
+@bp.app_template_global()
+def moments() -> Moments:
+    """How this page says times: in the business's zone and language, as of now."""
+    site = current_site()
+    return Moments(site.zone, locale_of(site.language), now_utc())
+
+
+@bp.app_template_global()
+def staff_nav() -> list[dict[str, Any]]:
+    """The links of the staff pages that this user may follow, for `admin/layout.html`."""
+    waiting = queries.count_open(db.session(), current_user)
+    links = [
+        ("admin.home", "Today", 0),
+        ("admin.bookings", "Bookings", 0),
+        ("admin.questions", "Questions", waiting),
+        ("integrations.index", "Calendars", 0),
+    ]
+    if current_user.is_admin:
+        links.append(("admin.people", "People", 0))
+        if not current_app.extensions["settings"].smtp_url and "mailbox.index" in current_app.view_functions:
+            links.append(("mailbox.index", "Mails", 0))
+    return [
+        {"url": url_for(endpoint), "text": text, "count": count, "is_current": _is_current(endpoint)}
+        for endpoint, text, count in links
+    ]
+
+
+def _is_current(endpoint: str) -> bool:
+    here = request.endpoint or ""
+    if endpoint.startswith("admin."):
+        return here in _FAMILIES.get(endpoint, {endpoint})
+    return here.partition(".")[0] == endpoint.partition(".")[0]

@@ -1,0 +1,275 @@
+"""What staff see of bookings, questions and conflicts. Everything is fetched through the user's scope: admins see all, staff what belongs
+to the resource they are; what is not theirs is not found. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, true
+from sqlalchemy.orm import Session, contains_eager
+
+from portal.accounts.models import User
+from portal.booking.models import Appointment, AppointmentResource, Booking, EventLink
+from portal.business.models import Resource, Service
+from portal.calendars.models import Calendar, RemoteObject
+from portal.errors import NotFound
+from portal.outbox import OutboxEntry
+from portal.sync.models import Conflict, LedgerLine, Question
+from portal.sync.overview import PUBLISH
+
+PAGE_SIZE = 25
+SHOWN = ("upcoming", "past", "cancelled")
+
+
+@dataclass(frozen=True, slots=True)
+class InCalendar:
+    """How far the calendars agree with one appointment; `why` when it is stuck or has failed before."""
+
+    state: str
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BookingRow:
+    booking: Booking
+    appointment: Appointment
+    service: Service
+    resources: list[Resource]
+    in_calendar: InCalendar
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    rows: list[BookingRow]
+    number: int
+    total: int
+
+    @property
+    def has_next(self) -> bool:
+        return self.number * PAGE_SIZE < self.total
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An open question with what it is about."""
+
+    question: Question
+    row: BookingRow
+    calendar: Calendar
+
+
+@dataclass(frozen=True, slots=True)
+class Clash:
+    """An open conflict with what it is about; `summary` is the outside event's title, empty when it is not known."""
+
+    conflict: Conflict
+    row: BookingRow
+    calendar: Calendar
+    summary: str
+
+
+def resource_ids_of(user: User) -> list[int] | None:
+    """Whose things this user sees; None is everybody's."""
+    if user.is_admin:
+        return None
+    return [user.resource_id] if user.resource_id is not None else []
+
+
+def list_bookings(session: Session, user: User, *, shown: str, search: str, page: int, now: datetime) -> Page:
+    """One page of bookings: upcoming ones soonest first, the others newest first. `search` looks in name and e-mail."""
+    conditions = and_(_scope(user), _shown(shown, now), _matches(search))
+    total = session.scalar(_bookings(select(func.count(Booking.id))).where(conditions)) or 0
+    order = Appointment.start_at.asc() if shown == "upcoming" else Appointment.start_at.desc()
+    statement = _full().where(conditions).order_by(order, Booking.id).limit(PAGE_SIZE).offset((page - 1) * PAGE_SIZE)
+    return Page(rows_of(session, list(session.scalars(statement))), page, total)
+
+
+def bookings_between(session: Session, user: User, start: datetime, end: datetime, *, limit: int) -> list[BookingRow]:
+    """Pending and confirmed bookings that are not over at `start` and begin before `end`, soonest first."""
+    window = and_(Appointment.end_at > start, Appointment.start_at < end, Booking.status.in_(("pending", "confirmed")))
+    statement = _full().where(_scope(user), window).order_by(Appointment.start_at, Booking.id).limit(limit)
+    return rows_of(session, list(session.scalars(statement)))
+
+
+def find_booking(session: Session, user: User, booking_id: int) -> BookingRow:
+    """Raises NotFound for one that is not there or not this user's."""
+    booking = session.scalars(_full().where(_scope(user), Booking.id == booking_id, Booking.status != "held")).first()
+    if booking is None:
+        raise NotFound("There is no such booking.")
+    return rows_of(session, [booking])[0]
+
+
+def ledger_of(session: Session, appointment_id: int, *, limit: int = 30) -> list[LedgerLine]:
+    """What sync did for this appointment, the newest first."""
+    statement = select(LedgerLine).where(LedgerLine.appointment_id == appointment_id).order_by(LedgerLine.id.desc())
+    return list(session.scalars(statement.limit(limit)))
+
+
+def open_questions(session: Session, user: User) -> list[Asked]:
+    """Questions that wait for an answer, the oldest first."""
+    rows = session.execute(
+        select(Question, Calendar)
+        .join(Calendar, Calendar.id == Question.calendar_id)
+        .where(Question.answered_at.is_(None), _appointment_scope(user, Question.appointment_id))
+        .order_by(Question.asked_at, Question.id)
+    ).all()
+    about = _by_appointment(session, [question.appointment_id for question, _ in rows])
+    return [Asked(q, about[q.appointment_id], calendar) for q, calendar in rows if q.appointment_id in about]
+
+
+def find_question(session: Session, user: User, question_id: int) -> Question:
+    """Raises NotFound for one that is not there or not this user's; answered ones are found."""
+    question = session.scalars(
+        select(Question).where(Question.id == question_id, _appointment_scope(user, Question.appointment_id))
+    ).first()
+    if question is None:
+        raise NotFound("There is no such question.")
+    return question
+
+
+def open_conflicts(session: Session, user: User) -> list[Clash]:
+    """Bookings and outside events that want the same time, by time."""
+    rows = session.execute(
+        select(Conflict, Calendar, RemoteObject.summary)
+        .join(Calendar, Calendar.id == Conflict.calendar_id)
+        .outerjoin(
+            RemoteObject,
+            and_(RemoteObject.calendar_id == Conflict.calendar_id, RemoteObject.remote_id == Conflict.remote_id),
+        )
+        .where(Conflict.resolved_at.is_(None), _appointment_scope(user, Conflict.appointment_id))
+        .order_by(Conflict.start_at, Conflict.id)
+    ).all()
+    about = _by_appointment(session, [conflict.appointment_id for conflict, _, _ in rows])
+    return [
+        Clash(conflict, about[conflict.appointment_id], calendar, summary or "")
+        for conflict, calendar, summary in rows
+        if conflict.appointment_id in about
+    ]
+
+
+def count_open(session: Session, user: User) -> int:
+    """Questions and conflicts that wait for somebody: the number beside the link."""
+    questions = select(func.count(Question.id)).where(
+        Question.answered_at.is_(None), _appointment_scope(user, Question.appointment_id)
+    )
+    conflicts = select(func.count(Conflict.id)).where(
+        Conflict.resolved_at.is_(None), _appointment_scope(user, Conflict.appointment_id)
+    )
+    return (session.scalar(questions) or 0) + (session.scalar(conflicts) or 0)
+
+
+def rows_of(session: Session, bookings: list[Booking]) -> list[BookingRow]:
+    """The bookings with their resources and their state in the calendars: two queries more, however many they are."""
+    ids = sorted({booking.appointment_id for booking in bookings})
+    resources, states = _resources_of(session, ids), _calendar_states(session, ids)
+    return [
+        BookingRow(
+            booking,
+            booking.appointment,
+            booking.appointment.service,
+            resources.get(booking.appointment_id, []),
+            states.get(booking.appointment_id, InCalendar("none")),
+        )
+        for booking in bookings
+    ]
+
+
+def _bookings(statement: Select) -> Select:  # type: ignore[type-arg]
+    return statement.select_from(Booking).join(Appointment, Appointment.id == Booking.appointment_id)
+
+
+def _full() -> Select[tuple[Booking]]:
+    return (
+        select(Booking)
+        .join(Booking.appointment)
+        .join(Appointment.service)
+        .options(contains_eager(Booking.appointment).contains_eager(Appointment.service))
+    )
+
+
+def _scope(user: User) -> ColumnElement[bool]:
+    return _appointment_scope(user, Booking.appointment_id)
+
+
+def _appointment_scope(user: User, appointment_id: ColumnElement[int]) -> ColumnElement[bool]:  # type: ignore[type-var]
+    ids = resource_ids_of(user)
+    if ids is None:
+        return true()
+    return appointment_id.in_(
+        select(AppointmentResource.appointment_id).where(AppointmentResource.resource_id.in_(ids))
+    )
+
+
+def _shown(shown: str, now: datetime) -> ColumnElement[bool]:
+    if shown == "cancelled":
+        return Booking.status == "cancelled"
+    if shown == "past":
+        return and_(Booking.status.not_in(("held", "cancelled")), Appointment.end_at <= now)
+    return and_(Booking.status.in_(("pending", "confirmed")), Appointment.end_at > now)
+
+
+def _matches(search: str) -> ColumnElement[bool]:
+    if not search:
+        return true()
+    columns = (Booking.customer_name, Booking.customer_email)
+    return or_(*(func.lower(column).contains(search.lower(), autoescape=True) for column in columns))
+
+
+def _by_appointment(session: Session, appointment_ids: list[int]) -> dict[int, BookingRow]:
+    """One booking to name each appointment by: an active one before a cancelled one."""
+    if not appointment_ids:
+        return {}
+    statement = _full().where(Booking.appointment_id.in_(appointment_ids), Booking.status != "held")
+    bookings = sorted(session.scalars(statement), key=lambda b: (b.status in ("pending", "confirmed"), -b.id))
+    return {row.appointment.id: row for row in rows_of(session, bookings)}
+
+
+def _resources_of(session: Session, appointment_ids: Collection[int]) -> dict[int, list[Resource]]:
+    rows = session.execute(
+        select(AppointmentResource.appointment_id, Resource)
+        .join(Resource, Resource.id == AppointmentResource.resource_id)
+        .where(AppointmentResource.appointment_id.in_(appointment_ids))
+        .order_by(AppointmentResource.list_no, Resource.position, Resource.id)
+    )
+    found: dict[int, list[Resource]] = {}
+    for appointment_id, resource in rows:
+        found.setdefault(appointment_id, []).append(resource)
+    return found
+
+
+def _calendar_states(session: Session, appointment_ids: Collection[int]) -> dict[int, InCalendar]:
+    """The worst state over all calendars. Right after a booking there is only an outbox entry, which means waiting too."""
+    rows = session.execute(
+        select(EventLink.appointment_id, EventLink.state, EventLink.last_error).where(
+            EventLink.appointment_id.in_(appointment_ids)
+        )
+    )
+    found: dict[int, InCalendar] = {}
+    order = ("none", "done", "waiting", "stuck")
+    for appointment_id, state, why in rows:
+        if order.index(state) >= order.index(found.get(appointment_id, InCalendar("none")).state):
+            found[appointment_id] = InCalendar(state, (why or "") if state in ("waiting", "stuck") else "")
+    for appointment_id in _still_to_write(session, appointment_ids) - found.keys():
+        found[appointment_id] = InCalendar("waiting")
+    return found
+
+
+def _still_to_write(session: Session, appointment_ids: Collection[int]) -> set[int]:
+    """Those with an outbox entry and a calendar that receives bookings."""
+    subjects = {f"appointment:{appointment_id}": appointment_id for appointment_id in appointment_ids}
+    todo = session.scalars(
+        select(OutboxEntry.subject).where(
+            OutboxEntry.topic == PUBLISH, OutboxEntry.state == "todo", OutboxEntry.subject.in_(subjects)
+        )
+    )
+    waiting = {subjects[subject] for subject in todo}
+    if not waiting:
+        return set()
+    destinations = (
+        select(AppointmentResource.appointment_id)
+        .join(Calendar, Calendar.resource_id == AppointmentResource.resource_id)
+        .where(AppointmentResource.appointment_id.in_(waiting), Calendar.is_destination)
+    )
+    return set(session.scalars(destinations))

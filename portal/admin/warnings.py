@@ -1,0 +1,71 @@
+"""What on the home page needs a person, each in a sentence with the way to mend it. Pure: facts in, warnings out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from portal.calendars.words import STATE_BADGES, STATE_SENTENCES
+from portal.sync.overview import CalendarFacts
+
+Kind = Literal["warn", "bad"]
+
+
+@dataclass(frozen=True, slots=True)
+class Warning:
+    """`page` is the endpoint of the page where it can be mended."""
+
+    kind: Kind
+    title: str
+    sentence: str
+    page: str = ""
+    link: str = ""
+
+
+def find_warnings(calendars: Iterable[CalendarFacts], *, problems: Iterable[str], waiting_for_us: int) -> list[Warning]:
+    """The worst first. `problems` are the instance's own (the worker is silent), `waiting_for_us` counts questions and conflicts."""
+    facts = list(calendars)
+    found = [Warning("bad", "Calendars and mails are standing still", problem) for problem in problems]
+    found += _connections(facts) + _calendars(facts)
+    if waiting_for_us:
+        title = (
+            "One thing waits for your answer"
+            if waiting_for_us == 1
+            else f"{waiting_for_us} things wait for your answer"
+        )
+        sentence = "Somebody changed a booking's event outside, or an event stands over a booking."
+        found.append(Warning("warn", title, sentence, "admin.questions", "Answer"))
+    return sorted(found, key=lambda warning: warning.kind != "bad")
+
+
+def _connections(facts: list[CalendarFacts]) -> list[Warning]:
+    """One for each account that is not well, however many calendars it has."""
+    seen = {row.connection.id: row for row in facts}
+    return [
+        Warning(
+            "bad" if STATE_BADGES[row.connection.state][1] == "bad" else "warn",
+            f"{row.resource.name}: {STATE_BADGES[row.connection.state][0].lower()}",
+            STATE_SENTENCES[row.connection.state],
+            "integrations.index",
+            "See the account",
+        )
+        for row in seen.values()
+        if row.connection.state != "connected"
+    ]
+
+
+def _calendars(facts: list[CalendarFacts]) -> list[Warning]:
+    found = []
+    for row in facts:
+        name = f"{row.resource.name}, {row.calendar.name}"
+        if row.calendar.quarantine is not None:
+            sentence = (
+                "A read would have removed many known events at once. Until somebody decides, the portal keeps them."
+            )
+            found.append(Warning("bad", f"{name}: is this right?", sentence, "integrations.index", "Decide"))
+        if row.stuck:
+            count = "A booking is" if row.stuck == 1 else f"{row.stuck} bookings are"
+            sentence = f"{count} not in the calendar, and trying again alone does not help."
+            found.append(Warning("bad", f"{name}: not written", sentence, "integrations.index", "See why"))
+    return found

@@ -1,0 +1,86 @@
+"""Calendars and connections in plain words, for the integrations page and the admin's home. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from portal.vitals import words
+
+STATE_BADGES = {
+    "connected": ("Connected", "ok"),
+    "degraded": ("Not answering", "warn"),
+    "needs reauth": ("Needs a new password", "bad"),
+    "misconfigured": ("Needs attention", "bad"),
+    "paused": ("Paused", "idle"),
+}
+STATE_SENTENCES = {
+    "connected": "",
+    "degraded": "The server does not answer properly at the moment. Nothing is lost: the portal keeps trying and catches up by itself.",
+    "needs reauth": "The server no longer accepts the stored password. Bookings wait here until you enter a new one, and are then written.",
+    "misconfigured": "The calendar is not where it was, or may not be used. Bookings wait here until that is put right.",
+    "paused": "Somebody paused this account: it is neither read nor written. Bookings wait here until it is resumed.",
+}
+WHEN_MOVED = (
+    ("follow", "Move the booking too", "The customer is told the new time. If that time is taken, you are asked."),
+    ("ask", "Ask us", "The booking stays where it is until somebody here has answered."),
+    ("put back", "Put the event back", "The booking stands; the event returns to its time."),
+)
+WHEN_DELETED = (
+    ("ask", "Ask us", "The booking stands until somebody here has answered."),
+    ("cancel", "Cancel the booking", "The customer is told."),
+    ("put back", "Put the event back", "The booking stands; the event is written again."),
+)
+WHEN_UNREADABLE = (
+    (
+        "pending",
+        "Take bookings, but let them wait for confirmation",
+        "They are confirmed as soon as the calendar can be read again.",
+    ),
+    ("stop", "Offer no times", "Nobody can book until the calendar can be read again."),
+    ("keep", "Keep offering, as last known", "Quick, but an event entered meanwhile may be overlooked until then."),
+)
+FRESHNESS = (
+    (300, "5 minutes"),
+    (600, "10 minutes"),
+    (1800, "half an hour"),
+    (3600, "1 hour"),
+    (21600, "6 hours"),
+    (86400, "1 day"),
+)
+
+_MOVED = {"follow": "the booking moves too", "ask": "we are asked", "put back": "the event is put back"}
+_DELETED = {"ask": "we are asked", "cancel": "the booking is cancelled", "put back": "the event is put back"}
+_UNREADABLE = {
+    "pending": "bookings wait for confirmation",
+    "stop": "no times are offered",
+    "keep": "times are offered as last known",
+}
+PROVIDERS = {"caldav": "CalDAV", "google": "Google Calendar", "microsoft": "Microsoft 365", "memory": "Test calendar"}
+
+
+def ago(instant: datetime | None, now: datetime, *, never: str = "never") -> str:
+    """“8 seconds ago”, “just now”, “never”."""
+    if instant is None:
+        return never
+    age = now - instant
+    return "just now" if age.total_seconds() < 2 else f"{words(age)} ago"
+
+
+def roles(*, is_busy_source: bool, is_destination: bool) -> str:
+    """What the calendar is used for, as half a sentence."""
+    parts = []
+    if is_busy_source:
+        parts.append("closes times that are taken")
+    if is_destination:
+        parts.append("receives bookings")
+    return " and ".join(parts) or "not used at present"
+
+
+def rules(*, when_moved: str, when_deleted: str, when_unreadable: str, freshness: int) -> list[str]:
+    """The calendar's rules, a sentence each."""
+    span = dict(FRESHNESS).get(freshness) or f"{max(1, round(freshness / 60))} minutes"
+    return [
+        f"If somebody moves a booking's event, {_MOVED[when_moved]}.",
+        f"If somebody deletes it, {_DELETED[when_deleted]}.",
+        f"If the calendar cannot be read for {span}, {_UNREADABLE[when_unreadable]}.",
+    ]
