@@ -58,7 +58,7 @@ def messenger_of(settings: Settings) -> Messenger:
 
 def _notify(work: Work, read: Callable[..., Sequence[Facts]]) -> None:
     messages = [compose(facts) for facts in _read(work, read)]
-    booking_id = int(work.subject.partition(":")[2]) if work.subject.startswith("booking:") else None
+    booking_id = work.subject_id if work.subject.startswith("booking:") else None
     errors: list[ProviderError] = []
     for message in messages:
         try:

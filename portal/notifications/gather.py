@@ -267,7 +267,7 @@ def _business(session: Session) -> Business:
 
 def _row(session: Session, work: Work, model: type[Row]) -> Row | None:
     """The row that "booking:12" names."""
-    return session.get(model, int(work.subject.partition(":")[2]))
+    return session.get(model, work.subject_id)
 
 
 def _settings() -> Settings:

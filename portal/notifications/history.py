@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from portal.notifications.messages import message_key
 from portal.notifications.models import Mail
 from portal.notifications.news import News
-from portal.outbox import OutboxEntry, Work
+from portal.outbox import OutboxEntry, Work, work_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ def read_history(session: Session, work: Work) -> History:
         .where(OutboxEntry.subject == work.subject, OutboxEntry.topic == work.topic, OutboxEntry.id != work.entry_id)
         .order_by(OutboxEntry.id)
     ).all()
-    earlier = tuple(_as_work(row) for row in rows if row.id < work.entry_id)
+    earlier = tuple(work_of(row) for row in rows if row.id < work.entry_id)
     return History(earlier, has_later=any(row.id > work.entry_id for row in rows))
 
 
@@ -80,15 +80,4 @@ def _news(payload: Mapping[str, Any], *, was_told: bool) -> News:
         by=str(payload.get("by", "customer")),
         previous_start_at=datetime.fromisoformat(previous) if previous else None,
         was_told=was_told,
-    )
-
-
-def _as_work(row: OutboxEntry) -> Work:
-    return Work(
-        entry_id=row.id,
-        topic=row.topic,
-        subject=row.subject,
-        payload=row.payload,
-        attempts=row.attempts,
-        created_at=row.created_at,
     )

@@ -63,7 +63,7 @@ def header_text(text: str) -> str:
 def envelope_address(address: str) -> str:
     """The bare address as SMTP wants it, the host in ASCII. Raises DeliveryRefused when it is no address."""
     local, at, host = address.strip().rpartition("@")
-    if not at or not local or not host or _NOT_IN_HEADERS.search(address) or re.search(r"[\s<>]", address.strip()):
+    if not at or not local or not host or _NOT_IN_HEADERS.search(address) or re.search(r"[\s<>\",;]", address.strip()):
         raise DeliveryRefused(f"“{header_text(address)}” is not an e-mail address.")
     return f"{local}@{_ascii_host(host)}"
 
