@@ -66,7 +66,7 @@ class Sealer:
 
 def load_sealer(settings: Settings) -> Sealer:
     """The sealer of this instance; makes and keeps a key under the data folder when none is set."""
-    text = settings.encryption_keys or _kept(settings.data / "keys" / "encryption", _new_key)
+    text = settings.encryption_keys or _kept(settings.data / "keys" / "encryption", new_encryption_key)
     try:
         return Sealer([base64.b64decode(part, altchars=b"-_", validate=True) for part in text.split(",") if part])
     except ValueError:
@@ -78,7 +78,8 @@ def load_secret_key(settings: Settings) -> str:
     return settings.secret_key or _kept(settings.data / "keys" / "secret", new_token)
 
 
-def _new_key() -> str:
+def new_encryption_key() -> str:
+    """32 random bytes in base64, as ENCRYPTION_KEYS takes them."""
     return base64.urlsafe_b64encode(os.urandom(32)).decode()
 
 

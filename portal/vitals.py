@@ -10,6 +10,9 @@ from sqlalchemy.orm import Session
 
 from portal.booking.models import Booking, EventLink
 from portal.calendars.models import Calendar, Connection
+from portal.clock import now_utc
+from portal.errors import Refused
+from portal.extensions import db
 from portal.outbox import OutboxEntry
 from portal.sync.models import Conflict, Lease, Question
 
@@ -71,6 +74,17 @@ def read_vitals(session: Session, *, now: datetime) -> Vitals:
         quarantined_calendars=_count(session, Calendar.quarantine.is_not(None)),
         oldest_read=_age(read, now),
     )
+
+
+def require_stopped() -> None:
+    """Raises Refused while the worker is alive: what follows would pull the ground from under it."""
+    vitals = read_vitals(db.session(), now=now_utc())
+    db.session.rollback()
+    if vitals.worker_seen is not None and vitals.worker_seen < SILENT_AFTER:
+        raise Refused(
+            f"Lockstep is running (its worker was seen {words(vitals.worker_seen)} ago). Stop it first, then wait "
+            f"{words(SILENT_AFTER)} if it was killed."
+        )
 
 
 def words(age: timedelta) -> str:

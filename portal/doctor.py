@@ -1,0 +1,170 @@
+"""`lockstep doctor`: is this instance well, and if not, what is to be done. Reads only, but for the self-test, which leaves nothing behind."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from flask import current_app
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+
+from portal import schema
+from portal.booking.self_test import NotGuarded, self_test
+from portal.calendars.models import Calendar, Connection
+from portal.clock import now_utc
+from portal.config import Settings
+from portal.db import database_now, read_transaction
+from portal.errors import Invalid
+from portal.extensions import db
+from portal.invariants import invariants
+from portal.keys import unreadable
+from portal.outbox import OutboxEntry
+from portal.vitals import read_vitals, words
+
+LEAST_SPACE = 500 * 2**20
+CLOCK_TOLERANCE = timedelta(seconds=5)
+
+__all__ = ["Finding", "examine", "invariants"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at. "warn" needs attention some time, "bad" now."""
+
+    subject: str
+    state: Literal["ok", "warn", "bad"]
+    sentence: str
+
+
+Check = Callable[[Session], Iterator[Finding]]
+
+
+def examine(*, strict: bool = False) -> list[Finding]:
+    """All findings. `strict` also counts through all bookings, which takes a while in a large database."""
+    findings = [*_database()]
+    if any(finding.state == "bad" for finding in findings):
+        return findings  # nothing else can be known
+    checks: list[Check] = [_guards, _vital, _connections, _stuck, _keys, _clock]
+    for check in [*checks, _invariants] if strict else checks:
+        findings += read_transaction(lambda session, check=check: list(check(session)))  # type: ignore[misc]
+    return [*findings, *_disk()]
+
+
+def _database() -> Iterator[Finding]:
+    try:
+        revision = schema.current()
+        schema.require_current()
+    except Invalid as error:
+        yield Finding("database", "bad", str(error))
+        return
+    yield Finding("database", "ok", f"{db.engine.dialect.name}, tables at revision {revision}.")
+    if db.engine.dialect.name == "sqlite":
+        yield _sqlite_settings()
+
+
+def _sqlite_settings() -> Finding:
+    wanted = {"journal_mode": "wal", "foreign_keys": 1, "synchronous": 2, "busy_timeout": 5000}
+    with db.engine.connect() as connection:
+        found = {name: connection.execute(text(f"PRAGMA {name}")).scalar() for name in wanted}
+    wrong = [f"{name} is {found[name]}, not {value}" for name, value in wanted.items() if found[name] != value]
+    if wrong:
+        return Finding("database settings", "bad", f"SQLite is not set up safely: {'; '.join(wrong)}.")
+    return Finding("database settings", "ok", "WAL, foreign keys on, synchronous full.")
+
+
+def _guards(_session: Session) -> Iterator[Finding]:
+    try:
+        for sentence in self_test():
+            yield Finding("self-test", "ok", sentence)
+    except NotGuarded as error:
+        yield Finding("self-test", "bad", str(error))
+
+
+def _vital(session: Session) -> Iterator[Finding]:
+    vitals = read_vitals(session, now=now_utc())
+    for problem in vitals.problems:
+        yield Finding("worker and outbox", "bad", problem)
+    if not vitals.problems and vitals.worker_seen is not None:
+        waiting = vitals.outbox.get("todo", 0)
+        yield Finding("worker and outbox", "ok", f"Seen {words(vitals.worker_seen)} ago; {waiting} entries wait.")
+    for number, what in (
+        (vitals.open_questions, "outside changes wait for an answer (/admin/questions)"),
+        (vitals.open_conflicts, "bookings overlap outside events (/admin/questions)"),
+        (vitals.quarantined_calendars, "calendars have a read held back for a decision (/admin/integrations)"),
+    ):
+        if number:
+            yield Finding("staff", "warn", f"{number} {what}.")
+
+
+def _connections(session: Session) -> Iterator[Finding]:
+    now = now_utc()
+    for calendar in session.scalars(select(Calendar).join(Connection).order_by(Calendar.id)):
+        connection = calendar.connection
+        name = f"calendar {calendar.id} ({calendar.name or calendar.remote_id})"
+        if connection.state == "paused":
+            yield Finding(name, "warn", f"Paused for {words(now - connection.state_since)}: not read, not written.")
+        elif connection.state != "connected":
+            reason = f": {connection.state_reason}" if connection.state_reason else ""
+            yield Finding(name, "bad", f"{connection.state} for {words(now - connection.state_since)}{reason}")
+        else:
+            yield _freshness(name, calendar, now)
+        if calendar.unreadable_objects:
+            yield Finding(name, "warn", f"{calendar.unreadable_objects} events in it cannot be read and are left out.")
+
+
+def _freshness(name: str, calendar: Calendar, now: datetime) -> Finding:
+    if calendar.last_read_at is None:
+        return Finding(name, "warn", "Connected, but not read yet.")
+    age = now - calendar.last_read_at
+    if age.total_seconds() > calendar.freshness:
+        return Finding(
+            name,
+            "bad",
+            f"Last read {words(age)} ago; after {calendar.freshness} s the rule “{calendar.when_unreadable}” applies.",
+        )
+    return Finding(name, "ok", f"Connected, read {words(age)} ago.")
+
+
+def _stuck(session: Session) -> Iterator[Finding]:
+    rows = session.scalars(select(OutboxEntry).where(OutboxEntry.state == "stuck").order_by(OutboxEntry.id).limit(20))
+    for entry in rows:
+        yield Finding(
+            "outbox", "bad", f"{entry.topic} of {entry.subject} is stuck: {entry.last_error or 'no reason noted'}"
+        )
+
+
+def _keys(session: Session) -> Iterator[Finding]:
+    sentences = unreadable(session)
+    for sentence in sentences:
+        yield Finding("keys", "bad", sentence)
+    if not sentences:
+        yield Finding("keys", "ok", "Every stored credential opens.")
+
+
+def _clock(session: Session) -> Iterator[Finding]:
+    skew = abs(database_now(session) - now_utc())
+    if skew > CLOCK_TOLERANCE:
+        yield Finding(
+            "clock", "bad", f"This machine's clock and the database's differ by {words(skew)}. Set them by NTP."
+        )
+    else:
+        yield Finding("clock", "ok", "This machine's clock and the database's agree.")
+
+
+def _disk() -> Iterator[Finding]:
+    settings: Settings = current_app.extensions["settings"]
+    free = shutil.disk_usage(settings.data).free
+    state: Literal["ok", "bad"] = "ok" if free >= LEAST_SPACE else "bad"
+    yield Finding("disk", state, f"{free / 2**30:.1f} GB are free in {settings.data}.")
+
+
+def _invariants(session: Session) -> Iterator[Finding]:
+    sentences = invariants(session)
+    for sentence in sentences:
+        yield Finding("bookings", "bad", sentence)
+    if not sentences:
+        yield Finding("bookings", "ok", "Appointments, claims, seats, events and ledger agree.")
