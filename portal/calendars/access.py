@@ -1,0 +1,151 @@
+"""From a connection's row to an open provider: unseals the secret, and hands the provider the one guarded HTTP session.
+
+No transaction may be open while a provider is used; opening one here checks that. Called by sync, the last look and connecting.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from flask import current_app
+
+from portal.calendars.models import Calendar, Connection
+from portal.errors import Invalid
+from portal.extensions import db
+from providers.calendars.base import CalendarProvider, CalendarRef
+from providers.errors import Misconfigured
+from providers.registry import open_calendar_provider
+
+if TYPE_CHECKING:
+    from portal.config import Settings
+    from portal.security import Sealer
+
+KEPT_PER_THREAD = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What it takes to sign in, as values that outlive the transaction in which they were read."""
+
+    connection_id: int
+    provider: str
+    account: Mapping[str, str]
+    sealed_secret: str | None
+
+
+def account_of(connection: Connection) -> Account:
+    """The connection's credentials, still sealed."""
+    return Account(connection.id, connection.provider, dict(connection.account), connection.sealed_secret)
+
+
+def open_provider(connection: Connection | Account, *, budget: float | None = None) -> CalendarProvider:
+    """A provider signed in with the connection's credentials; the caller closes it.
+
+    `budget` limits its requests to so many seconds all together. The network is not touched yet. Raises Misconfigured for an unknown kind,
+    or when the stored secret does not open.
+    """
+    account = connection if isinstance(connection, Account) else account_of(connection)
+    try:
+        secret = unseal_secret(account)
+    except Invalid as error:
+        raise Misconfigured(str(error)) from error
+    return open_with(account.provider, account.account, secret, budget=budget)
+
+
+def open_with(
+    kind: str, account: Mapping[str, str], secret: Mapping[str, str], *, budget: float | None = None
+) -> CalendarProvider:
+    """A provider for credentials that are not stored (yet)."""
+    session = None if kind == "memory" else _http_session(budget)
+    return open_calendar_provider(kind, account=account, secret=secret, http_session=session)
+
+
+@contextmanager
+def provider_of(connection: Connection | Account, *, budget: float | None = None) -> Iterator[CalendarProvider]:
+    """An open provider for the length of a `with`. Raises RuntimeError when a transaction is open: nobody else may have to wait for it."""
+    account = connection if isinstance(connection, Account) else account_of(connection)
+    refuse_open_transaction()
+    provider = open_provider(account, budget=budget)
+    try:
+        yield provider
+    finally:
+        provider.close()
+
+
+@contextmanager
+def kept_provider(account: Account) -> Iterator[CalendarProvider]:
+    """Like `provider_of`, for the worker: this thread keeps the provider open, and its HTTP connections with it, until it fails."""
+    refuse_open_transaction()
+    kept = _kept_in_this_thread()
+    key = (account.connection_id, account.sealed_secret, json.dumps(dict(account.account), sort_keys=True))
+    provider = kept.pop(key, None) or open_provider(account)
+    try:
+        yield provider
+    except BaseException:
+        provider.close()
+        raise
+    kept[key] = provider  # the newest stands last
+    while len(kept) > KEPT_PER_THREAD:
+        kept.pop(next(iter(kept))).close()
+
+
+def calendar_ref(calendar: Calendar, *, own_addresses: frozenset[str] = frozenset()) -> CalendarRef:
+    """What the provider needs to know of a calendar. The account's name counts as an own address when it is one."""
+    username = str(calendar.connection.account.get("username", "")).lower()
+    addresses = {address.lower() for address in own_addresses} | ({username} if "@" in username else set())
+    return CalendarRef(remote_id=calendar.remote_id, zone=calendar.zone, own_addresses=frozenset(addresses))
+
+
+def seal_secret(connection_id: int, secret: Mapping[str, str]) -> str:
+    """The secret as it may be stored in this connection's row, and nowhere else."""
+    return _sealer().seal(json.dumps(dict(secret)), place=_place(connection_id))
+
+
+def unseal_secret(account: Account) -> dict[str, str]:
+    """The connection's secret; empty when it has none. Raises Invalid when it does not open."""
+    if not account.sealed_secret:
+        return {}
+    opened: dict[str, str] = json.loads(_sealer().open(account.sealed_secret, place=_place(account.connection_id)))
+    return opened
+
+
+def refuse_open_transaction() -> None:
+    """Guard of the rule that no transaction waits for somebody else's server. Raises RuntimeError."""
+    if db.session().in_transaction():
+        raise RuntimeError("A calendar server may not be asked while a transaction is open.")
+
+
+_threads = threading.local()
+
+
+def _kept_in_this_thread() -> dict[tuple[int, str | None, str], CalendarProvider]:
+    if not hasattr(_threads, "kept"):
+        _threads.kept = {}
+    kept: dict[tuple[int, str | None, str], CalendarProvider] = _threads.kept
+    return kept
+
+
+def _http_session(budget: float | None) -> Any:
+    from portal.outbound import guarded_session
+
+    settings: Settings = current_app.extensions["settings"]
+    session = guarded_session(allow=settings.outbound_allow)
+    if budget is not None:
+        limit = session.budget(budget)
+        limit.__enter__()
+        session.kept_budget = limit  # type: ignore[attr-defined]  # it would end when collected, so it lives as long as the session
+    return session
+
+
+def _sealer() -> Sealer:
+    sealer: Sealer = current_app.extensions["sealer"]
+    return sealer
+
+
+def _place(connection_id: int) -> str:
+    return f"connection/{connection_id}/sealed_secret"

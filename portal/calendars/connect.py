@@ -1,0 +1,233 @@
+"""Connecting calendars: look what an account holds, prove that each chosen calendar can be read, and store it with its secret sealed.
+
+Called by the integrations page, `lockstep connect` and the seed. The servers are asked first, with no transaction open; a calendar counts as
+stale until its first pull, which is queued at once, so connecting is not done before the first full reading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from portal.booking.models import EventLink
+from portal.business.models import Resource
+from portal.calendars.access import account_of, open_with, seal_secret
+from portal.calendars.models import Calendar, Connection
+from portal.clock import now_utc
+from portal.db import read_transaction, transaction
+from portal.errors import Invalid, NotFound
+from portal.extensions import db
+from providers.calendars.base import CalendarRef, RemoteCalendar
+from providers.errors import Temporary
+
+BUDGET = 15.0
+"""Seconds that a person who connects an account waits for its server, all requests together."""
+PROOF_WINDOW = timedelta(days=62)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChosenCalendar:
+    """A calendar of the account that is to be used, with its roles and rules."""
+
+    remote_id: str
+    name: str = ""
+    zone: str = ""
+    is_busy_source: bool = True
+    is_destination: bool = False
+    when_moved: str = "follow"
+    when_deleted: str = "ask"
+    when_unreadable: str = "pending"
+    freshness: int = 600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connected:
+    """What came about. `busy_counts` maps remote ids to the busy times found in the next two months, or None where the server was slow."""
+
+    id: int
+    calendar_ids: tuple[int, ...]
+    busy_counts: Mapping[str, int | None]
+
+
+def list_remote(url: str, username: str, password: str, *, provider: str = "caldav") -> list[RemoteCalendar]:
+    """The calendars of an account, found from whatever address was typed. Raises the errors of `providers.errors`."""
+    db.session.rollback()  # whoever waits for a server holds no transaction
+    opened = open_with(provider, {"url": url, "username": username}, {"password": password}, budget=BUDGET)
+    try:
+        return opened.list_calendars()
+    finally:
+        opened.close()
+
+
+def connect_caldav(
+    *,
+    resource_id: int,
+    url: str,
+    username: str,
+    password: str,
+    chosen: Sequence[ChosenCalendar],
+    provider: str = "caldav",
+) -> Connected:
+    """Prove each chosen calendar readable, then store them; their first pull is due at once.
+
+    A calendar that is too slow for a proof is connected all the same: it counts as unreadable until its first pull. Raises Invalid when
+    nothing was chosen or it is connected already, NotFound for the resource, and the errors of `providers.errors`.
+    """
+    if not chosen:
+        raise Invalid(
+            "Please choose at least one calendar.", fields={"calendars": "Please choose at least one calendar."}
+        )
+    account = {"url": url, "username": username}
+    zone = read_transaction(lambda session: _zone(session, resource_id))
+    read_transaction(lambda session: _refuse_connected(session, resource_id, account, chosen))
+    counts = _prove(provider, account, {"password": password}, chosen, zone=zone)
+    return transaction(
+        lambda session: _store(session, resource_id, provider, account, {"password": password}, chosen, zone, counts)
+    )
+
+
+def refresh_connection(connection_id: int, *, password: str) -> None:
+    """A new password for the same account; every calendar, link and rule stays. What waited goes out at once.
+
+    Raises NotFound, and the errors of `providers.errors` when the server does not accept it: nothing is changed then.
+    """
+    from portal.sync import states
+
+    account = read_transaction(lambda session: account_of(_existing(session, connection_id)))
+    opened = open_with(account.provider, account.account, {"password": password}, budget=BUDGET)
+    try:
+        opened.list_calendars()
+    finally:
+        opened.close()
+
+    def work(session: Session) -> None:
+        connection = _existing(session, connection_id)
+        connection.sealed_secret = seal_secret(connection.id, {"password": password})
+        states.note_mended(session, connection, now=now_utc())
+
+    transaction(work)
+
+
+def pause_connection(connection_id: int) -> None:
+    """Neither read nor write it until it is resumed. Its freshness runs out meanwhile, as its rule says."""
+    from portal.sync import states
+
+    transaction(
+        lambda session: states.set_state(session, _existing(session, connection_id), "paused", "", now=now_utc())
+    )
+
+
+def resume_connection(connection_id: int) -> None:
+    """Read and write it again, starting now."""
+    from portal.sync import states
+
+    transaction(lambda session: states.note_mended(session, _existing(session, connection_id), now=now_utc()))
+
+
+def disconnect(connection_id: int) -> None:
+    """Forget the account, its calendars and what was read from them. Events that were written stay where they are. Twice is once."""
+
+    def work(session: Session) -> None:
+        connection = session.get(Connection, connection_id)
+        if connection is None:
+            return
+        from portal.sync import ledger
+
+        name = connection.account.get("username") or connection.account.get("url")
+        for calendar in connection.calendars:
+            session.query(EventLink).where(EventLink.calendar_id == calendar.id).delete()
+        session.delete(connection)
+        sentence = f"The calendar account {name} was disconnected. Events written into it stay there."
+        ledger.write(session, "disconnected", sentence, connection_id=connection_id)
+
+    transaction(work)
+
+
+def _zone(session: Session, resource_id: int) -> str:
+    resource = session.get(Resource, resource_id)
+    if resource is None:
+        raise NotFound("There is no such resource.")
+    return resource.zone
+
+
+def _refuse_connected(
+    session: Session, resource_id: int, account: Mapping[str, str], chosen: Sequence[ChosenCalendar]
+) -> None:
+    rows = session.execute(
+        select(Calendar.remote_id, Connection.account)
+        .join(Connection)
+        .where(Calendar.resource_id == resource_id, Calendar.remote_id.in_([one.remote_id for one in chosen]))
+    )
+    if any(stored.get("username") == account["username"] for _, stored in rows):
+        raise Invalid("This calendar is connected already. Refresh the connection if its password has changed.")
+
+
+def _prove(
+    provider: str, account: Mapping[str, str], secret: Mapping[str, str], chosen: Sequence[ChosenCalendar], *, zone: str
+) -> dict[str, int | None]:
+    now = now_utc()
+    opened = open_with(provider, account, secret, budget=BUDGET)
+    counts: dict[str, int | None] = {}
+    try:
+        for one in chosen:
+            ref = CalendarRef(remote_id=one.remote_id, zone=one.zone or zone)
+            try:
+                counts[one.remote_id] = len(opened.busy(ref, (now, now + PROOF_WINDOW)))
+            except Temporary:
+                if not counts:  # nothing has answered at all: that is no proof of the account
+                    raise
+                counts[one.remote_id] = None
+    finally:
+        opened.close()
+    return counts
+
+
+def _store(
+    session: Session,
+    resource_id: int,
+    provider: str,
+    account: Mapping[str, str],
+    secret: Mapping[str, str],
+    chosen: Sequence[ChosenCalendar],
+    zone: str,
+    counts: Mapping[str, int | None],
+) -> Connected:
+    from portal.sync import ledger
+
+    connection = Connection(resource_id=resource_id, provider=provider, account=dict(account))
+    connection.calendars = [_calendar(one, resource_id, zone, now=now_utc()) for one in chosen]
+    session.add(connection)
+    session.flush()
+    connection.sealed_secret = seal_secret(connection.id, secret)
+    names = ", ".join(f"“{calendar.name}”" for calendar in connection.calendars)
+    sentence = f"The calendar account {account['username']} was connected with {names}."
+    ledger.write(session, "connected", sentence, connection_id=connection.id)
+    ids = tuple(calendar.id for calendar in connection.calendars)
+    return Connected(id=connection.id, calendar_ids=ids, busy_counts=dict(counts))
+
+
+def _calendar(one: ChosenCalendar, resource_id: int, zone: str, *, now: datetime) -> Calendar:
+    return Calendar(
+        resource_id=resource_id,
+        remote_id=one.remote_id,
+        name=one.name or one.remote_id.rstrip("/").rpartition("/")[2],
+        zone=one.zone or zone,
+        is_busy_source=one.is_busy_source,
+        is_destination=one.is_destination,
+        when_moved=one.when_moved,
+        when_deleted=one.when_deleted,
+        when_unreadable=one.when_unreadable,
+        freshness=one.freshness,
+        next_read_at=now,
+    )
+
+
+def _existing(session: Session, connection_id: int) -> Connection:
+    connection = session.get(Connection, connection_id)
+    if connection is None:
+        raise NotFound("There is no such connection.")
+    return connection

@@ -1,0 +1,52 @@
+"""When is a calendar read next? Pure predicates and delays; the worker asks them every second."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+FIRST_RETRY = timedelta(seconds=10)
+LONGEST_RETRY = timedelta(minutes=5)
+OWNER_RETRY = timedelta(minutes=10)
+"""A sign-in that was refused is tried rarely: servers lock accounts that are knocked at too often."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What decides about the next look at a calendar."""
+
+    connection_state: str
+    last_read_at: datetime | None
+    next_read_at: datetime
+    lease_until: datetime | None
+    failures: int
+
+
+def is_due(reading: Reading, *, now: datetime) -> bool:
+    """Never read, its time has come, or somebody asked for it; but not while paused or being read by another."""
+    if reading.connection_state == "paused" or _is_being_read(reading, now=now):
+        return False
+    is_new = reading.last_read_at is None and reading.failures == 0
+    return is_new or reading.next_read_at <= now
+
+
+def after_success(*, poll: timedelta) -> timedelta:
+    """The pause until the next look."""
+    return poll
+
+
+def after_failure(failures: int, *, needs_owner: bool, retry_after: float | None) -> timedelta:
+    """The pause after so many failures in a row: three tries within the first minute, then ever rarer, as the server asked at least."""
+    if needs_owner:
+        return OWNER_RETRY
+    doubled = FIRST_RETRY * (1 << min(max(failures - 1, 0), 8))
+    return max(min(doubled, LONGEST_RETRY), timedelta(seconds=min(retry_after or 0.0, 3600.0)))
+
+
+def may_be_hastened(reading: Reading, *, now: datetime) -> bool:
+    """A visitor's page may ask for a look at once, unless the server is known to be in trouble: then its pauses hold."""
+    return reading.failures == 0 and reading.next_read_at > now
+
+
+def _is_being_read(reading: Reading, *, now: datetime) -> bool:
+    return reading.lease_until is not None and reading.lease_until > now

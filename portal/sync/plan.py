@@ -1,0 +1,324 @@
+"""What follows from a change batch: values in, actions out. Pure; `pull` calls it, `apply` carries the actions out.
+
+An object is *ours* when an event link names it. What becomes of an object, first match wins:
+
+=====================================================  ==========================================================
+what the batch shows                                   what follows
+=====================================================  ==========================================================
+foreign object                                         its busy time blocks; recurring ones are expanded already
+our mark, but no link names it (a copy made by hand)   blocks like a foreign one; our copy of a finished booking too
+our object, its UID now under another address          the link follows it there, then as below
+ours, a publish of it is under way                     left to publish, whose writes are conditional
+ours, written after this reading began                 judged at the next reading; the sync token stays where it is
+ours, called off (STATUS:CANCELLED)                    removed outside (it still stands, so putting back is an update)
+ours, same meaning as we wrote                         our echo: nothing but the new version is noted
+ours, at the booking's time (retitled, coloured ...)   left alone; the version is noted; an open question ends
+ours, made longer around the booking's time            the booking keeps its time, the rest of the event blocks
+ours, made shorter within it                           the booking keeps its time; nothing else
+ours, made a series                                    the first occurrence is judged as above; shown as unreadable in part
+ours, anywhere else                                    moved outside: the calendar's rule decides; it blocks until then
+ours, gone                                             looked up once more; if truly gone, removed outside: the rule decides
+ours, gone, but its booking is over or cancelled       forgotten: people tidy their calendars
+foreign, gone                                          its busy time is free again
+=====================================================  ==========================================================
+
+And over all of them: a reading that would take away more than half of what is known, or several of our own events at once, is
+suspicious. It is read a second time, and if it says the same, nothing is taken away until a person agrees (quarantine).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeAlias
+
+from providers.calendars.base import ChangeBatch, RemoteEvent, Span
+
+BURST = 10
+"""Up to so many objects may vanish at once without suspicion; beyond, only half of what is known."""
+OWN_BURST = 3
+"""So many of our own events at once are never believed at first sight."""
+SERIES = "Somebody made a series of this booking's event; only its first time counts."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tie:
+    """An event link with what its appointment wants. `start_at`/`end_at` are the appointment's, `seen_*` the event's when last seen."""
+
+    link_id: int
+    appointment_id: int
+    remote_id: str
+    uid: str
+    etag: str
+    content_hash: str
+    sent_hash: str
+    outside: str
+    seen_start_at: datetime | None
+    seen_end_at: datetime | None
+    start_at: datetime
+    end_at: datetime
+    is_wanted: bool
+    is_pending: bool
+    touched_at: datetime
+
+    @property
+    def stands(self) -> bool:
+        return bool(self.etag)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """What is known when a batch is judged. `known` maps remote ids to etags; `held` are those in quarantine already."""
+
+    known: Mapping[str, str]
+    ties: tuple[Tie, ...]
+    instance_id: str
+    window: Span
+    read_at: datetime
+    now: datetime
+    held: frozenset[str] = frozenset()
+    verified_gone: frozenset[str] = frozenset()
+    is_second_reading: bool = False
+    accepts_removals: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Keep what is known of this object, and the time it takes."""
+
+    event: RemoteEvent
+    busy: tuple[Span, ...]
+    is_ours: bool = False
+    rolls: bool = False
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Forget this object and its busy time."""
+
+    remote_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """Note the version of our event. `is_settled` ends what was open about it: it stands at the booking's time (again)."""
+
+    tie: Tie
+    event: RemoteEvent
+    is_settled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MovedOutside:
+    """A person moved our event."""
+
+    tie: Tie
+    event: RemoteEvent
+
+
+@dataclass(frozen=True, slots=True)
+class RemovedOutside:
+    """A person deleted our event, or called it off (then `event` is what still stands)."""
+
+    tie: Tie
+    event: RemoteEvent | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Our event is gone, and nobody minds."""
+
+    tie: Tie
+
+
+Action: TypeAlias = Store | Drop | Adopt | MovedOutside | RemovedOutside | Forget
+
+
+@dataclass(frozen=True, slots=True)
+class Suspicion:
+    """A reading that would take away too much at once."""
+
+    remote_ids: frozenset[str]
+    own: int
+    known: int
+
+
+@dataclass(slots=True)
+class Plan:
+    """`to_verify` must be looked up before their removal counts. With `keeps_token` the reading must be repeated from where it began."""
+
+    actions: list[Action] = field(default_factory=list)
+    to_verify: list[str] = field(default_factory=list)
+    suspicion: Suspicion | None = None
+    held: frozenset[str] = frozenset()
+    keeps_token: bool = False
+
+
+def plan(batch: ChangeBatch, situation: Situation) -> Plan:
+    """All that follows from the batch. Without suspicion, removals of our own wait only for their second look."""
+    result = Plan()
+    ties = _ties_by_object(batch, situation)
+    vanished = gone(batch, situation)
+    seen = {event.remote_id for event in batch.upserts} | batch.unchanged
+    result.held = frozenset(situation.held - seen)
+    for event in batch.upserts:
+        _judge_standing(event, ties.get(event.remote_id), situation, result)
+    vanished = {remote_id for remote_id in vanished if remote_id not in result.held or situation.accepts_removals}
+    result.suspicion = None if situation.accepts_removals else _suspicion(vanished, ties, situation)
+    if result.suspicion:
+        if situation.is_second_reading:
+            result.held |= result.suspicion.remote_ids
+        vanished -= result.suspicion.remote_ids
+    rehomed = {tie.remote_id for remote_id, tie in ties.items() if tie.remote_id != remote_id}
+    for remote_id in sorted(vanished):
+        _judge_gone(remote_id, ties.get(remote_id), situation, result, is_rehomed=remote_id in rehomed)
+    if situation.accepts_removals:
+        result.held = frozenset()
+    return result
+
+
+def gone(batch: ChangeBatch, situation: Situation) -> set[str]:
+    """The known objects, and our own, that the batch says are not there any more."""
+    own = {tie.remote_id for tie in situation.ties if tie.stands}
+    if batch.is_complete:
+        seen = {event.remote_id for event in batch.upserts} | batch.unchanged
+        return (situation.known.keys() | own) - seen
+    return {remote_id for remote_id in batch.removals if remote_id in situation.known or remote_id in own}
+
+
+def judge(event: RemoteEvent, tie: Tie, situation: Situation) -> Plan:
+    """The same for one event of ours that was just read by itself."""
+    result = Plan()
+    _judge_standing(event, tie, situation, result)
+    return result
+
+
+def _ties_by_object(batch: ChangeBatch, situation: Situation) -> dict[str, Tie]:
+    """Remote id -> tie. An object with our mark and a tie's UID, under a new address while the old one is gone, is the same event."""
+    ties = {tie.remote_id: tie for tie in situation.ties if tie.remote_id}
+    by_uid = {(tie.appointment_id, tie.uid): tie for tie in situation.ties}
+    vanished = gone(batch, situation)
+    for event in batch.upserts:
+        if event.remote_id in ties or event.mark is None or event.mark.instance_id != situation.instance_id:
+            continue
+        tie = by_uid.get((event.mark.appointment_id, event.uid))
+        if tie is not None and (tie.remote_id in vanished or not tie.stands):
+            ties[event.remote_id] = tie
+    return ties
+
+
+def _judge_standing(event: RemoteEvent, tie: Tie | None, situation: Situation, result: Plan) -> None:
+    if tie is None:
+        result.actions.append(_store_foreign(event, situation))
+    elif tie.is_pending:
+        result.actions.append(Store(event, (), is_ours=True))
+    elif not tie.is_wanted or tie.end_at <= situation.now:
+        result.actions.append(_store_foreign(event, situation))
+    else:
+        _judge_ours(event, tie, situation, result)
+
+
+def _judge_ours(event: RemoteEvent, tie: Tie, situation: Situation, result: Plan) -> None:
+    is_echo = bool(event.content_hash) and event.content_hash in (tie.content_hash, tie.sent_hash)
+    is_ours_as_seen = is_echo and tie.outside != "removed"
+    if tie.touched_at >= situation.read_at and not is_ours_as_seen:
+        result.keeps_token = True  # this may be how it stood before our own write
+        return
+    times = (event.start_at, event.end_at)
+    is_back = times == (tie.start_at, tie.end_at) and not event.is_cancelled
+    if event.is_cancelled:
+        _judge_called_off(event, tie, result)
+    elif is_back or is_ours_as_seen or _is_resized(event, tie) or event.start_at is None:
+        _adopt(event, tie, situation, result, is_settled=bool(tie.outside) and (is_back or _is_resized(event, tie)))
+    elif tie.outside == "moved" and times == (tie.seen_start_at, tie.seen_end_at):
+        _adopt(event, tie, situation, result, is_settled=False)
+    else:
+        busy = _overhang(event, tie.start_at, tie.end_at, situation)
+        result.actions += [Store(event, busy, is_ours=True), MovedOutside(tie, event)]
+
+
+def _judge_called_off(event: RemoteEvent, tie: Tie, result: Plan) -> None:
+    result.actions.append(Store(event, (), is_ours=True))
+    if tie.outside != "removed" or not tie.stands:
+        result.actions.append(RemovedOutside(tie, event))
+    elif tie.etag != event.etag:
+        result.actions.append(Adopt(tie, event))
+
+
+def _adopt(event: RemoteEvent, tie: Tie, situation: Situation, result: Plan, *, is_settled: bool) -> None:
+    busy = _overhang(event, tie.start_at, tie.end_at, situation)
+    problem = SERIES if event.is_recurring else event.problem
+    result.actions.append(Store(event, busy, is_ours=True, rolls=event.is_recurring, problem=problem))
+    if is_settled or (tie.etag, tie.remote_id) != (event.etag, event.remote_id):
+        result.actions.append(Adopt(tie, event, is_settled=is_settled))
+
+
+def _judge_gone(remote_id: str, tie: Tie | None, situation: Situation, result: Plan, *, is_rehomed: bool) -> None:
+    if tie is None or is_rehomed or tie.is_pending or not tie.stands:
+        result.actions.append(Drop(remote_id))
+    elif tie.touched_at >= situation.read_at:
+        result.keeps_token = True  # written after the listing was made
+    elif not tie.is_wanted or tie.end_at <= situation.now:
+        result.actions += [Drop(remote_id), Forget(tie)]
+    elif remote_id in situation.verified_gone:
+        result.actions += [Drop(remote_id), RemovedOutside(tie)]
+    else:
+        result.to_verify.append(remote_id)
+
+
+def _suspicion(vanished: Iterable[str], ties: Mapping[str, Tie], situation: Situation) -> Suspicion | None:
+    losing = {remote_id for remote_id in vanished if not _is_expected_to_go(ties.get(remote_id))}
+    own = {remote_id for remote_id in losing if remote_id in ties and ties[remote_id].end_at > situation.now}
+    too_many = len(losing) > BURST and len(losing) * 2 > len(situation.known)
+    if too_many:
+        return Suspicion(frozenset(losing), len(own), len(situation.known))
+    return Suspicion(frozenset(own), len(own), len(situation.known)) if len(own) >= OWN_BURST else None
+
+
+def _is_expected_to_go(tie: Tie | None) -> bool:
+    return tie is not None and (tie.is_pending or not tie.is_wanted or not tie.stands)
+
+
+def _store_foreign(event: RemoteEvent, situation: Situation) -> Store:
+    reaches_beyond = event.end_at is not None and event.end_at > situation.window[1]
+    is_own_mark = event.mark is not None and event.mark.instance_id == situation.instance_id
+    busy = event.busy if event.mark is None else _copy_busy(event, situation)
+    return Store(event, busy, is_own_mark, event.is_recurring or reaches_beyond, event.problem)
+
+
+def _copy_busy(event: RemoteEvent, situation: Situation) -> tuple[Span, ...]:
+    """A provider never counts marked objects as busy, so their time is taken from themselves. Where the booking itself stands, its claims do."""
+    if event.is_cancelled or event.start_at is None or event.end_at is None or event.mark is None:
+        return ()
+    for tie in situation.ties:
+        if (
+            tie.appointment_id == event.mark.appointment_id
+            and event.mark.instance_id == situation.instance_id
+            and tie.is_wanted
+        ):
+            return _overhang(event, tie.start_at, tie.end_at, situation)
+    return _clip((event.start_at, event.end_at), situation)
+
+
+def _is_resized(event: RemoteEvent, tie: Tie) -> bool:
+    """Longer around the booking's time, or shorter within it: the booking keeps its time."""
+    if event.start_at is None or event.end_at is None:
+        return False
+    is_longer = event.start_at <= tie.start_at and event.end_at >= tie.end_at
+    is_shorter = event.start_at >= tie.start_at and event.end_at <= tie.end_at and event.start_at < event.end_at
+    return is_longer or is_shorter
+
+
+def _overhang(event: RemoteEvent, start_at: datetime, end_at: datetime, situation: Situation) -> tuple[Span, ...]:
+    """The part of an event of ours that lies outside of the booking's time, which its claims guard already."""
+    if event.start_at is None or event.end_at is None:
+        return ()
+    parts = [(event.start_at, min(event.end_at, start_at)), (max(event.start_at, end_at), event.end_at)]
+    return tuple(part for span in parts for part in _clip(span, situation))
+
+
+def _clip(span: Span, situation: Situation) -> tuple[Span, ...]:
+    start, end = max(span[0], situation.window[0]), min(span[1], situation.window[1])
+    return ((start, end),) if start < end else ()

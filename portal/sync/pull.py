@@ -1,0 +1,348 @@
+"""Pull: read what changed in a calendar, decide, and write it down together with the new sync token.
+
+Leases the calendar, notes the time, asks the server with no transaction open, and applies the plan in one transaction under the
+resource's lock. Called by the worker's periodic table, by `lockstep pull`, and by reconcile with `is_complete`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from flask import current_app
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from portal.booking.models import Appointment, Booking, EventLink
+from portal.business.models import Business, Resource, Service
+from portal.calendars.access import Account, account_of, calendar_ref, kept_provider
+from portal.calendars.models import Calendar, RemoteObject
+from portal.clock import now_utc
+from portal.db import read_transaction, transaction, write_transaction
+from portal.errors import NotFound
+from portal.failpoints import reach
+from portal.sync import apply, due, leases, ledger, outside, states
+from portal.sync.lines import LineBusy, line_to
+from portal.sync.plan import Drop, Plan, Situation, Tie, gone, judge, plan
+from providers.calendars.base import CalendarProvider, CalendarRef, ChangeBatch, RemoteEvent, Span
+from providers.errors import Gone, ProviderError, SyncTokenExpired
+
+BACK = timedelta(days=1)
+AHEAD = timedelta(days=21)
+"""The window reaches so far beyond the longest horizon: the nightly reconcile may fail for weeks before a day is missing."""
+LEAST_HORIZON = timedelta(days=62)
+SOON = timedelta(seconds=2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What one look at a calendar needs, read in one transaction and carried out of it."""
+
+    calendar_id: int
+    resource_id: int
+    name: str
+    lease: str
+    account: Account
+    ref: CalendarRef
+    sync_token: str | None
+    known: dict[str, str]
+    rereads: frozenset[str]
+    window: Span
+    accepts_removals: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a pull found. `is_quarantined` says that removals wait for a person."""
+
+    upserts: int = 0
+    removals: int = 0
+    unchanged: int = 0
+    is_complete: bool = False
+    is_quarantined: bool = False
+
+
+def pull(
+    calendar_id: int, *, is_complete: bool = False, lease_for: timedelta = leases.LONG_READ_LEASE
+) -> Outcome | None:
+    """Read the calendar now; None when somebody else is just reading it.
+
+    `is_complete` reads all of it, and expands again what may have rolled into the window. A failure is noted at the calendar and its
+    connection before it is raised. Raises NotFound and the errors of `providers.errors`.
+    """
+    reading = transaction(lambda s: _begin(s, calendar_id, is_complete=is_complete, lease_for=lease_for))
+    if reading is None:
+        return None
+    try:
+        with line_to(reading.account.connection_id), kept_provider(reading.account) as provider:
+            outcome, link_ids = _read(provider, reading)
+    except LineBusy:
+        transaction(lambda session: _put_off(session, reading, now_utc() + timedelta(seconds=1)))
+        return None
+    except ProviderError as error:
+        decision = states.classify(error)
+        transaction(lambda session: _note_failure(session, reading, decision))
+        raise
+    except BaseException:
+        transaction(lambda session: _put_off(session, reading, now_utc() + due.FIRST_RETRY))
+        raise
+    for link_id in link_ids:
+        outside.settle_link(link_id, now=now_utc())
+    return outcome
+
+
+def take_in(calendar_id: int, event: RemoteEvent) -> None:
+    """Judge and apply one event of ours that a publish found changed; its publish decides anew after that."""
+
+    def work(session: Session) -> None:
+        calendar = session.get_one(Calendar, calendar_id)
+        situation = _situation(session, calendar, {}, _window(session, now_utc()), read_at=now_utc())
+        ties = [tie for tie in situation.ties if tie.remote_id == event.remote_id]
+        if ties:
+            result = judge(event, replace(ties[0], is_pending=False), situation)
+            apply.carry_out(session, calendar, result.actions, situation=situation)
+
+    resource_id = read_transaction(lambda session: session.get_one(Calendar, calendar_id).resource_id)
+    write_transaction([resource_id], work)
+
+
+def _begin(session: Session, calendar_id: int, *, is_complete: bool, lease_for: timedelta) -> Reading | None:
+    now = now_utc()
+    calendar = session.get(Calendar, calendar_id)
+    if calendar is None:
+        raise NotFound("There is no such calendar.")
+    lease = leases.take_read(session, calendar_id, now=now, length=lease_for)
+    if lease is None:
+        return None
+    rows = session.execute(
+        select(RemoteObject.remote_id, RemoteObject.etag, RemoteObject.rolls).where(
+            RemoteObject.calendar_id == calendar_id
+        )
+    ).all()
+    accepts = bool(calendar.quarantine and calendar.quarantine.get("decision") == "accept")
+    is_complete = is_complete or accepts
+    email = session.get_one(Resource, calendar.resource_id).email
+    return Reading(
+        calendar_id=calendar_id,
+        resource_id=calendar.resource_id,
+        name=calendar.name,
+        lease=lease,
+        account=account_of(calendar.connection),
+        ref=calendar_ref(calendar, own_addresses=frozenset({email} if email else ())),
+        sync_token=None if is_complete else calendar.sync_token,
+        known={row.remote_id: row.etag for row in rows},
+        rereads=_to_read_again(session, calendar_id, rows) if is_complete else frozenset(),
+        window=_window(session, now),
+        accepts_removals=accepts,
+    )
+
+
+def _to_read_again(session: Session, calendar_id: int, rows: object) -> frozenset[str]:
+    """Objects whose text a complete reading must see: what rolls with the window, and marked ones that no link names."""
+    linked = select(EventLink.remote_id).where(EventLink.calendar_id == calendar_id)
+    orphans = session.scalars(
+        select(RemoteObject.remote_id).where(
+            RemoteObject.calendar_id == calendar_id, RemoteObject.is_ours, RemoteObject.remote_id.not_in(linked)
+        )
+    )
+    return frozenset(row.remote_id for row in rows if row.rolls) | frozenset(orphans)  # type: ignore[attr-defined]
+
+
+def _window(session: Session, now: datetime) -> Span:
+    horizon = session.scalar(select(func.max(Service.horizon)).where(Service.is_active)) or 0
+    return now - BACK, now + max(timedelta(days=horizon), LEAST_HORIZON) + AHEAD
+
+
+def _read(provider: CalendarProvider, reading: Reading) -> tuple[Outcome, list[int]]:
+    """The requests, then the transaction. Also returns the links for which an outside change is to be settled."""
+    read_at = now_utc()
+    batch = _changes(provider, reading, reading.sync_token)
+    verified: frozenset[str] = frozenset()
+    is_second = False
+    prelude = _prelude(reading, batch, read_at)
+    if prelude and prelude.suspicion:
+        read_at, is_second = now_utc(), True
+        batch = _changes(provider, reading, None)
+        prelude = _prelude(reading, batch, read_at, is_second=True)
+    if prelude and prelude.to_verify:
+        verified = frozenset(i for i in prelude.to_verify if _is_gone(provider, reading, i))
+    reach("pull.after_request")
+    outcome = write_transaction(
+        [reading.resource_id],
+        lambda session: _apply(session, reading, batch, read_at=read_at, verified=verified, is_second=is_second),
+    )
+    reach("pull.after_commit")
+    leases.forget_read(reading.calendar_id)
+    return outcome
+
+
+def _changes(provider: CalendarProvider, reading: Reading, token: str | None) -> ChangeBatch:
+    """The server's answer. A token that it forgot is dropped at once, and everything is read."""
+    known = {remote_id: etag for remote_id, etag in reading.known.items() if remote_id not in reading.rereads}
+    if token is not None:
+        try:
+            return provider.changes(reading.ref, token, window=reading.window, known=known)
+        except SyncTokenExpired:
+            pass
+    return provider.changes(reading.ref, None, window=reading.window, known=known)
+
+
+def _prelude(reading: Reading, batch: ChangeBatch, read_at: datetime, *, is_second: bool = False) -> Plan | None:
+    """A first draft of the plan, only where something vanished: what must be looked up again cannot wait for the transaction."""
+
+    def work(session: Session) -> Plan | None:
+        calendar = session.get_one(Calendar, reading.calendar_id)
+        situation = _situation(session, calendar, reading.known, reading.window, read_at=read_at)
+        situation = replace(situation, is_second_reading=is_second, accepts_removals=reading.accepts_removals)
+        return plan(batch, situation) if gone(batch, situation) else None
+
+    return read_transaction(work)
+
+
+def _is_gone(provider: CalendarProvider, reading: Reading, remote_id: str) -> bool:
+    """The second look: only an explicit “not there” counts."""
+    try:
+        provider.get(reading.ref, remote_id, window=reading.window)
+    except Gone:
+        return True
+    return False
+
+
+def _apply(
+    session: Session,
+    reading: Reading,
+    batch: ChangeBatch,
+    *,
+    read_at: datetime,
+    verified: frozenset[str],
+    is_second: bool,
+) -> tuple[Outcome, list[int]]:
+    calendar = leases.locked_calendar(session, reading.calendar_id, reading.lease)
+    if calendar is None:  # away too long: whoever reads now knows better
+        return Outcome(), []
+    situation = replace(
+        _situation(session, calendar, reading.known, reading.window, read_at=read_at),
+        verified_gone=verified,
+        is_second_reading=is_second,
+        accepts_removals=reading.accepts_removals,
+    )
+    result = plan(batch, situation)
+    apply.carry_out(session, calendar, result.actions, situation=situation)
+    apply.note_plan(session, calendar, result, now=situation.now)
+    apply.heal_links(session, {tie.appointment_id for tie in situation.ties if tie.is_pending})
+    _note_success(session, calendar, batch, result, read_at=read_at)
+    link_ids = [action.tie.link_id for action in result.actions if hasattr(action, "tie")]
+    reach("pull.before_commit")
+    outcome = Outcome(
+        upserts=len(batch.upserts),
+        removals=sum(isinstance(action, Drop) for action in result.actions),
+        unchanged=len(batch.unchanged),
+        is_complete=batch.is_complete,
+        is_quarantined=bool(result.held),
+    )
+    return outcome, link_ids
+
+
+def _note_success(session: Session, calendar: Calendar, batch: ChangeBatch, result: Plan, *, read_at: datetime) -> None:
+    now = now_utc()
+    settings = current_app.extensions["settings"]
+    is_first = calendar.last_read_at is None
+    calendar.last_read_at = read_at
+    if batch.is_complete:
+        calendar.last_complete_read_at = read_at
+        apply.prune(session, calendar.id, now=now)
+    if not result.keeps_token and not (result.suspicion and not result.held):
+        calendar.sync_token = batch.next_token
+    calendar.next_read_at = now + (
+        SOON if result.keeps_token else due.after_success(poll=timedelta(seconds=settings.poll_seconds))
+    )
+    if states.note_success(session, calendar, now=now):
+        states.release(session, calendar.connection_id, now=now)
+    if is_first:
+        sentence = f"The calendar “{calendar.name}” was read for the first time: {len(batch.upserts)} events."
+        ledger.write(session, "read", sentence, calendar_id=calendar.id, connection_id=calendar.connection_id)
+    elif result.actions:
+        sentence = (
+            f"{len(batch.upserts)} changed and {len(batch.removals)} removed events were read in “{calendar.name}”."
+        )
+        ledger.write(session, "read", sentence, calendar_id=calendar.id, connection_id=calendar.connection_id)
+    _confirm_waiting(session, calendar, now=now)
+    leases.end_read(calendar)
+
+
+def _confirm_waiting(session: Session, calendar: Calendar, *, now: datetime) -> None:
+    """Bookings that waited only for this calendar to be readable again."""
+    from portal.booking.operations import settle_pending
+
+    session.flush()
+    settle_pending(session, calendar.resource_id, now=now)
+
+
+def _note_failure(session: Session, reading: Reading, decision: states.Decision) -> None:
+    calendar = leases.locked_calendar(session, reading.calendar_id, reading.lease)
+    leases.forget_read(reading.calendar_id)
+    if calendar is None:
+        return
+    now = now_utc()
+    states.note_failure(session, calendar, decision, now=now)
+    pause = due.after_failure(calendar.failures, needs_owner=decision.kind == "wait", retry_after=decision.retry_after)
+    calendar.next_read_at = now + pause
+    leases.end_read(calendar)
+
+
+def _put_off(session: Session, reading: Reading, until: datetime) -> None:
+    leases.forget_read(reading.calendar_id)
+    session.execute(
+        update(Calendar)
+        .where(Calendar.id == reading.calendar_id, Calendar.read_lease_token == reading.lease)
+        .values(read_lease_until=None, read_lease_token=None, next_read_at=until)
+    )
+
+
+def _situation(
+    session: Session, calendar: Calendar, known: dict[str, str], window: Span, *, read_at: datetime
+) -> Situation:
+    """Everything that the plan must know, as it is in this transaction."""
+    instance_id = session.scalars(select(Business.instance_id)).first() or ""
+    now = now_utc()
+    return Situation(
+        known=known,
+        ties=_ties(session, calendar.id, now=now),
+        instance_id=instance_id,
+        window=window,
+        read_at=read_at,
+        now=now,
+        held=frozenset((calendar.quarantine or {}).get("remote_ids", ())),
+    )
+
+
+def _ties(session: Session, calendar_id: int, *, now: datetime) -> tuple[Tie, ...]:
+    confirmed = select(Booking.appointment_id).where(Booking.status.in_(("confirmed", "completed", "no_show")))
+    rows = session.execute(
+        select(EventLink, Appointment, Appointment.id.in_(confirmed))
+        .join(Appointment, Appointment.id == EventLink.appointment_id)
+        .where(EventLink.calendar_id == calendar_id)
+        .execution_options(populate_existing=True)
+    )
+    return tuple(_tie(link, appointment, is_confirmed=bool(has)) for link, appointment, has in rows)
+
+
+def _tie(link: EventLink, appointment: Appointment, *, is_confirmed: bool) -> Tie:
+    is_behind = link.applied_version < appointment.version and link.state in ("waiting", "done")
+    return Tie(
+        link_id=link.id,
+        appointment_id=appointment.id,
+        remote_id=link.remote_id,
+        uid=link.uid,
+        etag=link.etag,
+        content_hash=link.content_hash,
+        sent_hash=link.sent_hash,
+        outside=link.outside,
+        seen_start_at=link.start_at,
+        seen_end_at=link.end_at,
+        start_at=appointment.start_at,
+        end_at=appointment.end_at,
+        is_wanted=appointment.is_active and is_confirmed,
+        is_pending=is_behind and not link.outside,
+        touched_at=link.updated_at,
+    )

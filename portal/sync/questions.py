@@ -1,0 +1,85 @@
+"""Answers of the staff: to what was done to our events outside, and to readings that would take away too much.
+
+Called by the questions and integrations pages. Each answer is carried out by the same steps as the calendar's rule would be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from portal.calendars.models import Calendar
+from portal.db import read_transaction, transaction
+from portal.errors import Invalid, NotAllowedNow, NotFound
+from portal.sync import ledger, outside
+from portal.sync.models import Question
+from portal.sync.outside import Matter
+
+ANSWERS = {"deleted": ("cancel", "put back"), "moved": ("follow", "put back")}
+
+
+def answer(question_id: int, answer: str, *, user_id: int, now: datetime) -> None:
+    """Carry out the answer, and note who gave it.
+
+    deleted: "cancel" (each customer is told) or "put back"; moved: "follow" or "put back". Raises NotFound, Invalid for another word,
+    NotAllowedNow when it was answered or settled meanwhile, SlotTaken when the new time is taken: the question stays open then.
+    """
+    kind, matter = read_transaction(lambda session: _open_matter(session, question_id))
+    if answer not in ANSWERS[kind]:
+        raise Invalid(f"To this question the answers are “{ANSWERS[kind][0]}” and “{ANSWERS[kind][1]}”.")
+    if matter is not None:
+        _act(matter, answer, now=now)
+    transaction(lambda session: _note(session, question_id, answer, user_id=user_id, now=now))
+
+
+def decide_quarantine(calendar_id: int, decision: str, *, user_id: int, now: datetime) -> None:
+    """What becomes of the removals that a reading was not believed: "accept" them, or "keep" what is known.
+
+    After "accept" the calendar is read in full once more, and what is missing then counts. After "keep" nothing is taken away, and nobody is
+    asked again, until the events reappear. Raises NotFound, NotAllowedNow, Invalid.
+    """
+    if decision not in ("accept", "keep"):
+        raise Invalid("The decision is “accept” or “keep”.")
+
+    def work(session: Session) -> None:
+        calendar = session.get(Calendar, calendar_id, with_for_update=True)
+        if calendar is None:
+            raise NotFound("There is no such calendar.")
+        if calendar.quarantine is None:
+            raise NotAllowedNow("Nothing waits for a decision in this calendar any more.")
+        calendar.quarantine = {**calendar.quarantine, "decision": decision, "decided_by": user_id}
+        if decision == "accept":
+            calendar.next_read_at = now
+        what = "agreed to the removals in" if decision == "accept" else "kept what is known of"
+        sentence = f"Somebody {what} the calendar “{calendar.name}”."
+        ledger.write(session, "quarantine", sentence, calendar_id=calendar_id, user_id=user_id)
+
+    transaction(work)
+
+
+def _open_matter(session: Session, question_id: int) -> tuple[str, Matter | None]:
+    question = session.get(Question, question_id)
+    if question is None:
+        raise NotFound("There is no such question.")
+    if question.answered_at is not None:
+        raise NotAllowedNow("This question has been settled meanwhile.")
+    matter = outside.matter_of(session, question.appointment_id, question.calendar_id)
+    return question.kind, matter if matter and matter.booking_ids else None
+
+
+def _act(matter: Matter, answer: str, *, now: datetime) -> None:
+    acts: dict[str, Callable[[], None]] = {
+        "follow": lambda: outside.follow(matter, now=now),
+        "cancel": lambda: outside.cancel(matter, by="staff", now=now),
+        "put back": lambda: outside.put_back(matter, now=now),
+    }
+    acts[answer]()
+
+
+def _note(session: Session, question_id: int, answer: str, *, user_id: int, now: datetime) -> None:
+    question = session.get(Question, question_id)
+    if question is not None:
+        question.answered_at = question.answered_at or now
+        question.answer, question.answered_by = answer, user_id

@@ -1,0 +1,178 @@
+"""What an error at a calendar means for what follows, and the state that each connection is in.
+
+`classify` is the one place that judges errors; drain, pull and publish follow its decision. A connection's state is the worst of its
+calendars' troubles: one that works again while its neighbour does not must not make the state flicker. Every change is a line in
+the ledger and news for the staff, in the same transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from portal import outbox
+from portal.calendars.models import Calendar, Connection
+from portal.errors import TryAgain
+from portal.sync import ledger
+from providers.errors import (
+    AccessRevoked,
+    BadAnswer,
+    Conflict,
+    Misconfigured,
+    OwnerMustAct,
+    PermissionMissing,
+    Temporary,
+)
+from providers.messaging.base import DeliveryRefused
+
+DEGRADED_AFTER = timedelta(seconds=60)
+DEGRADED_TRIES = 3
+SEVERITY = ("", "degraded", "misconfigured", "needs reauth")
+_ADVICE = {
+    "connected": "is read and written again",
+    "degraded": "cannot be reached at the moment",
+    "needs reauth": "no longer accepts the stored sign-in",
+    "misconfigured": "is not where it was, or may not be read",
+    "paused": "is paused",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do after an error.
+
+    ``retry``  try again by itself, after `retry_after` seconds when the server said so
+    ``wait``   trying alone is of no use: wait until the connection works again
+    ``stuck``  this very thing will not work: show it, and let a person act
+    `trouble` is what the error says about the whole connection; empty when it says nothing.
+    """
+
+    kind: Literal["retry", "wait", "stuck"]
+    reason: str
+    trouble: str = ""
+    retry_after: float | None = None
+
+
+def classify(error: BaseException) -> Decision:
+    """The decision about any error of a provider, of mail delivery, or of our own."""
+    reason = str(error) or type(error).__name__
+    if isinstance(error, AccessRevoked):
+        return Decision("wait", reason, "needs reauth")
+    if isinstance(error, PermissionMissing):
+        return Decision("stuck", reason, "misconfigured")
+    if isinstance(error, Misconfigured | OwnerMustAct):
+        return Decision("wait", reason, "misconfigured")
+    if isinstance(error, Conflict | DeliveryRefused):
+        return Decision("stuck", reason)
+    if isinstance(error, BadAnswer):
+        return Decision("stuck", reason, "degraded")
+    if isinstance(error, Temporary):
+        return Decision("retry", reason, "degraded", error.retry_after)
+    if isinstance(error, TryAgain):
+        return Decision("retry", reason)
+    return Decision("retry", reason)
+
+
+def note_success(session: Session, calendar: Calendar, *, now: datetime) -> bool:
+    """The calendar was read. True when it, or its connection, was in trouble before: then waiting work may go out at once."""
+    was_in_trouble = bool(calendar.failures or calendar.connection.state not in ("connected", "paused"))
+    if calendar.failures or calendar.failing_since or calendar.trouble or calendar.last_error:
+        calendar.failures, calendar.failing_since, calendar.trouble, calendar.last_error = 0, None, "", None
+    if calendar.connection.state == "needs reauth":
+        for sibling in calendar.connection.calendars:  # the sign-in is shared, so it works for all of them
+            if sibling.trouble == "needs reauth":
+                sibling.trouble = ""
+    _settle_state(session, calendar.connection, now=now)
+    return was_in_trouble
+
+
+def note_failure(session: Session, calendar: Calendar, decision: Decision, *, now: datetime) -> None:
+    """A read failed. A passing failure becomes the state `degraded` only when it lasts."""
+    calendar.failures += 1
+    calendar.failing_since = calendar.failing_since or now
+    calendar.last_error = decision.reason
+    lasts = calendar.failures >= DEGRADED_TRIES or now - calendar.failing_since >= DEGRADED_AFTER
+    trouble = decision.trouble or "degraded"
+    if trouble != "degraded" or lasts:
+        calendar.trouble = trouble
+    _settle_state(session, calendar.connection, now=now)
+
+
+def note_refusal(session: Session, calendar_id: int, decision: Decision, *, now: datetime) -> None:
+    """A write was refused for a reason that lies with the owner. What the next read would find out is noted at once."""
+    calendar = session.get(Calendar, calendar_id)
+    if calendar is None or decision.kind != "wait":
+        return
+    shares_it = decision.trouble == "needs reauth"
+    for concerned in calendar.connection.calendars if shares_it else [calendar]:
+        concerned.trouble = _worst((concerned.trouble, decision.trouble))
+        concerned.last_error = decision.reason
+        concerned.failing_since = concerned.failing_since or now
+    _settle_state(session, calendar.connection, now=now)
+
+
+def note_mended(session: Session, connection: Connection, *, now: datetime) -> None:
+    """A person did something about it (a new password, an end of the pause): forget the trouble, read and write again at once."""
+    for calendar in connection.calendars:
+        calendar.failures, calendar.failing_since, calendar.trouble, calendar.last_error = 0, None, "", None
+        calendar.next_read_at = now
+    set_state(session, connection, "connected", "", now=now)
+    release(session, connection.id, now=now)
+
+
+def release(session: Session, connection_id: int, *, now: datetime) -> int:
+    """Let everything go out at once that waits for this connection; returns how many appointments that concerns."""
+    from portal.booking.models import EventLink
+
+    waiting = session.scalars(
+        select(EventLink.appointment_id)
+        .join(Calendar, Calendar.id == EventLink.calendar_id)
+        .where(
+            Calendar.connection_id == connection_id, EventLink.state.in_(("waiting", "stuck")), EventLink.outside == ""
+        )
+        .distinct()
+    ).all()
+    for appointment_id in waiting:
+        outbox.hasten(session, "calendar.publish", f"appointment:{appointment_id}", now=now)
+    return len(waiting)
+
+
+def set_state(session: Session, connection: Connection, state: str, reason: str, *, now: datetime) -> None:
+    """Change the state, tell the ledger and the staff. The same state with another reason is no news."""
+    if connection.state == state:
+        if connection.state_reason != reason:
+            connection.state_reason = reason
+        return
+    connection.state, connection.state_since, connection.state_reason = state, now, reason
+    ledger.write(
+        session,
+        "state",
+        f"The calendar account {_name(connection)} {_ADVICE[state]}{': ' + reason if reason else '.'}",
+        connection_id=connection.id,
+        state=state,
+    )
+    outbox.record(
+        session, "notify.staff", f"connection:{connection.id}", news="connection", state=state, reason=reason,
+        since=now.isoformat(),
+    )  # fmt: skip
+
+
+def _settle_state(session: Session, connection: Connection, *, now: datetime) -> None:
+    if connection.state == "paused":
+        return
+    worst = _worst(calendar.trouble for calendar in connection.calendars)
+    reasons = [calendar.last_error or "" for calendar in connection.calendars if worst and calendar.trouble == worst]
+    set_state(session, connection, worst or "connected", reasons[0] if reasons else "", now=now)
+
+
+def _worst(troubles: Iterable[str]) -> str:
+    return max(troubles, key=SEVERITY.index, default="")
+
+
+def _name(connection: Connection) -> str:
+    return str(connection.account.get("username") or connection.account.get("url") or connection.id)
