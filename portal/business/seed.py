@@ -39,7 +39,7 @@ def _apply(session: Session, file: SeedFile, proofs: Sequence[Proof]) -> list[st
     for position, wanted in enumerate(file.resources):
         _apply_resource(session, wanted, position, changes)
     session.flush()
-    ids = dict(session.execute(select(Resource.slug, Resource.id)).tuples())
+    ids = dict(session.execute(select(Resource.slug, Resource.id)).tuples().all())
     for position, service in enumerate(file.services):
         _apply_service(session, service, position, ids, changes)
     apply_calendars(session, proofs, ids, changes)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from sqlalchemy import select
@@ -15,16 +16,15 @@ from sqlalchemy.orm import Session
 
 from portal.business.models import Resource
 from portal.business.seed_values import SeedCalendar, SeedFile
-from portal.calendars.access import account_of, open_with, seal_secret, unseal_secret
+from portal.calendars.access import account_of, seal_secret, unseal_secret
+from portal.calendars.connect import ChosenCalendar, list_remote, prove, store
 from portal.calendars.models import Calendar, Connection
 from portal.clock import now_utc
 from portal.db import read_transaction
 from portal.errors import Invalid
+from portal.sync import states
 from providers.calendars.base import RemoteCalendar
 from providers.errors import ProviderError
-
-BUDGET = 20.0
-"""Seconds that one request to a calendar server may take here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,7 @@ class Proof:
     wanted: SeedCalendar
     calendar_id: int | None
     remote: RemoteCalendar | None
+    busy_count: int | None
 
 
 def prove_calendars(file: SeedFile, *, name: str) -> list[Proof]:
@@ -46,10 +47,11 @@ def prove_calendars(file: SeedFile, *, name: str) -> list[Proof]:
             calendar_id, is_known = read_transaction(lambda session, r=resource, w=wanted: _find(session, r.slug, w))  # type: ignore[misc]
             try:
                 remote = None if is_known else _ask(wanted)
+                count = _count(wanted, remote) if remote and calendar_id is None else None
             except (ProviderError, Invalid) as error:
                 problems.append(f"{name}, line {wanted.line}: {error}")
                 continue
-            proofs.append(Proof(resource.slug, wanted, calendar_id, remote))
+            proofs.append(Proof(resource.slug, wanted, calendar_id, remote, count))
     if problems:
         raise Invalid("\n".join(problems))
     return proofs
@@ -61,15 +63,15 @@ def apply_calendars(session: Session, proofs: Sequence[Proof], ids: Mapping[str,
 
     for proof in proofs:
         label = f"calendar {proof.wanted.url} of {proof.slug}"
-        values = _values(proof.wanted)
         if proof.calendar_id is None:
-            _connect(session, proof, ids[proof.slug], values)
-            changes.append(f"{label}: connected")
+            _connect(session, proof, ids[proof.slug])
+            found = "" if proof.busy_count is None else f", {proof.busy_count} busy times found"
+            changes.append(f"{label}: connected{found}")
             continue
         calendar = session.get_one(Calendar, proof.calendar_id)
-        set_values(calendar, label, values, changes)
+        set_values(calendar, label, _values(proof.wanted), changes)
         if proof.remote is not None:
-            _renew(calendar, proof.wanted)
+            _renew(session, calendar, proof.wanted)
             changes.append(f"{label}: new password")
 
 
@@ -91,12 +93,8 @@ def _find(session: Session, slug: str, wanted: SeedCalendar) -> tuple[int | None
 
 def _ask(wanted: SeedCalendar) -> RemoteCalendar:
     """What the server says of the calendar at this address. Raises ProviderError, Invalid when another thing stands there."""
-    account = {"url": wanted.url, "username": wanted.username}
-    provider = open_with(wanted.provider, account, {"password": wanted.password}, budget=BUDGET)
-    try:
-        found = {canonical(remote.remote_id): remote for remote in provider.list_calendars()}
-    finally:
-        provider.close()
+    listed = list_remote(wanted.url, wanted.username, wanted.password, provider=wanted.provider)
+    found = {canonical(remote.remote_id): remote for remote in listed}
     remote = found.get(canonical(wanted.url))
     if remote is None:
         known = ", ".join(sorted(found)) or "none"
@@ -106,6 +104,13 @@ def _ask(wanted: SeedCalendar) -> RemoteCalendar:
     return remote
 
 
+def _count(wanted: SeedCalendar, remote: RemoteCalendar) -> int | None:
+    """How many busy times it holds: the proof that it can be read."""
+    chosen = _chosen(wanted, remote)
+    zone = chosen.zone or "UTC"
+    return prove(wanted.provider, _account(wanted), _secret(wanted), [chosen], zone=zone)[remote.remote_id]
+
+
 def canonical(url: str) -> str:
     """The same address for the same collection: host in lower case, a slash at the end."""
     parts = urlsplit(url)
@@ -113,7 +118,7 @@ def canonical(url: str) -> str:
     return urlunsplit((parts.scheme.lower(), parts.netloc.lower(), path, "", ""))
 
 
-def _values(wanted: SeedCalendar) -> dict[str, object]:
+def _values(wanted: SeedCalendar) -> dict[str, Any]:
     return {
         "is_busy_source": "busy" in wanted.roles,
         "is_destination": "destination" in wanted.roles,
@@ -124,24 +129,36 @@ def _values(wanted: SeedCalendar) -> dict[str, object]:
     }
 
 
-def _connect(session: Session, proof: Proof, resource_id: int, values: Mapping[str, object]) -> None:
+def _connect(session: Session, proof: Proof, resource_id: int) -> None:
     wanted, remote = proof.wanted, proof.remote
     assert remote is not None, "a new calendar was proven"
-    connection = Connection(
-        resource_id=resource_id,
-        provider=wanted.provider,
-        account={"url": wanted.url, "username": wanted.username},
+    zone = session.get_one(Resource, resource_id).zone
+    counts = {remote.remote_id: proof.busy_count}
+    store(
+        session,
+        resource_id,
+        wanted.provider,
+        _account(wanted),
+        _secret(wanted),
+        [_chosen(wanted, remote)],
+        zone,
+        counts,
     )
-    session.add(connection)
-    session.flush()
-    connection.sealed_secret = seal_secret(connection.id, {"password": wanted.password})
-    zone = remote.zone or session.get_one(Resource, resource_id).zone
-    calendar = Calendar(resource_id=resource_id, remote_id=remote.remote_id, name=remote.name, zone=zone, **values)
-    connection.calendars.append(calendar)
 
 
-def _renew(calendar: Calendar, wanted: SeedCalendar) -> None:
+def _renew(session: Session, calendar: Calendar, wanted: SeedCalendar) -> None:
     connection = calendar.connection
-    connection.sealed_secret = seal_secret(connection.id, {"password": wanted.password})
-    connection.state, connection.state_since, connection.state_reason = "connected", now_utc(), ""
-    calendar.next_read_at = now_utc()
+    connection.sealed_secret = seal_secret(connection.id, _secret(wanted))
+    states.note_mended(session, connection, now=now_utc())
+
+
+def _chosen(wanted: SeedCalendar, remote: RemoteCalendar) -> ChosenCalendar:
+    return ChosenCalendar(remote_id=remote.remote_id, name=remote.name, zone=remote.zone or "", **_values(wanted))
+
+
+def _account(wanted: SeedCalendar) -> dict[str, str]:
+    return {"url": wanted.url, "username": wanted.username}
+
+
+def _secret(wanted: SeedCalendar) -> dict[str, str]:
+    return {"password": wanted.password}

@@ -5,6 +5,7 @@ Everything is checked here that can be checked without a database, and every wro
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date
@@ -69,8 +70,16 @@ def _parse(text: str, name: str) -> tuple[dict[str, Any], Problems]:
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise Invalid(f"{name} is not valid TOML: {error}.") from None
+        raise Invalid(_syntax_sentence(str(error), text, name)) from None
     return values, Problems(line_numbers(text))
+
+
+def _syntax_sentence(reason: str, text: str, name: str) -> str:
+    """tomllib says "... (at line 3, column 4)" or "... (at end of document)"."""
+    reason, _, place = reason.partition(" (at ")
+    number = re.match(r"line (\d+)", place)
+    line = number[1] if number else len(text.splitlines()) or 1
+    return f"{name}, line {line}: this is not valid TOML: {reason}."
 
 
 def _only_table(root: Table, values: dict[str, Any], problems: Problems) -> Table:

@@ -84,9 +84,9 @@ def connect_caldav(
     account = {"url": url, "username": username}
     zone = read_transaction(lambda session: _zone(session, resource_id))
     read_transaction(lambda session: _refuse_connected(session, resource_id, account, chosen))
-    counts = _prove(provider, account, {"password": password}, chosen, zone=zone)
+    counts = prove(provider, account, {"password": password}, chosen, zone=zone)
     return transaction(
-        lambda session: _store(session, resource_id, provider, account, {"password": password}, chosen, zone, counts)
+        lambda session: store(session, resource_id, provider, account, {"password": password}, chosen, zone, counts)
     )
 
 
@@ -166,9 +166,10 @@ def _refuse_connected(
         raise Invalid("This calendar is connected already. Refresh the connection if its password has changed.")
 
 
-def _prove(
+def prove(
     provider: str, account: Mapping[str, str], secret: Mapping[str, str], chosen: Sequence[ChosenCalendar], *, zone: str
 ) -> dict[str, int | None]:
+    """Remote id -> number of busy times found, None where the server was slow. Raises the errors of `providers.errors`."""
     now = now_utc()
     opened = open_with(provider, account, secret, budget=BUDGET)
     counts: dict[str, int | None] = {}
@@ -186,7 +187,7 @@ def _prove(
     return counts
 
 
-def _store(
+def store(
     session: Session,
     resource_id: int,
     provider: str,
@@ -196,6 +197,7 @@ def _store(
     zone: str,
     counts: Mapping[str, int | None],
 ) -> Connected:
+    """Write down what was proven, in the caller's transaction."""
     from portal.sync import ledger
 
     connection = Connection(resource_id=resource_id, provider=provider, account=dict(account))

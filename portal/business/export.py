@@ -1,0 +1,122 @@
+"""The business as a seed file: what `lockstep export` writes and `lockstep seed` reads.
+
+Passwords are left out: each calendar names an environment variable instead.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from portal.business.models import Business, DateOverride, Resource, Service
+from portal.business.seed_file import WEEKDAYS
+from portal.calendars.models import Calendar
+from portal.errors import NotFound
+
+_SERVICE_KEYS = (
+    "slug", "name", "description", "location", "duration", "step", "buffer_before", "buffer_after", "notice", "horizon",
+    "capacity", "assignment", "cancel_until", "move_until",
+)  # fmt: skip
+_CALENDAR_RULES = ("when_moved", "when_deleted", "when_unreadable", "freshness")
+
+
+def export_business(session: Session) -> str:
+    """TOML text. Raises NotFound when there is no business yet."""
+    business = session.get(Business, 1)
+    if business is None:
+        raise NotFound("There is no business yet. Load one with `lockstep seed`, or open the set-up link.")
+    parts = ["[business]", *_pairs({"name": business.name, "zone": business.zone, "language": business.language})]
+    resources = session.scalars(
+        select(Resource).where(Resource.is_active).order_by(Resource.position, Resource.id)
+    ).all()
+    for resource in resources:
+        parts += ["", "[[resource]]", *_resource(resource), *_calendars(session, resource)]
+    slugs = {resource.id: resource.slug for resource in resources}
+    for service in session.scalars(select(Service).where(Service.is_active).order_by(Service.position, Service.id)):
+        parts += ["", "[[service]]", *_service(service, slugs)]
+    return "\n".join(parts) + "\n"
+
+
+def _resource(resource: Resource) -> list[str]:
+    names = ("slug", "kind", "name", "email", "zone")
+    lines = _pairs({name: getattr(resource, name) for name in names})
+    hours: dict[str, list[str]] = {}
+    for row in resource.weekly_hours:
+        hours.setdefault(WEEKDAYS[row.weekday], []).append(_range(row.starts, row.ends))
+    if hours:
+        lines.append(f"hours = {_inline(hours)}")
+    return lines + _overrides(resource.date_overrides)
+
+
+def _overrides(rows: Iterable[DateOverride]) -> list[str]:
+    closed: list[str] = []
+    others: dict[str, list[str]] = {}
+    for row in rows:
+        if row.starts is None or row.ends is None:
+            closed.append(str(row.on_date))
+        else:
+            others.setdefault(str(row.on_date), []).append(_range(row.starts, row.ends))
+    lines = [f"closed = {_value(closed)}"] if closed else []
+    return lines + ([f"overrides = {_inline(others)}"] if others else [])
+
+
+def _calendars(session: Session, resource: Resource) -> list[str]:
+    lines: list[str] = []
+    calendars = select(Calendar).where(Calendar.resource_id == resource.id).order_by(Calendar.id)
+    for number, calendar in enumerate(session.scalars(calendars)):
+        if calendar.connection.provider != "caldav":
+            continue
+        roles = [
+            name for name, has in (("busy", calendar.is_busy_source), ("destination", calendar.is_destination)) if has
+        ]
+        values = {
+            "provider": calendar.connection.provider,
+            "url": calendar.remote_id,
+            "username": calendar.connection.account.get("username", ""),
+            "password_env": _variable(resource.slug, number),
+            "roles": roles,
+            **{name: getattr(calendar, name) for name in _CALENDAR_RULES},
+        }
+        lines += ["", "[[resource.calendar]]", *_pairs(values)]
+    return lines
+
+
+def _variable(slug: str, number: int) -> str:
+    name = slug.upper().replace("-", "_") + "_CALDAV_PASSWORD"
+    return f"{name}_{number + 1}" if number else name
+
+
+def _service(service: Service, slugs: dict[int, str]) -> list[str]:
+    lists: dict[int, list[str]] = {}
+    for need in service.needs:
+        if need.resource_id in slugs:
+            lists.setdefault(need.list_no, []).append(slugs[need.resource_id])
+    lines = _pairs({name: getattr(service, name) for name in _SERVICE_KEYS})
+    lines.append(f"resources = {_value(lists.pop(0, []))}")
+    return lines + ([f"also_needs = {_value(list(lists.values()))}"] if lists else [])
+
+
+def _pairs(values: dict[str, Any]) -> list[str]:
+    return [f"{name} = {_value(value)}" for name, value in values.items() if value != ""]
+
+
+def _value(value: Any) -> str:
+    """Texts, numbers and lists are written in TOML as in JSON; only DEL must be escaped in addition."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _inline(table: dict[str, list[str]]) -> str:
+    return "{ " + ", ".join(f"{_key(name)} = {_value(ranges)}" for name, ranges in table.items()) + " }"
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch("[A-Za-z0-9_-]+", name) else _value(name)
+
+
+def _range(starts: int, ends: int) -> str:
+    return f"{starts // 60:02}:{starts % 60:02}-{ends // 60:02}:{ends % 60:02}"
