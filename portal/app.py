@@ -21,6 +21,7 @@ BLUEPRINTS = (
     "portal.accounts.routes",
     "portal.admin.routes",
     "portal.calendars.routes",
+    "portal.notifications.routes",
     "portal.api.routes",
     "portal.booking.manage",
     "portal.booking.routes",
