@@ -16,13 +16,11 @@ from sqlalchemy.orm import Session
 
 from portal.business.models import Resource
 from portal.business.seed_values import SeedCalendar, SeedFile
-from portal.calendars.access import account_of, seal_secret, unseal_secret
-from portal.calendars.connect import ChosenCalendar, list_remote, prove, store
+from portal.calendars.access import account_of, unseal_secret
+from portal.calendars.connect import ChosenCalendar, list_remote, prove, renew, store
 from portal.calendars.models import Calendar, Connection
-from portal.clock import now_utc
 from portal.db import read_transaction
 from portal.errors import Invalid
-from portal.sync import states
 from providers.calendars.base import RemoteCalendar
 from providers.errors import ProviderError
 
@@ -71,7 +69,7 @@ def apply_calendars(session: Session, proofs: Sequence[Proof], ids: Mapping[str,
         calendar = session.get_one(Calendar, proof.calendar_id)
         set_values(calendar, label, _values(proof.wanted), changes)
         if proof.remote is not None:
-            _renew(session, calendar, proof.wanted)
+            renew(session, calendar.connection, proof.wanted.password)
             changes.append(f"{label}: new password")
 
 
@@ -144,12 +142,6 @@ def _connect(session: Session, proof: Proof, resource_id: int) -> None:
         zone,
         counts,
     )
-
-
-def _renew(session: Session, calendar: Calendar, wanted: SeedCalendar) -> None:
-    connection = calendar.connection
-    connection.sealed_secret = seal_secret(connection.id, _secret(wanted))
-    states.note_mended(session, connection, now=now_utc())
 
 
 def _chosen(wanted: SeedCalendar, remote: RemoteCalendar) -> ChosenCalendar:

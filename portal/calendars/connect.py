@@ -95,21 +95,21 @@ def refresh_connection(connection_id: int, *, password: str) -> None:
 
     Raises NotFound, and the errors of `providers.errors` when the server does not accept it: nothing is changed then.
     """
-    from portal.sync import states
-
     account = read_transaction(lambda session: account_of(_existing(session, connection_id)))
     opened = open_with(account.provider, account.account, {"password": password}, budget=BUDGET)
     try:
         opened.list_calendars()
     finally:
         opened.close()
+    transaction(lambda session: renew(session, _existing(session, connection_id), password))
 
-    def work(session: Session) -> None:
-        connection = _existing(session, connection_id)
-        connection.sealed_secret = seal_secret(connection.id, {"password": password})
-        states.note_mended(session, connection, now=now_utc())
 
-    transaction(work)
+def renew(session: Session, connection: Connection, password: str) -> None:
+    """Store a password that was proven, in the caller's transaction."""
+    from portal.sync import states
+
+    connection.sealed_secret = seal_secret(connection.id, {"password": password})
+    states.note_mended(session, connection, now=now_utc())
 
 
 def pause_connection(connection_id: int) -> None:
