@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from email.parser import BytesHeaderParser
+from email.utils import parseaddr
 from pathlib import Path
 
 from portal.errors import NotFound
@@ -26,6 +27,7 @@ class Listed:
     written_at: datetime
     subject: str
     recipient: str
+    recipient_name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,8 @@ def read_mail(folder: Path, name: str) -> Kept:
 def _listed(path: Path) -> Listed:
     with path.open("rb") as file:
         headers = BytesHeaderParser(policy=_READER).parse(file)
-    return Listed(path.name, _written_at(path.name), str(headers["Subject"] or ""), str(headers["To"] or ""))
+    name, address = parseaddr(str(headers["To"] or ""))
+    return Listed(path.name, _written_at(path.name), str(headers["Subject"] or ""), address, name)
 
 
 def _content(folder: Path, name: str) -> bytes:
