@@ -1,0 +1,61 @@
+"""`lockstep seed`, `export` and `import`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from portal.commands import instance, say_json
+
+_json = click.option("--json", "as_json", is_flag=True, help="Answer for a program.")
+
+
+@click.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@_json
+def seed(file: Path, as_json: bool) -> None:
+    """Load the business in FILE (TOML). Run it again after editing: it changes what differs, all of it or nothing, and says what."""
+    from portal.business.seed import seed as apply_seed
+    from portal.errors import Invalid
+
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise Invalid(f"{file.name} is not a text in UTF-8 (byte {error.start}).") from None
+    with instance():
+        changes = apply_seed(text, name=file.name, environ=os.environ)
+        _ring()
+    if as_json:
+        say_json({"changes": changes})
+    else:
+        click.echo("\n".join(changes) if changes else "Nothing differs.")
+
+
+import_ = click.Command(
+    "import", callback=seed.callback, params=list(seed.params), help="The same as `seed`: load the business in FILE."
+)
+
+
+@click.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path, allow_dash=True))
+def export(file: Path) -> None:
+    """Write the business into FILE (TOML; - for the console), as `seed` reads it. Passwords stay here: it names environment variables instead."""
+    from portal.business.export import export_business
+    from portal.db import read_transaction
+
+    with instance():
+        text = read_transaction(export_business)
+    if str(file) == "-":
+        click.echo(text, nl=False)
+    else:
+        file.write_text(text, encoding="utf-8")
+        click.echo(f"The business was written to {file}.")
+
+
+def _ring() -> None:
+    """New calendars are read at once when a worker listens."""
+    from portal import jobs
+
+    jobs.ring()
