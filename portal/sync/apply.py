@@ -39,8 +39,9 @@ def carry_out(session: Session, calendar: Calendar, actions: Sequence[Action], *
     """Make the database agree with what was read, and hand outside changes of our own events to their rule."""
     stores = [action for action in actions if isinstance(action, Store)]
     drops = [action.remote_id for action in actions if isinstance(action, Drop)]
-    _store_objects(session, calendar.id, stores, is_first=not situation.known)
-    changed = _store_busy(session, calendar, stores, is_first=not situation.known)
+    is_first = session.scalar(select(RemoteObject.etag).where(RemoteObject.calendar_id == calendar.id).limit(1)) is None
+    _store_objects(session, calendar.id, stores, is_first=is_first)
+    changed = _store_busy(session, calendar, stores, is_first=is_first)
     changed |= _drop_objects(session, calendar.id, drops)
     for action in actions:
         _act_on_link(session, action, now=situation.now)

@@ -1,6 +1,6 @@
-"""Answers of the staff: to what was done to our events outside, and to readings that would take away too much.
+"""Answers of the staff to what was done to our events outside; called by the questions page.
 
-Called by the questions and integrations pages. Each answer is carried out by the same steps as the calendar's rule would be.
+Each answer is carried out by the same steps as the calendar's rule would be.
 """
 
 from __future__ import annotations
@@ -10,10 +10,9 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from portal.calendars.models import Calendar
 from portal.db import read_transaction, transaction
 from portal.errors import Invalid, NotAllowedNow, NotFound
-from portal.sync import ledger, outside
+from portal.sync import outside
 from portal.sync.models import Question
 from portal.sync.outside import Matter
 
@@ -32,31 +31,6 @@ def answer(question_id: int, answer: str, *, user_id: int, now: datetime) -> Non
     if matter is not None:
         _act(matter, answer, now=now)
     transaction(lambda session: _note(session, question_id, answer, user_id=user_id, now=now))
-
-
-def decide_quarantine(calendar_id: int, decision: str, *, user_id: int, now: datetime) -> None:
-    """What becomes of the removals that a reading was not believed: "accept" them, or "keep" what is known.
-
-    After "accept" the calendar is read in full once more, and what is missing then counts. After "keep" nothing is taken away, and nobody is
-    asked again, until the events reappear. Raises NotFound, NotAllowedNow, Invalid.
-    """
-    if decision not in ("accept", "keep"):
-        raise Invalid("The decision is “accept” or “keep”.")
-
-    def work(session: Session) -> None:
-        calendar = session.get(Calendar, calendar_id, with_for_update=True)
-        if calendar is None:
-            raise NotFound("There is no such calendar.")
-        if calendar.quarantine is None:
-            raise NotAllowedNow("Nothing waits for a decision in this calendar any more.")
-        calendar.quarantine = {**calendar.quarantine, "decision": decision, "decided_by": user_id}
-        if decision == "accept":
-            calendar.next_read_at = now
-        what = "agreed to the removals in" if decision == "accept" else "kept what is known of"
-        sentence = f"Somebody {what} the calendar “{calendar.name}”."
-        ledger.write(session, "quarantine", sentence, calendar_id=calendar_id, user_id=user_id)
-
-    transaction(work)
 
 
 def _open_matter(session: Session, question_id: int) -> tuple[str, Matter | None]:

@@ -1,0 +1,225 @@
+"""The worker's loops: drain the outbox, read the calendars whose turn it is, keep the periodic table. All find their work in the database.
+
+Each loop is a thread that waits for its bell, at most a second. Handlers and pulls run in small pools of their own, so that one slow
+server delays nobody else, and mails do not wait for calendars. Started by worker.py; stopped, it finishes what is in hand.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from flask import Flask
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from portal import jobs
+from portal.calendars.models import Calendar, Connection
+from portal.clock import now_utc
+from portal.db import read_transaction, transaction
+from portal.errors import PortalError
+from portal.extensions import db
+from portal.outbox import Work
+from portal.sync import drain, due, leases, reconcile
+from portal.vitals import HEARTBEAT
+from providers.errors import ProviderError
+
+HANDLERS, READERS = 4, 2
+POLL = 1.0
+BEAT = timedelta(seconds=5)
+AFTER_TROUBLE = 2.0
+log = structlog.get_logger()
+
+
+class Pool:
+    """A few threads that run what they are given; daemons, so that a server which never answers cannot keep the process alive."""
+
+    def __init__(self, size: int, name: str, *, on_done: Callable[[], None]) -> None:
+        self.size = size
+        self._name = name
+        self._on_done = on_done
+        self._running = 0
+        self._changed = threading.Condition()
+
+    @property
+    def free(self) -> int:
+        with self._changed:
+            return self.size - self._running
+
+    def submit(self, run: Callable[[], None]) -> None:
+        """Run it in one of the threads. The caller has made sure that one is free."""
+        with self._changed:
+            self._running += 1
+        threading.Thread(target=self._run, args=(run,), name=self._name, daemon=True).start()
+
+    def wait(self, until: float) -> bool:
+        """True when nothing runs any more; waits until that monotonic time at most."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._running == 0, timeout=max(until - time.monotonic(), 0.0))
+
+    def _run(self, run: Callable[[], None]) -> None:
+        try:
+            run()
+        finally:
+            with self._changed:
+                self._running -= 1
+                self._changed.notify_all()
+            self._on_done()
+
+
+class Background:
+    """All loops of one worker process."""
+
+    def __init__(self, app: Flask) -> None:
+        self._app = app
+        self._stopping = threading.Event()
+        self._holder = f"{socket.gethostname()}:{os.getpid()}"
+        self._handlers = Pool(HANDLERS, "handler", on_done=jobs.outbox_bell.set)
+        self._readers = Pool(READERS, "reader", on_done=jobs.reading_bell.set)
+        self._reading: set[int] = set()
+        self._reading_lock = threading.Lock()
+        self._due_at: dict[str, float] = {}
+        self._threads = [
+            threading.Thread(target=self._loop, args=args, name=args[0].__name__, daemon=True)
+            for args in (
+                (self._drain, jobs.outbox_bell),
+                (self._read_due, jobs.reading_bell),
+                (self._keep_table, threading.Event()),
+            )
+        ]
+
+    def start(self) -> None:
+        """Begin. Returns at once."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self, seconds: float) -> bool:
+        """Take on nothing new, and finish what is in hand within so many seconds. False when something still runs then."""
+        until = time.monotonic() + seconds
+        self._stopping.set()
+        jobs.outbox_bell.set()
+        jobs.reading_bell.set()
+        return all([self._handlers.wait(until), self._readers.wait(until)])
+
+    def _loop(self, step: Callable[[], None], bell: threading.Event) -> None:
+        while not self._stopping.is_set():
+            bell.wait(POLL)
+            bell.clear()
+            if self._stopping.is_set():
+                return
+            with self._app.app_context():
+                try:
+                    step()
+                except SQLAlchemyError as error:  # the database is away for a moment: so is everything else
+                    log.warning("the database did not answer", reason=type(error).__name__)
+                    self._stopping.wait(AFTER_TROUBLE)
+                except Exception as error:
+                    log.error("a loop of the worker stumbled", exc_info=error)
+                    self._stopping.wait(AFTER_TROUBLE)
+
+    def _drain(self) -> None:
+        """Hand due entries to free threads; each thread that ends rings for the next."""
+        free = self._handlers.free
+        if not free:
+            return
+        works = drain.claim(free, topics=jobs.TOPICS)
+        for work in works:
+            self._handlers.submit(lambda work=work: self._handle(work))  # type: ignore[misc]
+
+    def _handle(self, work: Work) -> None:
+        with self._app.app_context():
+            try:
+                drain.do(work, jobs.handler_of(work.topic))
+            except (SQLAlchemyError, PortalError) as error:  # its lease ends, and somebody does it again
+                log.warning("an entry could not be settled", topic=work.topic, reason=type(error).__name__)
+
+    def _read_due(self) -> None:
+        """Hand due calendars to free readers, one at a time for each calendar."""
+        free = self._readers.free
+        if not free:
+            return
+        for calendar_id, in_full in read_transaction(self._due_calendars)[:free]:
+            with self._reading_lock:
+                self._reading.add(calendar_id)
+            self._readers.submit(lambda i=calendar_id, f=in_full: self._read(i, in_full=f))  # type: ignore[misc]
+
+    def _read(self, calendar_id: int, *, in_full: bool) -> None:
+        try:
+            with self._app.app_context():
+                jobs.read_calendar(calendar_id, in_full=in_full)
+                jobs.outbox_bell.set()
+        except (ProviderError, PortalError) as error:  # noted where people see it; here only for the log
+            log.info("a calendar could not be read", calendar=calendar_id, reason=str(error))
+        except Exception as error:
+            log.error("reading a calendar failed in a way nobody foresaw", calendar=calendar_id, exc_info=error)
+        finally:
+            with self._reading_lock:
+                self._reading.discard(calendar_id)
+
+    def _due_calendars(self, session: Session) -> list[tuple[int, bool]]:
+        """(id, whether in full), the longest due first."""
+        now = now_utc()
+        rows = session.execute(
+            select(
+                Calendar.id, Connection.state, Calendar.last_read_at, Calendar.next_read_at,
+                Calendar.read_lease_until, Calendar.failures,
+            )
+            .join(Connection)
+            .where(Calendar.next_read_at <= now)
+            .order_by(Calendar.next_read_at)
+        ).all()  # fmt: skip
+        ids = [row.id for row in rows if self._is_due(row)]
+        in_full = reconcile.due_calendars(session, now=now) if ids else set()
+        return [(i, i in in_full) for i in ids]
+
+    def _is_due(self, row: Any) -> bool:
+        with self._reading_lock:
+            if row.id in self._reading:
+                return False
+        reading = due.Reading(
+            connection_state=row.state,
+            last_read_at=row.last_read_at,
+            next_read_at=row.next_read_at,
+            lease_until=row.read_lease_until,
+            failures=row.failures,
+        )
+        return due.is_due(reading, now=now_utc())
+
+    def _keep_table(self) -> None:
+        """The heartbeat, and what is due of the periodic table and not done by another worker already."""
+        if self._is_time("heartbeat", BEAT):
+            transaction(self._beat)
+        for periodic in jobs.PERIODIC:
+            if self._stopping.is_set():
+                return
+            if self._is_time(periodic.name, periodic.every) and transaction(lambda s, p=periodic: self._take(s, p)):  # type: ignore[misc]
+                periodic.run()
+
+    def _beat(self, session: Session) -> None:
+        now = now_utc()
+        leases.beat(session, HEARTBEAT, holder=self._holder, now=now, lives_for=BEAT * 4)
+        leases.prolong_reads(session, now=now)
+
+    def _take(self, session: Session, periodic: jobs.Periodic) -> bool:
+        return leases.take(session, periodic.name, holder=self._holder, every=periodic.every * 0.9, now=now_utc())
+
+    def _is_time(self, name: str, every: timedelta) -> bool:
+        """By this process's own clock, so that the database is asked no more often than need be."""
+        now = time.monotonic()
+        if now < self._due_at.get(name, 0.0):
+            return False
+        self._due_at[name] = now + every.total_seconds()
+        return True
+
+
+def release_connections(app: Flask) -> None:
+    """Give the database connections back; the last thing a worker does."""
+    with app.app_context():
+        db.engine.dispose()

@@ -1,0 +1,144 @@
+"""What the worker does: which handler each topic has, the RQ jobs, the periodic table, and the bells that others ring.
+
+RQ is only the doorbell. Its jobs carry nothing and do nothing but wake the loops of `portal.background`, which find their work in
+the database; so Redis may be stopped, emptied or never started. `classify` is the one judgement about errors.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from importlib import import_module
+
+from flask import current_app
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from portal.calendars.models import Calendar
+from portal.clock import now_utc
+from portal.db import read_transaction, transaction
+from portal.outbox import Work
+from portal.sync.states import Decision, classify
+
+__all__ = ["PERIODIC", "TOPICS", "Decision", "Periodic", "classify", "handler_of", "request_pull", "ring"]
+
+TOPICS = {
+    "calendar.publish": "portal.sync.publish:publish_entry",
+    "calendar.outside": "portal.sync.outside:settle",
+    "notify.customer": "portal.notifications.deliver:notify_customer",
+    "notify.staff": "portal.notifications.deliver:notify_staff",
+}
+"""Topic of an outbox entry -> its handler, imported when the first such entry comes."""
+
+outbox_bell = threading.Event()
+reading_bell = threading.Event()
+
+
+# RQ jobs: what the doorbell runs in the worker's main thread.
+
+
+def look_into_outbox() -> None:
+    """There is something new in the outbox."""
+    outbox_bell.set()
+
+
+def look_at_calendars() -> None:
+    """Somebody wants calendars read now."""
+    reading_bell.set()
+
+
+# Bells: called by web pages, the API and the command line.
+
+
+def ring(*, drain: bool = True) -> None:
+    """Wake the worker, if Redis carries the bell: for the outbox, or with `drain` False for the calendars. Returns at once, never raises."""
+    url = current_app.extensions["settings"].redis_url
+    if url:
+        from portal.bell import bell_for
+
+        bell_for(url).ring("portal.jobs.look_into_outbox" if drain else "portal.jobs.look_at_calendars")
+
+
+def request_pull(calendar_ids: Collection[int], now: datetime | None = None) -> None:
+    """Have these calendars read now instead of at their next turn. Those in trouble keep their pauses."""
+    moment = now or now_utc()
+    ids = list(calendar_ids)
+
+    may_come_forward = (Calendar.id.in_(ids), Calendar.next_read_at > moment, Calendar.failures == 0)
+
+    def work(session: Session) -> None:
+        asked = update(Calendar).where(*may_come_forward).values(next_read_at=moment)
+        session.execute(asked.execution_options(synchronize_session=False))
+
+    if ids and read_transaction(lambda session: session.scalar(select(Calendar.id).where(*may_come_forward).limit(1))):
+        transaction(work)
+    ring(drain=False)
+
+
+# The periodic table: done by one worker at a time, whichever comes first.
+
+
+@dataclass(frozen=True, slots=True)
+class Periodic:
+    """A piece of work that is due again and again. `run` is one transaction, or a few."""
+
+    name: str
+    every: timedelta
+    run: Callable[[], object]
+
+
+def sweep_holds() -> None:
+    """Delete holds whose time is over."""
+    from portal.booking.operations import sweep_expired_holds
+
+    sweep_expired_holds()
+
+
+def seal_ledger() -> None:
+    """Chain the ledger's new lines, a batch at a time."""
+    from portal.sync import ledger
+
+    while transaction(ledger.seal_lines) == ledger.BATCH:
+        continue
+
+
+def forget_finished() -> None:
+    """Delete outbox entries that were done a month ago; the ledger keeps the story."""
+    from sqlalchemy import delete
+
+    from portal.outbox import OutboxEntry
+
+    old = OutboxEntry.finished_at < now_utc() - timedelta(days=30)
+    transaction(
+        lambda session: session.execute(delete(OutboxEntry).where(old, OutboxEntry.state.in_(("done", "dropped"))))
+    )
+
+
+PERIODIC = (
+    Periodic("sweep holds", timedelta(seconds=30), sweep_holds),
+    Periodic("seal ledger", timedelta(seconds=60), seal_ledger),
+    Periodic("forget finished entries", timedelta(hours=6), forget_finished),
+)
+
+
+def handler_of(topic: str) -> Callable[[Work], None]:
+    """The function that does entries of this topic. Raises KeyError for a topic that nobody knows."""
+    module, _, name = TOPICS[topic].partition(":")
+    handler: Callable[[Work], None] = getattr(import_module(module), name)
+    return handler
+
+
+def read_calendar(calendar_id: int, *, in_full: bool) -> None:
+    """Read one calendar as the worker does it: its lease is prolonged by the heartbeat. Raises the errors of `providers.errors`."""
+    from portal.sync import leases
+
+    if in_full:
+        from portal.sync.reconcile import reconcile
+
+        reconcile(calendar_id, lease_for=leases.READ_LEASE)
+    else:
+        from portal.sync.pull import pull
+
+        pull(calendar_id, lease_for=leases.READ_LEASE)

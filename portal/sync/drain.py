@@ -1,0 +1,102 @@
+"""Doing one outbox entry: its handler, and what becomes of the entry when that fails. Called by the worker's threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from datetime import timedelta
+
+import structlog
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from portal import outbox
+from portal.clock import now_utc
+from portal.db import read_transaction, transaction
+from portal.failpoints import reach
+from portal.outbox import OutboxEntry, Work
+from portal.sync import receipts
+from portal.sync.lines import LineBusy
+from portal.sync.publish import LeaseLost
+from portal.sync.states import Decision, classify
+
+SHORTLY = timedelta(milliseconds=300)
+log = structlog.get_logger()
+
+
+def claim(limit: int, *, topics: Collection[str]) -> list[Work]:
+    """Lease up to `limit` due entries. Asks cheaply first: an idle worker takes no write lock."""
+    if not read_transaction(_has_due):
+        return []
+    now = now_utc()
+
+    def work(session: Session) -> list[Work]:
+        return [outbox.work_of(row) for row in outbox.claim_due(session, now=now, limit=limit, topics=topics)]
+
+    return transaction(work)
+
+
+def do(work: Work, handler: Callable[[Work], None]) -> None:
+    """Run the handler and settle the entry by what came of it. Never raises but for a database that is away."""
+    try:
+        handler(work)
+    except LeaseLost:
+        log.info("another worker took this entry over", topic=work.topic, subject=work.subject)
+        return
+    except LineBusy:
+        _give_back(work, after=SHORTLY, error=None)
+        return
+    except Exception as error:
+        _settle_failure(work, error)
+        return
+    reach("publish.before_settle")
+    transaction(lambda session: outbox.settle(session, work.entry_id, work.lease_token))
+
+
+def _has_due(session: Session) -> bool:
+    now = now_utc()
+    is_free = or_(OutboxEntry.lease_until.is_(None), OutboxEntry.lease_until < now)
+    due = select(OutboxEntry.id).where(OutboxEntry.state == "todo", OutboxEntry.next_at <= now, is_free)
+    return session.scalar(due.limit(1)) is not None
+
+
+def _settle_failure(work: Work, error: Exception) -> None:
+    decision = classify(error)
+    _log(work, error, decision)
+    is_too_old = decision.kind == "retry" and now_utc() - work.created_at > outbox.STUCK_AFTER
+    if decision.kind == "stuck" or is_too_old:
+        transaction(lambda session: _stick(session, work, decision.reason))
+    elif decision.kind == "wait":
+        _give_back(work, after=outbox.LONGEST_WAIT, error=decision.reason)
+    else:
+        transaction(
+            lambda session: outbox.postpone(
+                session, work.entry_id, work.lease_token,
+                error=decision.reason, attempts=work.attempts, retry_after=decision.retry_after,
+            )
+        )  # fmt: skip
+
+
+def _stick(session: Session, work: Work, reason: str) -> None:
+    if (
+        outbox.settle(session, work.entry_id, work.lease_token, state="stuck", error=reason)
+        and work.topic == "calendar.publish"
+    ):
+        receipts.give_up(session, work.subject_id, reason)
+
+
+def _give_back(work: Work, *, after: timedelta, error: str | None) -> None:
+    next_at = now_utc() + after
+    transaction(
+        lambda session: outbox.give_back(session, work.entry_id, work.lease_token, next_at=next_at, error=error)
+    )
+
+
+def _log(work: Work, error: Exception, decision: Decision) -> None:
+    from portal.errors import PortalError
+    from providers.errors import ProviderError
+
+    about = {"topic": work.topic, "subject": work.subject, "attempts": work.attempts, "decision": decision.kind}
+    if isinstance(error, ProviderError | PortalError):
+        log.warning("an entry could not be done", reason=decision.reason, **about)
+    else:
+        log.error("an entry failed in a way nobody foresaw", exc_info=error, **about)
