@@ -56,7 +56,7 @@ def what_to_tell(
         return current
     if start_at <= now:
         return Silence("the start is over")
-    if not any(news.was_told for news in earlier):
+    if _never_heard_of_it(current, earlier):
         return replace(current, news="pending" if status == "pending" else "booked", previous_start_at=None)
     return _with_missed_moves(current, _untold(earlier))
 
@@ -65,9 +65,15 @@ def is_worth_telling(state: str, *, earlier: Sequence[tuple[str, bool]], has_lat
     """Whether a change of a connection's state deserves a mail. `earlier` holds (state, was told), oldest first."""
     if has_later or state == "paused":  # whoever paused it knows
         return False
-    if state == "connected":
+    if state == "connected" and earlier:
         return next((name for name, was_told in reversed(earlier) if was_told), "connected") != "connected"
-    return True
+    return True  # with nothing on record, the trouble was so long ago that its entry is forgotten
+
+
+def _never_heard_of_it(current: News, earlier: Sequence[News]) -> bool:
+    """Every booking begins with a first news. Where that is no longer on record it was told long ago, since only what is done is forgotten."""
+    begins_here = any(news.news in ("booked", "pending") for news in (*earlier, current))
+    return begins_here and not any(news.was_told for news in earlier)
 
 
 def _with_missed_moves(current: News, untold: Sequence[News]) -> News:

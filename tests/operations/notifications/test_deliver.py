@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import time_machine
 from icalendar import Calendar
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from portal.accounts.models import User
 from portal.booking import operations
@@ -108,6 +108,15 @@ def test_a_booking_moved_before_its_mail_left_is_told_as_booked_at_its_present_t
     assert [str(Calendar.from_ical(invitation(m)).walk("VEVENT")[0]["sequence"]) for m in to(sent.sent, ZOE.email)] == [
         "1"
     ]
+
+
+def test_a_move_long_after_the_booking_is_told_as_a_move(sent, studio):
+    outcome = studio.book()
+    deliver_all()
+    transaction(lambda session: session.execute(delete(OutboxEntry)))  # done entries are forgotten after a month
+    studio.move(outcome, NINE + HALF_HOUR)
+    deliver_all()
+    assert [s.split(":")[0] for s in subjects(sent, ZOE.email)] == ["Booked", "New time"]
 
 
 def test_two_moves_while_the_mail_server_was_down_are_told_as_one(sent, studio):

@@ -89,6 +89,16 @@ def test_a_skipped_move_is_not_lost_behind_an_approval():
     assert (news.news, news.previous_start_at) == ("moved", TEN)
 
 
+def test_a_booking_whose_first_news_is_no_longer_on_record_is_not_new():
+    assert tell(moved(TEN)).news == "moved"
+    assert tell(moved(ELEVEN), moved(TEN)).previous_start_at == TEN
+    assert tell(News(news="approved", by="staff")).news == "approved"
+
+
+def test_connected_again_is_told_when_the_trouble_is_no_longer_on_record():
+    assert is_worth_telling("connected", earlier=[], has_later=False)
+
+
 def test_trouble_with_a_connection_is_told():
     assert is_worth_telling("needs reauth", earlier=[], has_later=False)
 
@@ -96,7 +106,6 @@ def test_trouble_with_a_connection_is_told():
 def test_connected_again_is_told_to_those_who_heard_of_the_trouble():
     assert is_worth_telling("connected", earlier=[("degraded", True)], has_later=False)
     assert not is_worth_telling("connected", earlier=[("degraded", False)], has_later=False)
-    assert not is_worth_telling("connected", earlier=[], has_later=False)
 
 
 def test_connected_again_is_told_when_an_earlier_trouble_was_told_and_a_later_one_was_not():
