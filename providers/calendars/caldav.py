@@ -94,7 +94,7 @@ class CalDavCalendars:
         return Capabilities(
             has_change_feed=state.has_sync,
             can_write=state.is_writable,
-            details={"zone": state.zone or "", "ctag": "yes" if state.ctag else "no"},
+            details={"zone": state.zone} if state.zone else {},
         )
 
     def close(self) -> None:

@@ -6,15 +6,17 @@ etags. Objects are fetched afterwards, only those that are new or other than kno
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import islice
 from urllib.parse import urlsplit
 
 from providers.calendars.base import CalendarRef, ChangeBatch, RemoteEvent, Span
-from providers.calendars.caldav_discovery import CalendarState, look_at_calendar
+from providers.calendars.caldav_discovery import CalendarState, look_at_calendar, read_versions
 from providers.calendars.caldav_errors import error_of
-from providers.calendars.caldav_objects import fetch_events, told
+from providers.calendars.caldav_objects import CHUNK, fetch_events, told
 from providers.calendars.caldav_wire import LISTING_BYTES, LISTING_SECONDS, DavAnswer, DavWire, path_of
 from providers.calendars.caldav_xml import (
     CALENDAR_DATA,
@@ -31,8 +33,8 @@ from providers.errors import AccessRevoked, BadAnswer, SyncTokenExpired, Tempora
 CTAG_TOKEN = "ctag:"
 """A sync token of ours for servers without a change feed: it only says whether anything changed at all."""
 
-FETCH_ALL_UP_TO = 500
-"""Objects that a first reading fetches without asking which of them matter: small calendars are read whole."""
+LONG_FETCH_SECONDS = 15.0
+"""When reading all objects would take longer, only those are read that can matter."""
 
 MAX_PAGES = 100
 _KIND = f"{D}resourcetype"
@@ -53,14 +55,11 @@ def read_changes(
     wire: DavWire, calendar: CalendarRef, sync_token: str | None, *, window: Span, known: Mapping[str, str]
 ) -> ChangeBatch:
     """The contract's `changes` for one CalDAV calendar."""
-    if sync_token is None:
-        return _read_everything(wire, calendar, look_at_calendar(wire, calendar.remote_id), window=window, known=known)
-    if sync_token.startswith(CTAG_TOKEN):
-        state = look_at_calendar(wire, calendar.remote_id)
-        if state.ctag and CTAG_TOKEN + state.ctag == sync_token:
-            return ChangeBatch(next_token=sync_token)
-        return _read_everything(wire, calendar, state, window=window, known=known)
-    return _read_since(wire, calendar, sync_token, window=window, known=known)
+    if sync_token is not None and not sync_token.startswith(CTAG_TOKEN):
+        return _read_since(wire, calendar, sync_token, window=window, known=known)
+    if sync_token is not None and sync_token == _ctag_token(read_versions(wire, calendar.remote_id)[1]):
+        return ChangeBatch(next_token=sync_token)
+    return _read_everything(wire, calendar, look_at_calendar(wire, calendar.remote_id), window=window, known=known)
 
 
 def read_busy(wire: DavWire, calendar: CalendarRef, window: Span) -> list[RemoteEvent]:
@@ -105,12 +104,11 @@ def _read_everything(
     """All of a calendar. What can never matter again is listed but not fetched."""
     present, token = _list_everything(wire, calendar, state)
     changed = {path: etag for path, etag in present.items() if known.get(path) != etag}
-    wanted = _worth_fetching(wire, calendar, changed, window=window, known=known)
-    upserts = tuple(fetch_events(wire, calendar, wanted, window=window, zone=state.zone or calendar.zone))
+    upserts = _fetch_what_matters(wire, calendar, changed, window=window, zone=state.zone or calendar.zone, known=known)
     # An object that is listed but could not be had stands there all the same: it must not be swept away.
     accounted = {event.remote_id for event in upserts}
     return ChangeBatch(
-        upserts=upserts,
+        upserts=tuple(upserts),
         unchanged=frozenset(path for path in present if path in known and path not in accounted),
         next_token=token,
         is_complete=True,
@@ -123,10 +121,17 @@ def _list_everything(wire: DavWire, calendar: CalendarRef, state: CalendarState)
         try:
             feed = _read_feed(wire, calendar, "")
         except (SyncTokenExpired, BadAnswer):
-            # There are servers that refuse the empty token though the RFC demands it.
-            return _list_etags(wire, calendar), state.sync_token
+            # There are servers that refuse the empty token though the RFC demands it. The token is asked for before
+            # the listing: what changes in between is then told twice rather than not at all.
+            token, ctag = read_versions(wire, calendar.remote_id)
+            return _list_etags(wire, calendar), token or _ctag_token(ctag)
         return feed.present, feed.token
-    return _list_etags(wire, calendar), CTAG_TOKEN + state.ctag if state.ctag else None
+    _, ctag = read_versions(wire, calendar.remote_id)
+    return _list_etags(wire, calendar), _ctag_token(ctag)
+
+
+def _ctag_token(ctag: str | None) -> str | None:
+    return CTAG_TOKEN + ctag if ctag else None
 
 
 def _list_etags(wire: DavWire, calendar: CalendarRef) -> dict[str, str]:
@@ -147,12 +152,35 @@ def _list_etags(wire: DavWire, calendar: CalendarRef) -> dict[str, str]:
     }
 
 
-def _worth_fetching(
+def _fetch_what_matters(
+    wire: DavWire,
+    calendar: CalendarRef,
+    changed: dict[str, str],
+    *,
+    window: Span,
+    zone: str,
+    known: Mapping[str, str],
+) -> list[RemoteEvent]:
+    """The changed objects; all of them while that is quick, otherwise those that can matter.
+
+    Reading everything is the surer way, for it leaves nothing to the server's idea of time. How long it would take
+    is seen from the first objects: on a slow line the server is asked which of the others fall into the window.
+    """
+    first = dict(islice(changed.items(), CHUNK))
+    started = time.monotonic()
+    events = list(fetch_events(wire, calendar, first, window=window, zone=zone))
+    seconds_each = (time.monotonic() - started) / max(1, len(first))
+    left = {path: etag for path, etag in changed.items() if path not in first}
+    if seconds_each * len(left) > LONG_FETCH_SECONDS:
+        left = _inside_window(wire, calendar, left, window=window, known=known)
+    events.extend(fetch_events(wire, calendar, left, window=window, zone=zone))
+    return events
+
+
+def _inside_window(
     wire: DavWire, calendar: CalendarRef, changed: dict[str, str], *, window: Span, known: Mapping[str, str]
 ) -> dict[str, str]:
-    """Of a large calendar only what the server finds inside the window, and whatever is known already."""
-    if len(changed) <= FETCH_ALL_UP_TO:
-        return changed
+    """Those that the server finds inside the window, and whatever is known already."""
     answer = wire.send(
         "REPORT",
         calendar.remote_id,

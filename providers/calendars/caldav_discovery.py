@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from providers.calendars.base import RemoteCalendar
 from providers.calendars.caldav_errors import error_of
-from providers.calendars.caldav_wire import DavWire, canonical_path, checked_url
+from providers.calendars.caldav_wire import LISTING_SECONDS, USUAL_SECONDS, DavWire, canonical_path, checked_url
 from providers.calendars.caldav_xml import CS, C, D, Row, propfind, rows
 from providers.calendars.ical_lines import read_lines
 from providers.calendars.ical_zones import ZoneBook
@@ -27,6 +27,9 @@ _COMPONENTS = f"{C}supported-calendar-component-set"
 _PRIVILEGES = f"{D}current-user-privilege-set"
 _ZONE = f"{C}calendar-timezone"
 _ZONE_ID = f"{C}calendar-timezone-id"
+_REPORTS = f"{D}supported-report-set"
+_SYNC_TOKEN = f"{D}sync-token"
+_CTAG = f"{CS}getctag"
 _ABOUT_CALENDAR = (_KIND, f"{D}displayname", _COMPONENTS, _PRIVILEGES, _ZONE, _ZONE_ID)
 _WRITING = {f"{D}write", f"{D}write-content", f"{D}all", f"{D}bind"}
 
@@ -36,8 +39,6 @@ class CalendarState:
     """What a calendar says of itself before it is read."""
 
     zone: str | None
-    sync_token: str | None
-    ctag: str | None
     has_sync: bool
     is_writable: bool
 
@@ -59,19 +60,24 @@ def find_calendars(wire: DavWire) -> list[RemoteCalendar]:
 
 
 def look_at_calendar(wire: DavWire, url: str) -> CalendarState:
-    """The state of one calendar. Raises Misconfigured when there is none (any more) at that address."""
-    tags = (_KIND, _ZONE, _ZONE_ID, f"{D}sync-token", f"{CS}getctag", f"{D}supported-report-set", _PRIVILEGES)
-    row = _own_row(wire, url, tags)
+    """The state of one calendar. Raises Misconfigured when there is none (any more) at that address.
+
+    Its sync token and ctag are not asked for here: some servers walk through all objects to find them.
+    """
+    row = _own_row(wire, url, (_KIND, _ZONE, _ZONE_ID, _PRIVILEGES, _REPORTS))
     if row is None or f"{C}calendar" not in row.names(_KIND):
         raise Misconfigured("This calendar does not exist any more, or its address has changed.")
-    reports = row.names(f"{D}supported-report-set")
     return CalendarState(
         zone=_zone_of(row),
-        sync_token=row.text(f"{D}sync-token"),
-        ctag=row.text(f"{CS}getctag"),
-        has_sync=f"{D}sync-collection" in reports or row.text(f"{D}sync-token") is not None,
+        has_sync=_REPORTS not in row.props or f"{D}sync-collection" in row.names(_REPORTS),
         is_writable=_is_writable(row),
     )
+
+
+def read_versions(wire: DavWire, url: str) -> tuple[str | None, str | None]:
+    """(sync token, ctag) of a calendar as it is now, as far as the server has them."""
+    row = _own_row(wire, url, (_SYNC_TOKEN, _CTAG), seconds=LISTING_SECONDS)
+    return (None, None) if row is None else (row.text(_SYNC_TOKEN), row.text(_CTAG))
 
 
 def _homes(wire: DavWire, typed: tuple[str, Row] | None) -> list[str]:
@@ -120,8 +126,8 @@ def _look(wire: DavWire, url: str) -> tuple[str, Row] | None:
     return None if row is None else (_address(url, row), row)
 
 
-def _own_row(wire: DavWire, url: str, tags: tuple[str, ...]) -> Row | None:
-    answer = wire.send("PROPFIND", url, body=propfind(tags), headers={"Depth": "0"})
+def _own_row(wire: DavWire, url: str, tags: tuple[str, ...], *, seconds: float = USUAL_SECONDS) -> Row | None:
+    answer = wire.send("PROPFIND", url, body=propfind(tags), headers={"Depth": "0"}, seconds=seconds)
     if answer.status != 207:
         error = error_of(answer)
         if isinstance(error, Gone) or answer.status in (400, 405, 501):
