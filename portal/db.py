@@ -14,10 +14,12 @@ import random
 import sqlite3
 import time
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import DateTime, Dialect, Engine, TypeDecorator, event, text
+from sqlalchemy import Connection, DateTime, Dialect, Engine, TypeDecorator, event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
@@ -25,9 +27,12 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from portal.errors import TryAgain
 from portal.extensions import db
+from portal.sqlite_queue import WriterQueue
 
 T = TypeVar("T")
 ATTEMPTS = 5
+_queues: dict[str, WriterQueue] = {}
+"""One for each SQLite file that this process has opened."""
 
 
 class Instant(TypeDecorator[datetime]):
@@ -70,21 +75,13 @@ def write_transaction(resource_ids: Iterable[int], work: Callable[[Session], T])
         session: Session = db.session()
         session.rollback()  # end a read transaction: its snapshot may be older than the lock
         try:
-            begin_write(session)
-            _lock(session, wanted)
-            result = work(session)
-            session.commit()
-            return result
+            return _once(session, wanted, work)
         except DBAPIError as error:
-            session.rollback()
             if not _asks_for_a_retry(error):
                 raise
             if attempt == ATTEMPTS:
                 raise TryAgain("The portal is very busy at this moment. Please try again.") from error
             time.sleep(random.uniform(0.01, 0.05) * attempt)
-        except BaseException:
-            session.rollback()
-            raise
     raise AssertionError("unreachable")
 
 
@@ -109,6 +106,8 @@ def begin_write(session: Session) -> None:
 def set_up_engine(engine: Engine) -> None:
     """Attach what SQLite needs; PostgreSQL is good as it comes."""
     if engine.dialect.name == "sqlite":
+        if engine.url.database not in (None, "", ":memory:"):
+            _queues.setdefault(str(engine.url), WriterQueue(Path(engine.url.database)))
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
 
@@ -137,6 +136,25 @@ def _clock(_element: database_clock, _compiler: Any, **_options: Any) -> str:
 @compiles(database_clock, "sqlite")
 def _clock_sqlite(_element: database_clock, _compiler: Any, **_options: Any) -> str:
     return "strftime('%Y-%m-%d %H:%M:%f', 'now')"  # the form in which SQLAlchemy stores instants, so texts compare
+
+
+def _once(session: Session, resource_ids: list[int], work: Callable[[Session], T]) -> T:
+    """One attempt at a write transaction, rolled back before its turn ends if anything goes wrong."""
+    with _turn(session.get_bind()):
+        try:
+            begin_write(session)
+            _lock(session, resource_ids)
+            result = work(session)
+            session.commit()
+            return result
+        except BaseException:
+            session.rollback()
+            raise
+
+
+def _turn(engine: Engine | Connection) -> AbstractContextManager[None]:
+    queue = _queues.get(str(engine.engine.url)) if engine.dialect.name == "sqlite" else None
+    return queue.turn() if queue else nullcontext()
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, _record: Any) -> None:

@@ -13,10 +13,11 @@ from sqlalchemy import Table, delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from portal.availability.model import Slot
+from portal.booking import statements
 from portal.booking.models import ACTIVE, Appointment, AppointmentResource, Booking, Claim, Seat
 from portal.booking.rules import quanta
+from portal.booking.statements import rows
 from portal.business.models import Service
-from portal.db import database_clock
 from portal.errors import SlotTaken
 from portal.intervals import Interval
 
@@ -69,8 +70,8 @@ def take_seats(session: Session, booking: Booking, *, capacity: int, is_new: boo
     free = [number for number in range(1, capacity + 1) if number not in taken][: booking.party_size]
     if len(free) < booking.party_size:
         raise SlotTaken("There are not enough seats left for this time.")
-    rows = [{"appointment_id": appointment_id, "seat_no": number, "booking_id": booking.id} for number in free]
-    session.connection().execute(insert(_SEAT), rows)
+    seats = [{"appointment_id": appointment_id, "seat_no": number, "booking_id": booking.id} for number in free]
+    session.connection().execute(insert(_SEAT), seats)
 
 
 def leave(session: Session, booking: Booking) -> None:
@@ -93,26 +94,15 @@ def close_appointment(session: Session, appointment_id: int) -> None:
     session.execute(update(Appointment).where(Appointment.id == appointment_id).values(is_active=False))
 
 
-def drop_expired_holds(session: Session, resource_ids: Iterable[int] | None) -> int:
-    """Delete holds whose time is over, on these resources (all when None), by the database's clock.
+def drop_expired_holds(session: Session, resource_ids: Iterable[int]) -> int:
+    """Delete the holds on these resources whose time is over, by the database's clock; returns how many.
 
     A hold that was never confirmed leaves nothing behind: its appointment goes too when nobody else was in it.
     """
-    expired = select(Booking.id, Booking.appointment_id).where(
-        Booking.status == "held", Booking.held_until < database_clock()
-    )
-    if resource_ids is not None:
-        expired = expired.where(
-            Booking.appointment_id.in_(
-                select(AppointmentResource.appointment_id).where(
-                    AppointmentResource.resource_id.in_(list(resource_ids))
-                )
-            )
-        )
-    rows = session.execute(expired).all()
-    for booking_id, appointment_id in rows:
+    expired = rows(session, statements.expired_holds(), ids=list(resource_ids))
+    for booking_id, appointment_id in expired:
         drop_hold(session, booking_id, appointment_id)
-    return len(rows)
+    return len(expired)
 
 
 def drop_hold(session: Session, booking_id: int, appointment_id: int) -> None:

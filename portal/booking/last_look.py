@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from portal.calendars.models import Calendar
+from portal.booking import statements
+from portal.booking.statements import rows
 from portal.extensions import db
 from portal.intervals import Interval
 
@@ -32,15 +32,8 @@ def look_ahead(resource_ids: Iterable[int], window: Interval, *, now: datetime) 
     """Ask the busy sources last read over 30 s ago; all together within 1.5 s. A calendar that does not answer is left to its rule."""
     session: Session = db.session()
     ids = list(resource_ids)
-    asked = set(
-        session.scalars(
-            select(Calendar.id).where(
-                Calendar.resource_id.in_(ids),
-                Calendar.is_busy_source,
-                or_(Calendar.last_read_at.is_(None), Calendar.last_read_at < now - RECENT),
-            )
-        )
-    )
+    unread = rows(session, statements.not_read_since(), ids=ids, moment=now - RECENT)
+    asked = {calendar_id for (calendar_id,) in unread}
     session.rollback()  # the read is over: nothing stays open while outside servers think
     if not asked:
         return NOTHING_SEEN

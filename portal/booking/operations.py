@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal.booking import claims, rules
+from portal.booking import claims, rules, statements
 from portal.booking.demand import stale_calendars
 from portal.booking.last_look import Seen, look_ahead
 from portal.booking.models import Booking
@@ -24,6 +24,7 @@ from portal.booking.queries import find_service
 from portal.booking.records import Request, end, fill_in, held, locked, manage_token, tell, tell_of_new
 from portal.booking.rules import By, Customer
 from portal.booking.wish import Wish, check_no_outside_event, find_place, read_wish, sit_down, wish_of, with_nearest
+from portal.business.models import Resource
 from portal.db import database_now, transaction, write_transaction
 from portal.errors import RepeatedDifferently, SlotTaken
 from portal.extensions import db
@@ -260,7 +261,7 @@ def settle_pending(session: Session, resource_id: int, *, now: datetime) -> list
 
 def sweep_expired_holds() -> int:
     """Delete the holds whose time is over; returns how many. Readers do not count them anyway."""
-    return transaction(lambda session: claims.drop_expired_holds(session, None))
+    return transaction(lambda session: claims.drop_expired_holds(session, session.scalars(select(Resource.id))))
 
 
 def _new_booking(wish: Wish, *, now: datetime) -> Booking:
@@ -294,7 +295,7 @@ def _approve(session: Session, booking: Booking, *, now: datetime) -> None:
 def _earlier_outcome(request: Request) -> Outcome | None:
     """What the same request achieved before. Raises RepeatedDifferently when the key was used for another one."""
     session: Session = db.session()
-    booking = session.scalar(select(Booking).where(Booking.idempotency_key == request.key))
+    booking = session.scalar(statements.booking_by_key(), {"key": request.key})
     if booking is None:
         return None
     if booking.request_digest != request.digest:

@@ -6,14 +6,16 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Select, select
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from portal.availability.explain import Reason, explain
 from portal.availability.model import Slot
 from portal.availability.slots import offer_slots
+from portal.booking import statements
 from portal.booking.demand import Question, build_demand, needed_lists
-from portal.booking.models import Appointment, AppointmentResource, Booking, EventLink
+from portal.booking.models import Booking
+from portal.booking.statements import rows
 from portal.business.models import Resource, Service
 from portal.calendars.models import Calendar
 from portal.errors import HoldExpired, NotFound
@@ -25,7 +27,7 @@ SEARCH_STEP = timedelta(days=7)
 
 def find_service(session: Session, slug: str) -> Service:
     """Raises NotFound; a service that is not active is as good as none."""
-    service = session.scalar(select(Service).where(Service.slug == slug, Service.is_active))
+    service = session.scalar(statements.service_by_slug(), {"slug": slug})
     if service is None:
         raise NotFound("There is no such service here. It may have been renamed or closed.")
     return service
@@ -148,7 +150,7 @@ def busy_sources(session: Session, resource_ids: Iterable[int]) -> list[Calendar
 
 def booking_of_hold(session: Session, token: str, *, now: datetime) -> Booking:
     """The held booking of a hold's token. Raises NotFound, or HoldExpired when its time is over."""
-    booking = session.scalar(_with_appointment().where(Booking.hold_hash == token_hash(token)))
+    booking = session.scalar(statements.booking_by_hold(), {"hash": token_hash(token)})
     if booking is None or booking.status != "held" or booking.held_until is None:
         raise NotFound("This time is not kept for you any more. Please choose a time again.")
     if booking.held_until < now:
@@ -158,14 +160,14 @@ def booking_of_hold(session: Session, token: str, *, now: datetime) -> Booking:
 
 def booking_of_manage_token(session: Session, token: str) -> Booking:
     """Raises NotFound for unknown and foreign tokens alike."""
-    booking = session.scalar(_with_appointment().where(Booking.manage_hash == token_hash(token)))
+    booking = session.scalar(statements.booking_by_manage_token(), {"hash": token_hash(token)})
     if booking is None:
         raise NotFound("This link does not lead to a booking. Please use the newest link from our mails.")
     return booking
 
 
 def booking_of_public_id(session: Session, public_id: str) -> Booking:
-    booking = session.scalar(_with_appointment().where(Booking.public_id == public_id, Booking.status != "held"))
+    booking = session.scalar(statements.booking_by_public_id(), {"public_id": public_id})
     if booking is None:
         raise NotFound("There is no booking with this id.")
     return booking
@@ -176,19 +178,10 @@ def sync_state(session: Session, appointment_id: int) -> str:
 
     Right after a booking no event link exists yet: then a destination calendar means "waiting".
     """
-    states = set(session.scalars(select(EventLink.state).where(EventLink.appointment_id == appointment_id)))
+    states = {state for (state,) in rows(session, statements.link_states(), appointment_id=appointment_id)}
     for state in ("stuck", "waiting", "done"):
         if state in states:
             return state
     if states:
         return "none"
-    destination = (
-        select(Calendar.id)
-        .join(AppointmentResource, AppointmentResource.resource_id == Calendar.resource_id)
-        .where(AppointmentResource.appointment_id == appointment_id, Calendar.is_destination)
-    )
-    return "waiting" if session.scalars(destination.limit(1)).first() else "none"
-
-
-def _with_appointment() -> Select[Booking]:
-    return select(Booking).options(joinedload(Booking.appointment).joinedload(Appointment.service))
+    return "waiting" if rows(session, statements.destinations(), appointment_id=appointment_id) else "none"

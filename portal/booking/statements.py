@@ -1,6 +1,6 @@
-"""The statements behind `demand`, each built once: putting them together anew took two thirds of the time of asking.
+"""The statements that every page and booking sends, each built once: putting them together anew took two thirds of the time of asking.
 
-They read plain columns of plain tables; `rows` sends one with its values.
+Most read plain columns of plain tables, and `rows` sends them with their values; those that load a service or a booking are for the session.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any, cast
 
-from sqlalchemy import Select, Table, and_, bindparam, exists, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Select, Table, and_, bindparam, exists, func, or_, select
+from sqlalchemy.orm import Session, joinedload
 
-from portal.booking.models import ACTIVE, Appointment, AppointmentResource, Booking, Seat
-from portal.business.models import Business, DateOverride, Resource, ServiceResource, WeeklyHours
+from portal.booking.models import ACTIVE, Appointment, AppointmentResource, Booking, EventLink, Seat
+from portal.business.models import Business, DateOverride, Resource, Service, ServiceResource, WeeklyHours
 from portal.calendars.models import BusyInterval, Calendar
 from portal.db import database_clock
 
@@ -140,6 +140,79 @@ def members() -> Select[Any]:
         .where(member.appointment_id.in_(_ids()))
         .order_by(member.appointment_id, member.list_no)
     )
+
+
+@cache
+def service_by_slug() -> Select[Service]:
+    return select(Service).where(Service.slug == bindparam("slug"), Service.is_active)
+
+
+@cache
+def chosen() -> Select[Any]:
+    resource = _table(Resource).c
+    return select(resource.id).where(resource.slug == bindparam("slug"), resource.id.in_(_ids()))
+
+
+@cache
+def booking_by_key() -> Select[Booking]:
+    return select(Booking).where(Booking.idempotency_key == bindparam("key"))
+
+
+@cache
+def booking_by_public_id() -> Select[Booking]:
+    return _with_appointment().where(Booking.public_id == bindparam("public_id"), Booking.status != "held")
+
+
+@cache
+def booking_by_hold() -> Select[Booking]:
+    return _with_appointment().where(Booking.hold_hash == bindparam("hash"))
+
+
+@cache
+def booking_by_manage_token() -> Select[Booking]:
+    return _with_appointment().where(Booking.manage_hash == bindparam("hash"))
+
+
+@cache
+def link_states() -> Select[Any]:
+    link = _table(EventLink).c
+    return select(link.state).where(link.appointment_id == bindparam("appointment_id"))
+
+
+@cache
+def destinations() -> Select[Any]:
+    member, calendar = _table(AppointmentResource).c, _table(Calendar).c
+    return select(calendar.id).where(
+        member.resource_id == calendar.resource_id,
+        member.appointment_id == bindparam("appointment_id"),
+        calendar.is_destination,
+    )
+
+
+@cache
+def not_read_since() -> Select[Any]:
+    """Busy sources whose last read began before `moment`."""
+    calendar = _table(Calendar).c
+    return select(calendar.id).where(
+        calendar.resource_id.in_(_ids()),
+        calendar.is_busy_source,
+        or_(calendar.last_read_at.is_(None), calendar.last_read_at < bindparam("moment")),
+    )
+
+
+@cache
+def expired_holds() -> Select[Any]:
+    """(booking id, appointment id) of the holds on these resources whose time is over."""
+    booking, member = _table(Booking).c, _table(AppointmentResource).c
+    return select(booking.id, booking.appointment_id).where(
+        booking.status == "held",
+        booking.held_until < database_clock(),
+        booking.appointment_id.in_(select(member.appointment_id).where(member.resource_id.in_(_ids()))),
+    )
+
+
+def _with_appointment() -> Select[Booking]:
+    return select(Booking).options(joinedload(Booking.appointment).joinedload(Appointment.service))
 
 
 def _table(model: type) -> Table:

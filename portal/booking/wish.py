@@ -16,12 +16,13 @@ from sqlalchemy.orm import Session
 
 from portal.availability.model import Slot
 from portal.availability.slots import is_offered
-from portal.booking import claims
+from portal.booking import claims, statements
 from portal.booking.demand import Question, build_demand, needed_lists
 from portal.booking.last_look import NOTHING_SEEN, Seen
 from portal.booking.models import Appointment, AppointmentResource, Booking
 from portal.booking.queries import nearest_slots
-from portal.business.models import Resource, Service
+from portal.booking.statements import rows
+from portal.business.models import Service
 from portal.calendars.models import BusyInterval, Calendar
 from portal.errors import Invalid, NotFound, SlotTaken
 from portal.extensions import db
@@ -159,7 +160,7 @@ def standing_appointment(session: Session, service: Service, slot: Slot) -> Appo
 
 def check_no_outside_event(session: Session, wish: Wish, *, seen: Seen) -> None:
     """Under the lock: no outside event stands over the wished time. Promise 2 of the README. Raises SlotTaken."""
-    rows = session.execute(
+    known = session.execute(
         select(BusyInterval.start_at, BusyInterval.end_at)
         .join(Calendar, Calendar.id == BusyInterval.calendar_id)
         .where(
@@ -170,7 +171,7 @@ def check_no_outside_event(session: Session, wish: Wish, *, seen: Seen) -> None:
         )
     ).first()
     found = (interval for resource_id in wish.resource_ids for interval in seen.busy.get(resource_id, ()))
-    if rows is not None or any(interval.overlaps(wish.claimed) for interval in found):
+    if known is not None or any(interval.overlaps(wish.claimed) for interval in found):
         raise SlotTaken("An event in the calendar has come over this time just now.")
 
 
@@ -205,9 +206,10 @@ def _nearest(wish: Wish, now: datetime) -> list[Slot]:
 
 
 def _chosen(session: Session, slug: str, ids: list[int]) -> int:
-    resource_id = session.scalar(select(Resource.id).where(Resource.slug == slug, Resource.id.in_(ids)))
-    if resource_id is None:
+    found = rows(session, statements.chosen(), slug=slug, ids=ids)
+    if not found:
         raise NotFound("This person cannot be chosen for this service any more. Please choose again.")
+    resource_id: int = found[0].id
     return resource_id
 
 
@@ -216,7 +218,7 @@ def _least_busy(session: Session, choices: tuple[int, ...], instant: datetime) -
     if len(choices) == 1:
         return choices[0]
     day = timedelta(hours=12)
-    rows = session.execute(
+    counted = session.execute(
         select(AppointmentResource.resource_id, func.count())
         .where(
             AppointmentResource.resource_id.in_(choices),
@@ -226,5 +228,5 @@ def _least_busy(session: Session, choices: tuple[int, ...], instant: datetime) -
         )
         .group_by(AppointmentResource.resource_id)
     )
-    counts = dict(rows.tuples().all())
+    counts = dict(counted.tuples().all())
     return min(choices, key=lambda resource_id: (counts.get(resource_id, 0), choices.index(resource_id)))
