@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select, true
-from sqlalchemy.orm import Session, contains_eager
+from sqlalchemy.orm import InstrumentedAttribute, Session, contains_eager
 
 from portal.accounts.models import User
 from portal.booking.models import Appointment, AppointmentResource, Booking, EventLink
@@ -180,7 +180,7 @@ def _bookings(statement: Select) -> Select:  # type: ignore[type-arg]
     return statement.select_from(Booking).join(Appointment, Appointment.id == Booking.appointment_id)
 
 
-def _full() -> Select[tuple[Booking]]:
+def _full() -> Select[Booking]:
     return (
         select(Booking)
         .join(Booking.appointment)
@@ -193,7 +193,7 @@ def _scope(user: User) -> ColumnElement[bool]:
     return _appointment_scope(user, Booking.appointment_id)
 
 
-def _appointment_scope(user: User, appointment_id: ColumnElement[int]) -> ColumnElement[bool]:  # type: ignore[type-var]
+def _appointment_scope(user: User, appointment_id: InstrumentedAttribute[int]) -> ColumnElement[bool]:
     ids = resource_ids_of(user)
     if ids is None:
         return true()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import groupby
 from typing import Any
 
 from flask import flash, render_template, request, url_for
@@ -18,11 +19,14 @@ from portal.errors import NotFound, Refused
 from portal.extensions import db
 from portal.hypermedia import see_other, wants_partial
 from portal.sync import overview
+from portal.sync.questions import ANSWERS
+from portal.sync.questions import answer as give_answer
 from portal.vitals import read_vitals
 
 __all__ = ["bp", "people"]  # importing the people page adds its routes
 
 COMING_DAYS = 7
+COMING_SHOWN = 12
 
 
 @bp.get("")
@@ -30,13 +34,18 @@ def home() -> Any:
     at = moments()
     end_of_today = at.end_of_today()
     calendars = overview.list_calendars(db.session(), resource_ids=queries.resource_ids_of(current_user))
+    coming = queries.bookings_between(
+        db.session(), current_user, end_of_today, end_of_today + timedelta(days=COMING_DAYS), limit=200
+    )
     page = {
         "at": at,
         "warnings": _warnings(calendars),
         "today": queries.bookings_between(db.session(), current_user, at.now, end_of_today, limit=50),
-        "coming": queries.bookings_between(
-            db.session(), current_user, end_of_today, end_of_today + timedelta(days=COMING_DAYS), limit=25
-        ),
+        "coming": [
+            (day, list(rows))
+            for day, rows in groupby(coming[:COMING_SHOWN], key=lambda row: at.day(row.appointment.start_at))
+        ],
+        "more": max(0, len(coming) - COMING_SHOWN),
         "has_calendars": bool(calendars),
     }
     return render_template("admin/_home.html" if wants_partial() else "admin/home.html", **page)
@@ -94,15 +103,12 @@ def questions() -> Any:
 
 @bp.post("/questions/<int:question_id>/answer")
 def answer(question_id: int) -> Any:
-    from portal.sync import questions as sync_questions
-
     question = queries.find_question(db.session(), current_user, question_id)
     given = request.form.get("answer", "")
-    allowed = {"deleted": ("cancel", "put back"), "moved": ("follow", "put back")}[question.kind]
-    if given not in allowed:
+    if given not in ANSWERS[question.kind]:
         raise NotFound("There is no such answer. Please use the buttons.")
     try:
-        sync_questions.answer(question_id, given, user_id=current_user.id, now=now_utc())
+        give_answer(question_id, given, user_id=current_user.id, now=now_utc())
         flash(_ANSWERED[given], "ok")
     except Refused as error:
         flash(str(error), "bad")

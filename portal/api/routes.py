@@ -12,6 +12,7 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request, url_for
 
+from portal import wake
 from portal.api import openapi as description
 from portal.api import present, schemas
 from portal.api.tokens import NoToken, has_token
@@ -103,7 +104,7 @@ def book() -> Any:
         party_size=wanted.party_size,
         answers=wanted.answers,
     )
-    _ring()
+    wake.ring()
     told = _show(outcome.public_id)
     told["manage_url"] = present.manage_url(outcome.manage_token)
     response = jsonify(told)
@@ -122,7 +123,7 @@ def booking(public_id: str) -> Any:
 @bp.post("/bookings/<public_id>/cancellation")
 def cancel(public_id: str) -> Any:
     operations.cancel_booking(_find(public_id).id, by="staff", now=now_utc())
-    _ring()
+    wake.ring()
     return jsonify(_show(public_id))
 
 
@@ -132,7 +133,7 @@ def move(public_id: str) -> Any:
     operations.move_booking(
         _find(public_id).id, wanted.start_at, by="staff", now=now_utc(), resource_slug=wanted.resource
     )
-    _ring()
+    wake.ring()
     return jsonify(_show(public_id))
 
 
@@ -203,10 +204,3 @@ def _chosen(resources: list[Resource], slug: str | None) -> int | None:
         if row.slug == slug:
             return row.id
     raise NotFound("There is no such resource for this service.")
-
-
-def _ring() -> None:
-    """Wake the worker; a deaf doorbell only means that it looks by itself a moment later."""
-    from portal import jobs
-
-    jobs.ring()

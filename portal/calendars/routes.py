@@ -1,3 +1,302 @@
-from flask import Blueprint
+"""The integrations page: connected accounts and their calendars, how they do, and connecting a CalDAV server in two steps.
 
-bp = Blueprint("integrations", __name__)
+Staff see and connect for the resource they are, admins for all; what is not theirs is not found. Connecting and refreshing are the one place
+where somebody waits for an outside server: a signed-in person, with a limit, and no transaction open.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import Any
+
+from flask import Blueprint, flash, render_template, request, url_for
+from flask_login import current_user
+from sqlalchemy import select
+
+from portal.accounts import access
+from portal.business.models import Resource
+from portal.calendars import connect as connecting
+from portal.calendars import drafts, forms, words
+from portal.calendars.models import Calendar, Connection
+from portal.clock import now_utc
+from portal.errors import Invalid, NotAllowedNow, NotFound
+from portal.extensions import db, limiter
+from portal.hypermedia import see_other, wants_partial
+from portal.sync import connections, overview
+from providers.errors import ProviderError
+
+bp = Blueprint("integrations", __name__, url_prefix="/admin/integrations")
+
+ASKING_RATE = "20 per minute"
+"""How often one person may have outside servers asked."""
+
+
+@bp.get("")
+def index() -> Any:
+    resources = _resources()
+    facts = overview.list_calendars(db.session(), resource_ids=[row.id for row in resources])
+    accounts = [list(group) for _, group in groupby(facts, key=lambda row: row.connection.id)]
+    page = {
+        "accounts": accounts,
+        "without": [row for row in resources if row.kind == "staff" and row.id not in {f.resource.id for f in facts}],
+        "words": words,
+        "now": now_utc(),
+    }
+    return render_template("admin/_integrations.html" if wants_partial() else "admin/integrations.html", **page)
+
+
+@bp.route("/caldav", methods=["GET", "POST"])
+@limiter.limit(ASKING_RATE, methods=["POST"])
+def connect() -> Any:
+    """The first step: the account. What the server lists is kept for the second."""
+    if request.method == "GET":
+        return _connect_page({"resource_id": request.args.get("resource_id", "")})
+    user_id, resource_ids = current_user.id, [row.id for row in _resources()]
+    try:
+        typed = forms.read_credentials(request.form, resource_ids=resource_ids)
+        found = connecting.list_remote(typed.url, typed.username, typed.password)
+    except Invalid as error:
+        return _connect_page(request.form, errors=error.fields), 422
+    except ProviderError as error:
+        return _connect_page(request.form, refusal=error), 422
+    if not found:
+        return _connect_page(request.form, errors={"url": "This account has no calendar that can hold events."}), 422
+    draft_id = drafts.keep(
+        user_id=user_id,
+        resource_id=typed.resource_id,
+        url=typed.url,
+        username=typed.username,
+        password=typed.password,
+        found=found,
+        now=now_utc(),
+    )
+    return see_other(url_for("integrations.choose", draft_id=draft_id))
+
+
+@bp.route("/caldav/<int:draft_id>", methods=["GET", "POST"])
+@limiter.limit(ASKING_RATE, methods=["POST"])
+def choose(draft_id: int) -> Any:
+    """The second step: which calendars, and what for. Each is proved readable before anything is stored."""
+    now = now_utc()
+    draft = drafts.find(db.session(), user_id=current_user.id, draft_id=draft_id, now=now)
+    resource = _resource(draft.resource_id)
+    if request.method == "GET":
+        return _choose_page(draft, resource)
+    try:
+        rules = forms.read_rules(request.form)
+        chosen = [
+            connecting.ChosenCalendar(
+                remote_id=role.calendar.remote_id,
+                name=role.calendar.name,
+                zone=role.calendar.zone or resource.zone,
+                is_busy_source=role.is_busy_source,
+                is_destination=role.is_destination,
+                when_moved=rules.when_moved,
+                when_deleted=rules.when_deleted,
+                when_unreadable=rules.when_unreadable,
+            )
+            for role in forms.read_roles(request.form, draft.found)
+        ]
+        made = connecting.connect_caldav(
+            resource_id=draft.resource_id,
+            url=draft.url,
+            username=draft.username,
+            password=draft.password,
+            chosen=chosen,
+        )
+    except Invalid as error:
+        return _choose_page(draft, _resource(draft.resource_id), errors=error.fields, refusal=error), 422
+    except ProviderError as error:
+        return _choose_page(draft, _resource(draft.resource_id), refusal=error), 422
+    drafts.drop(draft_id)
+    connections.catch_up(made.calendar_ids, now=now)
+    flash("The account is connected.", "ok")
+    for one in chosen:
+        flash(words.proof(one.name, made.busy_counts.get(one.remote_id)), "ok")
+    return see_other(url_for("integrations.index"))
+
+
+@bp.route("/<int:connection_id>/refresh", methods=["GET", "POST"])
+@limiter.limit(ASKING_RATE, methods=["POST"])
+def refresh(connection_id: int) -> Any:
+    """A new password for the same account; every mapping stays."""
+    connection = _connection(connection_id)
+    if request.method == "GET":
+        return _refresh_page(connection)
+    errors: dict[str, str] = {}
+    password = forms.read_password(request.form, errors)
+    if errors:
+        return _refresh_page(connection, errors=errors), 422
+    try:
+        connecting.refresh_connection(connection_id, password=password)
+    except ProviderError as error:
+        return _refresh_page(_connection(connection_id), refusal=error), 422
+    _catch_up(connection_id)
+    flash("The new password works. What waited is being read and written now.", "ok")
+    return see_other(url_for("integrations.index"))
+
+
+@bp.route("/<int:connection_id>/disconnection", methods=["GET", "POST"])
+def disconnect(connection_id: int) -> Any:
+    connection = _connection(connection_id)
+    if request.method == "GET":
+        return render_template(
+            "admin/disconnection.html", connection=connection, resource=_resource(connection.resource_id)
+        )
+    connecting.disconnect(connection_id)
+    flash("The account is disconnected. Events that were written into it stay there.", "ok")
+    return see_other(url_for("integrations.index"))
+
+
+@bp.post("/<int:connection_id>/pause")
+def pause(connection_id: int) -> Any:
+    _connection(connection_id)
+    connecting.pause_connection(connection_id)
+    flash("The account is paused. Bookings wait until it is resumed.", "ok")
+    return see_other(url_for("integrations.index"))
+
+
+@bp.post("/<int:connection_id>/resumption")
+def resume(connection_id: int) -> Any:
+    _connection(connection_id)
+    connecting.resume_connection(connection_id)
+    _catch_up(connection_id)
+    flash("The account is used again, and catches up now.", "ok")
+    return see_other(url_for("integrations.index"))
+
+
+@bp.post("/<int:connection_id>/reading")
+def read_now(connection_id: int) -> Any:
+    _connection(connection_id)
+    try:
+        connections.read_now(connection_id, now=now_utc())
+        flash("The calendars are being read now.", "ok")
+    except NotAllowedNow as error:
+        flash(str(error), "bad")
+    return see_other(url_for("integrations.index"))
+
+
+@bp.post("/<int:connection_id>/writing")
+def try_again(connection_id: int) -> Any:
+    _connection(connection_id)
+    number = connections.try_again(connection_id, now=now_utc())
+    flash(f"{number} being written now." if number else "Nothing waits to be written.", "ok")
+    return see_other(url_for("integrations.index"))
+
+
+@bp.route("/calendars/<int:calendar_id>", methods=["GET", "POST"])
+def rules(calendar_id: int) -> Any:
+    """The rules of one calendar."""
+    calendar = _calendar(calendar_id)
+    if request.method == "GET":
+        return _rules_page(calendar)
+    try:
+        wanted = forms.read_rules(request.form)
+    except Invalid as error:
+        return _rules_page(calendar, errors=error.fields), 422
+    connections.set_rules(calendar_id, wanted, is_busy_source="is_busy_source" in request.form, by=_who())
+    flash("The rules are saved.", "ok")
+    return see_other(url_for("integrations.index"))
+
+
+@bp.post("/calendars/<int:calendar_id>/quarantine")
+def decide(calendar_id: int) -> Any:
+    """What to do about a read that would have removed too much: `decision` is accept or keep."""
+    _calendar(calendar_id)
+    decision = request.form.get("decision")
+    if decision not in ("accept", "keep"):
+        raise NotFound("There is no such decision. Please use the buttons.")
+    try:
+        connections.decide_quarantine(calendar_id, accept=decision == "accept", by=_who(), now=now_utc())
+        flash("Thank you; the next read acts on it." if decision == "accept" else "The known events are kept.", "ok")
+    except NotAllowedNow as error:
+        flash(str(error), "bad")
+    return see_other(url_for("integrations.index"))
+
+
+def _connect_page(typed: Any, *, errors: dict[str, str] | None = None, refusal: Exception | None = None) -> str:
+    """The typed values stand there again; the password never does."""
+    return render_template(
+        "admin/connect.html",
+        resources=[(row.id, row.name) for row in _resources()],
+        typed=typed,
+        errors=errors or {},
+        refusal=refusal,
+        hint=words.advice(refusal),
+    )
+
+
+def _choose_page(
+    draft: drafts.Draft,
+    resource: Resource,
+    *,
+    errors: dict[str, str] | None = None,
+    refusal: Exception | None = None,
+) -> str:
+    present = overview.list_calendars(db.session(), resource_ids=[resource.id])
+    return render_template(
+        "admin/choose.html",
+        draft_id=draft.draft_id,
+        username=draft.username,
+        found=draft.found,
+        resource=resource,
+        typed=request.form,
+        destinations=[row.calendar.name for row in present if row.calendar.is_destination],
+        errors=errors or {},
+        refusal=refusal,
+        hint=words.advice(refusal),
+        words=words,
+    )
+
+
+def _refresh_page(
+    connection: Connection, *, errors: dict[str, str] | None = None, refusal: Exception | None = None
+) -> str:
+    return render_template(
+        "admin/refresh.html",
+        connection=connection,
+        resource=_resource(connection.resource_id),
+        errors=errors or {},
+        refusal=refusal,
+        hint=words.advice(refusal),
+    )
+
+
+def _rules_page(calendar: Calendar, *, errors: dict[str, str] | None = None) -> str:
+    typed = request.form if errors else None
+    return render_template("admin/rules.html", calendar=calendar, typed=typed, errors=errors or {}, words=words)
+
+
+def _resources() -> list[Resource]:
+    """The resources whose calendars this user looks after."""
+    rows = db.session.scalars(select(Resource).where(Resource.is_active).order_by(Resource.position, Resource.id))
+    return [row for row in rows if access.sees(current_user, row.id)]
+
+
+def _resource(resource_id: int) -> Resource:
+    return db.session.get_one(Resource, resource_id)
+
+
+def _connection(connection_id: int) -> Connection:
+    """Raises NotFound for one that is not there or not this user's."""
+    connection = db.session.get(Connection, connection_id)
+    if connection is None or not access.sees(current_user, connection.resource_id):
+        raise NotFound("There is no such account.")
+    return connection
+
+
+def _calendar(calendar_id: int) -> Calendar:
+    calendar = db.session.get(Calendar, calendar_id)
+    if calendar is None or not access.sees(current_user, calendar.resource_id):
+        raise NotFound("There is no such calendar.")
+    return calendar
+
+
+def _catch_up(connection_id: int) -> None:
+    db.session.rollback()
+    ids = db.session.scalars(select(Calendar.id).where(Calendar.connection_id == connection_id)).all()
+    connections.catch_up(ids, now=now_utc())
+
+
+def _who() -> str:
+    return str(current_user.name or current_user.email)

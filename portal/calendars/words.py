@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from portal.vitals import words
+from providers.errors import AccessRevoked, BadAnswer, Misconfigured, PermissionMissing, Temporary
 
 STATE_BADGES = {
     "connected": ("Connected", "ok"),
@@ -76,11 +77,58 @@ def roles(*, is_busy_source: bool, is_destination: bool) -> str:
     return " and ".join(parts) or "not used at present"
 
 
-def rules(*, when_moved: str, when_deleted: str, when_unreadable: str, freshness: int) -> list[str]:
-    """The calendar's rules, a sentence each."""
-    span = dict(FRESHNESS).get(freshness) or f"{max(1, round(freshness / 60))} minutes"
-    return [
-        f"If somebody moves a booking's event, {_MOVED[when_moved]}.",
-        f"If somebody deletes it, {_DELETED[when_deleted]}.",
-        f"If the calendar cannot be read for {span}, {_UNREADABLE[when_unreadable]}.",
-    ]
+def rules(
+    *,
+    is_busy_source: bool,
+    is_destination: bool,
+    when_moved: str,
+    when_deleted: str,
+    when_unreadable: str,
+    freshness: int,
+) -> list[str]:
+    """The calendar's rules, a sentence each, as far as they can apply to it."""
+    told = []
+    if is_destination:
+        told += [
+            f"If somebody moves a booking's event, {_MOVED[when_moved]}.",
+            f"If somebody deletes it, {_DELETED[when_deleted]}.",
+        ]
+    if is_busy_source:
+        span = dict(FRESHNESS).get(freshness) or f"{max(1, round(freshness / 60))} minutes"
+        told.append(f"If the calendar cannot be read for {span}, {_UNREADABLE[when_unreadable]}.")
+    return told
+
+
+def proof(name: str, busy_count: int | None) -> str:
+    """What connecting found in a calendar, as proof that it was read."""
+    if busy_count is None:
+        return f"“{name}” is slow to answer; it counts as soon as it has been read once."
+    if busy_count == 0:
+        return f"“{name}” can be read; nothing is busy in it for the next two months."
+    return f"“{name}” can be read: {busy_count} busy {'time' if busy_count == 1 else 'times'} in the next two months."
+
+
+def advice(error: Exception | None) -> str:
+    """What to try when a server refused to be connected; follows the error's own sentence."""
+    for kind, sentence in _ADVICE:
+        if isinstance(error, kind):
+            return sentence
+    return ""
+
+
+_ADVICE: tuple[tuple[type[Exception], str], ...] = (
+    (
+        AccessRevoked,
+        "Apple, Fastmail and most others want an app password made for this purpose, not the account's own.",
+    ),
+    (
+        PermissionMissing,
+        "The account was accepted, but may not see calendars. Its owner or administrator can allow that.",
+    ),
+    (Misconfigured, "Please compare the address with the hints below; a calendar's own address works too."),
+    (Temporary, "The address may be mistyped, or the server is down just now. Nothing was stored; please try again."),
+    (
+        BadAnswer,
+        "Something answers at this address, but it does not speak CalDAV. Please compare it with the hints below.",
+    ),
+)

@@ -1,47 +1,23 @@
-"""What a person does to a connected account or calendar: pause, resume, give a new password, change a rule, decide about a doubtful read.
+"""What a person asks of a connected account or calendar: read or write it now, treat it by other rules, decide about a doubtful read.
 
-Each function is one transaction, writes a line into the ledger, and is called by the integrations page. Mappings are never touched here:
-a new password leaves all calendars, links and rules as they are.
+Each function is one transaction and is called by the integrations page. (Connecting, refreshing, pausing: `portal.calendars.connect`.)
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal import wake
-from portal.calendars import access
+from portal import jobs, wake
 from portal.calendars.forms import Rules
 from portal.calendars.models import Calendar, Connection
 from portal.db import read_transaction, transaction
 from portal.errors import NotAllowedNow, NotFound
 from portal.sync import ledger, states
-
-
-def pause(connection_id: int, *, by: str, now: datetime) -> None:
-    """Neither read nor write this account until it is resumed. Twice is the same as once."""
-
-    def work(session: Session) -> None:
-        states.set_state(session, _get(session, connection_id), "paused", f"Paused by {by}.", now=now)
-
-    transaction(work)
-
-
-def resume(connection_id: int, *, now: datetime) -> None:
-    """Use a paused account again, and catch up at once. Nothing happens to one that is not paused."""
-
-    def work(session: Session) -> list[int]:
-        connection = _get(session, connection_id)
-        if connection.state != "paused":
-            return []
-        states.set_state(session, connection, "connected", "", now=now)
-        states.release(session, connection_id, now=now)
-        return [calendar.id for calendar in connection.calendars]
-
-    _read_and_write_soon(transaction(work), now=now)
 
 
 def read_now(connection_id: int, *, now: datetime) -> None:
@@ -53,7 +29,14 @@ def read_now(connection_id: int, *, now: datetime) -> None:
             raise NotAllowedNow("This account is paused. Please resume it first.")
         return [calendar.id for calendar in connection.calendars]
 
-    _read_and_write_soon(read_transaction(work), now=now)
+    catch_up(read_transaction(work), now=now)
+
+
+def catch_up(calendar_ids: Collection[int], *, now: datetime) -> None:
+    """Have these calendars read, and what waits for them written, as soon as the worker can. Best effort."""
+    if calendar_ids:
+        jobs.request_pull(calendar_ids, now=now)
+        jobs.ring()
 
 
 def try_again(connection_id: int, *, now: datetime) -> int:
@@ -68,33 +51,6 @@ def try_again(connection_id: int, *, now: datetime) -> int:
     return released
 
 
-def refresh(connection_id: int, password: str, *, by: str, now: datetime) -> list[str]:
-    """Take a new password for the same account, once the server has accepted it. Every mapping stays.
-
-    Gives the names of our calendars that the server no longer lists. Raises the errors of `providers.errors`; nothing is changed then.
-    """
-    from portal.calendars import connect  # nor what speaks to calendar servers
-
-    url, username = read_transaction(lambda session: _address(_get(session, connection_id)))
-    listed = {calendar.remote_id for calendar in connect.list_remote(url, username, password)}
-
-    def work(session: Session) -> tuple[list[int], list[str]]:
-        connection = _get(session, connection_id)
-        connection.sealed_secret = access.seal_secret(connection_id, {"password": password})
-        _forget_trouble(connection, listed)
-        if connection.state != "paused":
-            states.set_state(session, connection, "connected", "", now=now)
-        states.release(session, connection_id, now=now)
-        sentence = f"{by} gave a new password for the account {connection.account.get('username', '')}."
-        ledger.write(session, "refreshed", sentence, connection_id=connection_id)
-        gone = [calendar.name for calendar in connection.calendars if calendar.remote_id not in listed]
-        return [calendar.id for calendar in connection.calendars], gone
-
-    calendar_ids, gone = transaction(work)
-    _read_and_write_soon(calendar_ids, now=now)
-    return gone
-
-
 def set_rules(calendar_id: int, rules: Rules, *, is_busy_source: bool, by: str) -> None:
     """Change how a calendar is treated. What has happened already is not judged anew."""
 
@@ -103,7 +59,7 @@ def set_rules(calendar_id: int, rules: Rules, *, is_busy_source: bool, by: str) 
         calendar.when_moved, calendar.when_deleted = rules.when_moved, rules.when_deleted
         calendar.when_unreadable, calendar.freshness = rules.when_unreadable, rules.freshness
         calendar.is_busy_source = is_busy_source
-        details = {
+        details: dict[str, Any] = {
             "when_moved": rules.when_moved, "when_deleted": rules.when_deleted,
             "when_unreadable": rules.when_unreadable, "freshness": rules.freshness, "is_busy_source": is_busy_source,
         }  # fmt: skip
@@ -137,26 +93,7 @@ def decide_quarantine(calendar_id: int, *, accept: bool, by: str, now: datetime)
 
     transaction(work)
     if accept:
-        _read_and_write_soon([calendar_id], now=now)
-
-
-def _read_and_write_soon(calendar_ids: Collection[int], *, now: datetime) -> None:
-    from portal import jobs  # not at the top: pages need not load RQ
-
-    if calendar_ids:
-        jobs.request_pull(calendar_ids, now=now)
-        jobs.ring()
-
-
-def _forget_trouble(connection: Connection, listed: Collection[str]) -> None:
-    """The sign-in is good again; a calendar that the server no longer lists keeps its own trouble."""
-    for calendar in connection.calendars:
-        if calendar.remote_id in listed or calendar.trouble == "needs reauth":
-            calendar.trouble, calendar.failures, calendar.failing_since, calendar.last_error = "", 0, None, None
-
-
-def _address(connection: Connection) -> tuple[str, str]:
-    return str(connection.account.get("url", "")), str(connection.account.get("username", ""))
+        catch_up([calendar_id], now=now)
 
 
 def _get(session: Session, connection_id: int) -> Connection:

@@ -1,0 +1,115 @@
+"""What is typed on the integrations page, checked field by field. Pure: takes the form's values, gives values or raises Invalid."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from portal.calendars.models import WHEN_DELETED, WHEN_MOVED, WHEN_UNREADABLE
+from portal.calendars.words import FRESHNESS
+from portal.errors import Invalid
+from providers.calendars.base import RemoteCalendar
+
+_UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+CHECK = "Please check what is marked."
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    resource_id: int
+    url: str
+    username: str
+    password: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    when_moved: str
+    when_deleted: str
+    when_unreadable: str
+    freshness: int
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """One calendar that was chosen in the second step."""
+
+    calendar: RemoteCalendar
+    is_busy_source: bool
+    is_destination: bool
+
+
+def read_credentials(form: Mapping[str, str], *, resource_ids: Collection[int]) -> Credentials:
+    """The first step of connecting. Raises Invalid with all fields that are wrong."""
+    errors: dict[str, str] = {}
+    text = form.get("resource_id", "")
+    resource_id = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0
+    if resource_id not in resource_ids:
+        errors["resource_id"] = "Please choose whose calendars these are."
+    url = _url(form.get("url", ""), errors)
+    username = form.get("username", "").strip()
+    if not username or len(username) > 300 or _CONTROL.search(username):
+        errors["username"] = "Please enter the user name of the account, often an e-mail address."
+    password = read_password(form, errors)
+    if errors:
+        raise Invalid(CHECK, fields=errors)
+    return Credentials(resource_id, url, username, password)
+
+
+def read_password(form: Mapping[str, str], errors: dict[str, str]) -> str:
+    password = form.get("password", "")
+    if not password or len(password) > 1000 or _CONTROL.search(password):
+        errors["password"] = "Please enter the password, or app password, of the account."
+    return password
+
+
+def read_roles(form: Mapping[str, str], found: Sequence[RemoteCalendar]) -> list[Role]:
+    """Which of the listed calendars close times, and which one receives bookings. Raises Invalid when none was chosen."""
+    destination = form.get("destination", "")
+    roles = [
+        Role(calendar, f"busy-{number}" in form, destination == str(number) and calendar.is_writable)
+        for number, calendar in enumerate(found)
+    ]
+    chosen = [role for role in roles if role.is_busy_source or role.is_destination]
+    if not chosen:
+        raise Invalid(
+            CHECK, fields={"destination": "Please choose at least one calendar, or one that receives bookings."}
+        )
+    return chosen
+
+
+def read_rules(form: Mapping[str, str]) -> Rules:
+    """The rules of a calendar. Raises Invalid with all that are wrong."""
+    errors: dict[str, str] = {}
+    for name, allowed in (
+        ("when_moved", WHEN_MOVED),
+        ("when_deleted", WHEN_DELETED),
+        ("when_unreadable", WHEN_UNREADABLE),
+    ):
+        if form.get(name) not in allowed:
+            errors[name] = "Please choose one of these."
+    freshness = form.get("freshness", "600")
+    if freshness not in {str(seconds) for seconds, _ in FRESHNESS}:
+        errors["freshness"] = "Please choose one from the list."
+    if errors:
+        raise Invalid(CHECK, fields=errors)
+    return Rules(form["when_moved"], form["when_deleted"], form["when_unreadable"], int(freshness))
+
+
+def _url(text: str, errors: dict[str, str]) -> str:
+    """The address with its scheme, https unless said otherwise. No user name inside: it would be shown, and logged by others."""
+    text = text.strip()
+    url = text if "://" in text or not text else f"https://{text}"
+    try:
+        parts = urlsplit(url)
+        is_good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 443) > 0
+    except ValueError:
+        is_good = False
+    if not is_good or len(url) > 1000 or _UNPRINTABLE.search(url):
+        errors["url"] = "Please enter the address of the calendar server, such as https://cloud.example.org."
+    elif "@" in parts.netloc:
+        errors["url"] = "Please leave the user name and password out of the address; they have fields of their own."
+    return url
