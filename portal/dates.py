@@ -81,9 +81,14 @@ def city(zone: str) -> str:
 
 def zone_in_words(zone: str, instant: datetime) -> str:
     """Madrid time (UTC+1), as it is at that instant."""
-    if city(zone) == "UTC":
-        return "UTC"
-    return f"{city(zone)} time ({offset(instant.astimezone(ZoneInfo(zone)))})"
+    name = city(zone)
+    return name if name == "UTC" else f"{name} time ({offset(instant.astimezone(ZoneInfo(zone)))})"
+
+
+def zone_label(zone: str, instant: datetime) -> str:
+    """Madrid (UTC+1), for lists."""
+    name = city(zone)
+    return name if name == "UTC" else f"{name} ({offset(instant.astimezone(ZoneInfo(zone)))})"
 
 
 def duration(minutes: int) -> str:

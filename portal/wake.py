@@ -22,9 +22,9 @@ log = structlog.get_logger()
 
 def ring() -> None:
     """Tell the worker that the outbox has something new."""
-    jobs = _jobs()
-    if jobs:
-        jobs.ring()
+    from portal import jobs
+
+    jobs.ring()
 
 
 def pull_when_stale(response: Response, service_id: int, *, now: datetime) -> None:
@@ -34,9 +34,8 @@ def pull_when_stale(response: Response, service_id: int, *, now: datetime) -> No
 
 
 def _request_pull(app: Flask, service_id: int, now: datetime) -> None:
-    jobs = _jobs()
-    if jobs is None:
-        return
+    from portal import jobs
+
     with app.app_context():
         try:
             stale = list(db.session.scalars(_stale_calendars(service_id, now)))
@@ -55,11 +54,3 @@ def _stale_calendars(service_id: int, now: datetime):  # type: ignore[no-untyped
         Calendar.next_read_at > now,  # otherwise its turn has come anyway
         or_(Calendar.last_read_at.is_(None), Calendar.last_read_at < now - RECENT),
     )
-
-
-def _jobs():  # type: ignore[no-untyped-def]
-    try:
-        from portal import jobs
-    except ImportError:
-        return None
-    return jobs

@@ -94,7 +94,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Month:
-    """A month as weeks of seven cells; None where a day belongs to another month."""
+    """A month as weeks of seven cells; None where a day belongs to another month. Weeks that are over are left out."""
 
     title: str
     weekdays: Sequence[tuple[str, str]]
@@ -185,11 +185,12 @@ def show_month(
         name = f"{dates.long_date(on, locale)}, {f'{_times(count)} free' if count else 'none free'}"
         cells.append(Cell(on, name, count, on == today, on == chosen))
     cells += [None] * (-len(cells) % 7)
+    weeks = [cells[i : i + 7] for i in range(0, len(cells), 7)]
     before, after = previous_month(first), next_month(first)
     return Month(
         title=dates.month_name(first, locale),
         weekdays=dates.weekday_names(locale),
-        weeks=[cells[i : i + 7] for i in range(0, len(cells), 7)],
+        weeks=[week for week in weeks if not _is_over(week, today)] or weeks,
         previous=(before, dates.month_name(before, locale)) if first > today else None,
         next=(after, dates.month_name(after, locale)) if after <= last else None,
         count=sum(cell.count for cell in cells if cell),
@@ -218,7 +219,7 @@ def read_instant(text: str) -> datetime | None:
         instant = datetime.fromisoformat(text)
     except ValueError:
         return None
-    return instant.astimezone(UTC) if instant.tzinfo and instant.year > 1970 else None
+    return instant.astimezone(UTC) if instant.tzinfo and 2000 <= instant.year <= 2200 else None
 
 
 def next_month(on: date) -> date:
@@ -227,6 +228,11 @@ def next_month(on: date) -> date:
 
 def previous_month(on: date) -> date:
     return (on.replace(day=1) - timedelta(days=1)).replace(day=1)
+
+
+def _is_over(week: Sequence[Cell | None], today: date) -> bool:
+    """Weeks of the past are no use to anybody, and push the times down the page."""
+    return all(cell is None or cell.on < today for cell in week)
 
 
 def _parts(times: Sequence[Time], hours: Sequence[int]) -> Iterable[Part]:

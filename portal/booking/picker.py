@@ -46,14 +46,8 @@ class Search:
     def last_day(self) -> date:
         return (self.now + timedelta(days=self.service.horizon)).astimezone(ZoneInfo(self.choice.zone)).date()
 
-    @property
-    def zone_in_words(self) -> str:
-        return self.zone_in_words_on(self.choice.day or self.today)
-
-    @property
-    def business_zone_in_words(self) -> str:
-        zone = self.choice.business_zone
-        return dates.zone_in_words(zone, dates.day_starts_at(self.choice.day or self.today, zone))
+    def zone_label(self, zone: str) -> str:
+        return dates.zone_label(zone, dates.day_starts_at(self.choice.day or self.today, zone) + timedelta(hours=12))
 
     def zone_in_words_on(self, on: date) -> str:
         """The zone with its offset at noon of that day."""

@@ -62,18 +62,23 @@
       });
   });
 
-  let lastCount = null;
+  let shown = {}; // what #slots showed before: day, count, version
 
-  /** After the times were swapped: mark the day in the month, and tell only what changed. */
+  /** After the times were swapped: mark the day in the month, tell only what changed, let the overview follow. */
   function afterSlots(slots) {
-    const { day, count, summary } = slots.dataset;
-    for (const link of document.querySelectorAll(".month__day[aria-current]")) link.removeAttribute("aria-current");
-    document.querySelector(`.month__day[data-day="${day}"]`)?.setAttribute("aria-current", "date");
-    const now = `${day} ${count}`;
-    if (summary && now !== lastCount) announce(summary);
-    lastCount = now;
+    const { day, count, version, summary } = slots.dataset;
+    if (version === shown.version && day === shown.day) return;
+    markDay(day);
+    if (summary && (day !== shown.day || count !== shown.count)) announce(summary);
+    if (day === shown.day) htmx.trigger("#overview", "refresh");
+    shown = { day, count, version };
     const hidden = document.querySelector('form[data-submit-on-change] input[name="day"]');
     if (hidden && day) hidden.value = day;
+  }
+
+  function markDay(day) {
+    for (const link of document.querySelectorAll(".month__day[aria-current]")) link.removeAttribute("aria-current");
+    byId(`day-${day}`)?.setAttribute("aria-current", "date");
   }
 
   // --- Refreshing: only while somebody looks, and never under a finger or a cursor --------------------------------------
@@ -110,7 +115,8 @@
   // --- After every swap ------------------------------------------------------------------------------------------------
   document.addEventListener("htmx:afterSettle", (event) => {
     const slots = byId("slots");
-    if (slots && (event.target === slots || slots.contains(event.target))) {
+    if (event.target.id === "month" || event.target.id === "soonest") markDay(shown.day);
+    if (slots && event.target === slots) {
       afterSlots(slots);
       if (focusedTime && !byId(focusedTime)) byId("slots-title")?.focus({ preventScroll: true });
     }
@@ -129,7 +135,7 @@
 
   document.addEventListener("DOMContentLoaded", () => {
     const slots = byId("slots");
-    if (slots) lastCount = `${slots.dataset.day} ${slots.dataset.count}`;
+    if (slots) shown = { day: slots.dataset.day, count: slots.dataset.count, version: slots.dataset.version };
     suggestZone();
     watchHold();
     focusWhatMatters();

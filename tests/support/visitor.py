@@ -1,65 +1,78 @@
-"""A visitor without scripts: follows links and sends forms as they stand in the page, and nothing else."""
+"""A visitor without scripts: follows links, fills in forms and presses buttons, as a plain browser does, and keeps the last page."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
-import requests
+from flask import Flask
 from lxml import html
+from werkzeug.test import TestResponse
 
 
 class Visitor:
-    """`page` is the page shown now, `status` its status; `text` what a reader sees of it."""
+    """`page` is the parsed last answer, `status` its status, `url` its address after redirects."""
 
-    def __init__(self, base: str) -> None:
-        self._session = requests.Session()
-        self.address = base
+    def __init__(self, app: Flask, **headers: str) -> None:
+        self.client = app.test_client()
+        self.headers = headers
+        self.url = "/"
         self.status = 0
-        self.page: Any = None
 
-    def open(self, path: str) -> Visitor:
-        return self._show(self._session.get(urljoin(self.address, path), timeout=20))
+    def get(self, url: str) -> Visitor:
+        return self._keep(self.client.get(url, follow_redirects=True, headers=self.headers))
 
     def follow(self, text: str) -> Visitor:
-        """Click the first link whose text contains `text`."""
-        link = next(link for link in self.page.iter("a") if text in " ".join(link.text_content().split()))
-        return self.open(link.get("href"))
+        """Click the link with this text or name."""
+        link = self._one("a", text)
+        return self.get(urljoin(self.url, link.get("href")))
 
-    def press(self, text: str, fields: Mapping[str, str] | None = None) -> Visitor:
-        """Fill in `fields` and press the first button whose text contains `text`; its form goes with it."""
-        button = next(b for b in self.page.iter("button") if text in " ".join(b.text_content().split()))
-        form = self._form(button)
-        values = {name: value for name, value in form.fields.items() if name and value is not None}
-        for name, value in (fields or {}).items():
-            assert name in form.fields, f"The form has no field {name}: {sorted(form.fields)}"
-            values[name] = value
+    def press(self, text: str, **typed: str) -> Visitor:
+        """Press the (first) button with this text, its form's fields filled in with `typed`."""
+        button = self._one("button", text)
+        form = self._form_of(button)
+        values = {**_values(form), **typed}
         if button.get("name"):
-            values[button.get("name")] = button.get("value", "")
-        action = urljoin(self.address, button.get("formaction") or form.get("action") or "")
-        if (form.get("method") or "get").lower() == "post":
-            return self._show(self._session.post(action, data=values, timeout=20))
-        return self._show(self._session.get(action, params=values, timeout=20))
+            values[button.get("name")] = button.get("value")
+        target = urljoin(self.url, button.get("formaction") or form.get("action") or self.url)
+        send = self.client.get if form.get("method") == "get" else self.client.post
+        sent = {"query_string" if send == self.client.get else "data": values}
+        return self._keep(send(target, follow_redirects=True, headers=self.headers, **sent))
 
-    @property
-    def text(self) -> str:
-        return " ".join(self.page.text_content().split())
+    def times(self, where: str = "slots") -> list[str]:
+        """The labels of the time buttons within an element of this id."""
+        return [_text(button) for button in self.page.xpath(f'//*[@id="{where}"]//button[@name="start_at"]')]
 
-    @property
-    def buttons(self) -> list[str]:
-        return [" ".join(button.text_content().split()) for button in self.page.iter("button")]
+    def text(self, selector: str = "//main") -> str:
+        return " ".join(_text(element) for element in self.page.xpath(selector))
 
-    def values(self, name: str) -> list[str]:
-        """The values of all buttons and inputs of that name."""
-        return [item.get("value", "") for item in self.page.xpath(f'//*[@name="{name}"]')]
+    def value(self, name: str) -> str:
+        """What stands in a field."""
+        field = self.page.xpath(f'//*[@name="{name}"]')[0]
+        return field.text_content().lstrip("\n") if field.tag == "textarea" else field.get("value", "")
 
-    def _form(self, button: Any) -> Any:
-        if button.get("form"):
-            return self.page.get_element_by_id(button.get("form"))
-        return next(parent for parent in button.iterancestors("form"))
-
-    def _show(self, response: requests.Response) -> Visitor:
-        self.address, self.status = response.url, response.status_code
-        self.page = html.fromstring(response.content)
+    def _keep(self, response: TestResponse) -> Visitor:
+        self.response = response
+        self.status = response.status_code
+        parts = urlsplit(response.request.url)
+        self.url = f"{parts.path}?{parts.query}" if parts.query else parts.path
+        self.page = html.fromstring(response.get_data(as_text=True) or "<p></p>")
         return self
+
+    def _one(self, tag: str, text: str) -> Any:
+        for element in self.page.iter(tag):
+            if text in {_text(element), element.get("aria-label")} or _text(element).startswith(text):
+                return element
+        raise AssertionError(f"There is no {tag} “{text}” on {self.url}: {self.text()[:600]}")
+
+    def _form_of(self, button: Any) -> Any:
+        name = button.get("form")
+        return self.page.get_element_by_id(name) if name else next(button.iterancestors("form"))
+
+
+def _values(form: Any) -> dict[str, str]:
+    return {name: value for name, value in form.form_values() if name}
+
+
+def _text(element: Any) -> str:
+    return " ".join(element.text_content().split())
