@@ -61,9 +61,11 @@ def migrations() -> ModuleType:
 
 
 def require_current() -> None:
-    """Raises Invalid unless the database is up to date."""
+    """Make the tables in a database that has none yet; raises Invalid when it has older ones."""
     before = current()
-    if before != newest():
+    if not before:
+        upgrade()
+    elif before != newest():
         _refuse_newer(before)
         raise Invalid(
             "The database is not up to date. Run `lockstep db upgrade` first (`lockstep serve` does it by itself)."
