@@ -53,7 +53,10 @@ class EventTimes(NamedTuple):
 
 def read_moment(line: Line, book: ZoneBook) -> Moment:
     """A DATE or DATE-TIME property. Raises Unreadable."""
-    return moment_of(line.value.strip(), line.parameter("TZID"), book)
+    tzid = line.parameter("TZID")
+    rest, _, value = line.value.strip().rpartition(":")
+    # A zone's name with a colon in it belongs in quotes, and often has none: the date is what comes last.
+    return moment_of(value, f"{tzid}:{rest}" if rest else tzid, book)
 
 
 def moment_of(value: str, tzid: str | None, book: ZoneBook) -> Moment:
