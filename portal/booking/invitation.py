@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from email.utils import parseaddr
 
@@ -15,18 +14,19 @@ def customer_event(
     booking: Booking,
     *,
     business: Business,
-    names: Sequence[str],
+    people: str,
+    place: str,
     mail_from: str,
     manage_url: str,
     stamped_at: datetime,
 ) -> CustomerEvent:
     """The event in the state that the booking has now.
 
-    `names` are the people who give the appointment, `mail_from` the setting (the business's address is the ORGANIZER), `manage_url` is the
+    `people` and `place` are in words, "Ana and Ben"; `mail_from` is the setting (the business's address is the ORGANIZER), `manage_url` the
     customer's own link or empty, `stamped_at` the time at which this state came about.
     """
     appointment, service = booking.appointment, booking.appointment.service
-    lines = [f"With {', '.join(names)}." if names else "", f"Your booking: {manage_url}" if manage_url else ""]
+    lines = [f"With {people}." if people else "", f"Your booking: {manage_url}" if manage_url else ""]
     return CustomerEvent(
         instance_id=business.instance_id,
         public_id=booking.public_id,
@@ -34,9 +34,9 @@ def customer_event(
         start_at=appointment.start_at,
         end_at=appointment.end_at,
         stamped_at=stamped_at,
-        summary=f"{service.name} · {business.name}",
+        summary=f"{service.name}, {business.name}",
         description="\n".join(line for line in lines if line),
-        location=service.location,
+        location=place,
         organizer_name=business.name,
         organizer_email=parseaddr(mail_from)[1],
         customer_name=booking.customer_name,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from email.utils import parseaddr
 from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
@@ -19,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from portal import dates, wake
 from portal.booking import answers, operations, pages, picker, queries, rules, visitors
+from portal.booking.invitation import customer_event
 from portal.booking.models import Booking
 from portal.booking.picker import Search
 from portal.booking.summary import Summary, summarize
@@ -236,17 +236,12 @@ def _event(booking: Booking, token: str) -> CustomerEvent:
     session: Session = db.session()
     settings, site = current_app.extensions["settings"], current_site()
     summary = summarize(session, booking, zone=site.zone, locale=dates.locale_of(site.language))
-    return CustomerEvent(
-        instance_id=session.scalar(select(Business.instance_id)) or "",
-        public_id=booking.public_id,
-        sequence=booking.sequence,
-        start_at=summary.start_at,
-        end_at=summary.end_at,
-        stamped_at=now_utc(),
-        summary=f"{summary.service}, {site.name}",
-        organizer_name=site.name,
-        organizer_email=parseaddr(settings.mail_from)[1],
-        location=summary.place,
+    return customer_event(
+        booking,
+        business=session.scalars(select(Business)).one(),
+        people=summary.people,
+        place=summary.place,
+        mail_from=settings.mail_from,
         manage_url=f"{settings.url}{url_for('manage.show', token=token)}",
-        is_tentative=booking.status == "pending",
+        stamped_at=now_utc(),
     )

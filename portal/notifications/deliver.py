@@ -18,8 +18,7 @@ from sqlalchemy.orm import Session
 
 from portal.clock import now_utc
 from portal.config import Settings
-from portal.db import transaction
-from portal.extensions import db
+from portal.db import read_transaction, transaction
 from portal.failpoints import reach
 from portal.notifications import gather
 from portal.notifications.facts import Facts
@@ -57,25 +56,16 @@ def messenger_of(settings: Settings) -> Messenger:
 
 
 def _notify(work: Work, read: Callable[..., Sequence[Facts]]) -> None:
-    messages = [compose(facts) for facts in _read(work, read)]
+    found = read_transaction(lambda session: read(session, work, now=now_utc()))
     booking_id = work.subject_id if work.subject.startswith("booking:") else None
     errors: list[ProviderError] = []
-    for message in messages:
+    for facts in found:
         try:
-            _deliver(message, booking_id=booking_id)
+            _deliver(compose(facts), booking_id=booking_id)
         except ProviderError as error:  # the others shall not wait because one address is wrong
             errors.append(error)
     if errors:
         raise next((error for error in errors if isinstance(error, Temporary)), errors[0])
-
-
-def _read(work: Work, read: Callable[..., Sequence[Facts]]) -> Sequence[Facts]:
-    session: Session = db.session()
-    session.rollback()  # a read transaction left open would show the past
-    try:
-        return read(session, work, now=now_utc())
-    finally:
-        session.rollback()
 
 
 def _deliver(message: Message, *, booking_id: int | None) -> None:

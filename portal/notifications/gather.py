@@ -35,6 +35,7 @@ from portal.notifications.facts import (
 from portal.notifications.history import booking_key, booking_news, connection_states, event_key, read_history
 from portal.notifications.news import News, Silence, is_worth_telling, what_to_tell
 from portal.notifications.people import admins, distinct, people_of, resources_of
+from portal.notifications.wording import in_a_row
 from portal.outbox import Work
 from portal.sync.models import Conflict, Question
 from providers.messaging.base import DeliveryRefused
@@ -56,7 +57,8 @@ def for_customer(session: Session, work: Work, *, now: datetime) -> list[Facts]:
     event = customer_event(
         booking,
         business=business,
-        names=facts.people,
+        people=in_a_row(facts.people),
+        place=", ".join(filter(None, (facts.location, in_a_row(facts.rooms)))),
         mail_from=_settings().mail_from,
         manage_url=manage_url,
         stamped_at=work.created_at,

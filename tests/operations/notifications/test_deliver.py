@@ -110,6 +110,17 @@ def test_a_booking_moved_before_its_mail_left_is_told_as_booked_at_its_present_t
     ]
 
 
+def test_every_move_is_told(sent, studio):
+    outcome = studio.book()
+    deliver_all()
+    for n in (1, 2):
+        studio.move(outcome, NINE + n * HALF_HOUR)
+        deliver_all()
+    first, second = to(sent.sent, ZOE.email)[1:]
+    assert "Before: Monday 1 March, 08:00" in text(first)
+    assert "Before: Monday 1 March, 08:30" in text(second)
+
+
 def test_a_move_long_after_the_booking_is_told_as_a_move(sent, studio):
     outcome = studio.book()
     deliver_all()
