@@ -204,7 +204,7 @@ def _is_declined(event: EventLines, own_addresses: frozenset[str]) -> bool:
 
 
 def _is_recurring(events: Sequence[EventLines]) -> bool:
-    return len(events) > 1 or any(events[0].keys() & {"RRULE", "RDATE", "RECURRENCE-ID"})
+    return len(events) > 1 or any(events[0].keys() & {"RRULE", "RDATE", "EXDATE", "RECURRENCE-ID"})
 
 
 def _recurrence_lines(events: Sequence[EventLines]) -> list[str]:
