@@ -203,7 +203,7 @@ def _resource_id(slug: str) -> int:
     from portal.errors import NotFound
     from portal.extensions import db
 
-    ids = {row.slug: row.id for row in db.session.execute(select(Resource.slug, Resource.id))}
+    ids: dict[str, int] = {row.slug: row.id for row in db.session.execute(select(Resource.slug, Resource.id))}
     db.session.rollback()
     if slug not in ids:
         raise NotFound(f"There is no resource {slug}. Known: {', '.join(sorted(ids)) or 'none yet'}.")

@@ -100,7 +100,11 @@ class Instance:
         return requests.request(method, f"{self.url}/api/v1/{path}", json=body, headers=headers, timeout=20)
 
     def __enter__(self) -> Self:
-        return self.serve()
+        try:
+            return self.serve()
+        except BaseException:
+            self.stop()
+            raise
 
     def __exit__(self, *_: object) -> None:
         self.stop()
@@ -110,7 +114,7 @@ class Instance:
         assert self._process.poll() is None, f"The portal ended at once:\n{self.log}"
         try:
             return requests.get(f"{self.url}/healthz", timeout=5).ok
-        except requests.ConnectionError:
+        except requests.RequestException:  # the port is open before anybody answers there
             return False
 
 

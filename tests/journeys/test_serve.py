@@ -1,0 +1,210 @@
+"""`lockstep serve` and the demo as a person runs them: everything starts, whatever dies is started again, nothing is left behind."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+
+from portal.serve import address_warning
+from tests.providers.servers import free_port
+from tests.support.instance import Instance, until
+
+
+@pytest.fixture
+def instance(tmp_path):
+    """A fresh instance that is being served."""
+    with Instance(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """One that several tests look at, to save starts."""
+    with Instance(tmp_path_factory.mktemp("instance")) as running:
+        yield running
+
+
+def children(pid):
+    """Everything that runs below a process, itself left out."""
+    return psutil.Process(pid).children(recursive=True)
+
+
+def are_gone(processes):
+    return not [process for process in processes if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+
+
+def is_ready(instance):
+    try:
+        return requests.get(f"{instance.url}/readyz", timeout=5).status_code == 200
+    except requests.RequestException:
+        return False
+
+
+def run_serve(folder, *arguments, **environ):
+    """`lockstep serve` in the expectation that it ends by itself."""
+    return subprocess.run(
+        [sys.executable, "-m", "portal", "serve", *arguments],
+        env={**os.environ, "LOCKSTEP_DATA": str(folder), **environ}, cwd=folder, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+
+
+def test_one_command_runs_it_all_and_ctrl_c_ends_it_all(instance):
+    until(lambda: is_ready(instance), what="the worker to be seen")
+    link = re.search(r"http://\S+/setup/\S+", instance.log)
+    assert link, instance.log
+    page = requests.get(link[0], timeout=5)
+    assert page.status_code == 200
+    assert 'name="password"' in page.text
+    below = children(instance.pid)
+    assert any("valkey-server" in " ".join(process.cmdline()) for process in below)
+    assert (instance.data / "queue" / "valkey.sock").stat().st_mode & 0o077 == 0
+    assert instance.stop() == 0
+    assert are_gone(below)
+    assert not (instance.data / "queue" / "valkey.sock").exists()
+    assert "Traceback" not in instance.log
+
+
+def test_whatever_dies_is_started_again(shared):
+    until(lambda: is_ready(shared), what="the worker to be seen")
+    parent = psutil.Process(shared.pid)
+
+    def is_replaced(child):
+        return child.pid not in [process.pid for process in parent.children()] and len(parent.children()) == 3
+
+    for child in parent.children():
+        child.kill()
+        until(partial(is_replaced, child), what="it to come back")
+        until(lambda: is_ready(shared), what="pages to be served again")
+    assert shared.log.count("ended unexpectedly (signal 9)") == 3
+
+
+def test_nothing_outlives_the_parent_even_when_it_is_killed(instance):
+    below = children(instance.pid)
+    os.kill(instance.pid, signal.SIGKILL)
+    until(lambda: are_gone(below), seconds=8, what="the children to end")
+
+
+def test_a_taken_port_is_told_and_nothing_is_left_running(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = run_serve(tmp_path, "--port", str(port))
+    assert done.returncode == 1
+    assert f"127.0.0.1:{port} cannot be used" in done.stderr
+    assert "--port" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "queue").exists()
+
+
+def test_two_on_one_data_folder_are_refused(shared):
+    done = run_serve(shared.data, "--port", str(free_port()))
+    assert done.returncode == 1
+    assert "already runs" in done.stderr
+    until(lambda: is_ready(shared), what="the first one to be undisturbed")
+
+
+def test_wrong_settings_are_one_sentence(tmp_path):
+    done = run_serve(tmp_path, "--port", str(free_port()), ENCRYPTION_KEYS="short")
+    assert done.returncode == 1
+    assert done.stderr.strip() == "lockstep: ENCRYPTION_KEYS must hold keys of 32 bytes in base64, separated by commas."
+
+
+def test_a_folder_with_a_long_name_has_its_socket_elsewhere(tmp_path):
+    folder = tmp_path / ("long-" * 20)
+    folder.mkdir()
+    with Instance(folder) as instance:
+        until(lambda: is_ready(instance), what="the worker to be seen")
+        commands = [" ".join(process.cmdline()) for process in children(instance.pid)]
+        path = Path(
+            next(re.search(r"unixsocket:(\S+)", command)[1] for command in commands if "valkey-server" in command)
+        )
+        assert folder not in path.parents
+        assert path.parent.stat().st_mode & 0o077 == 0
+
+
+def test_an_open_address_without_https_is_warned_of(make_settings):
+    plain, safe = make_settings(url="http://booking.example"), make_settings(url="https://booking.example")
+    assert "without https" in address_warning(plain, "0.0.0.0")
+    assert address_warning(safe, "0.0.0.0") == ""
+    assert address_warning(plain, "127.0.0.1") == ""
+
+
+def test_the_demo_is_ready_to_be_tried_and_keeps_to_itself(tmp_path):
+    demo = Demo(tmp_path)
+    with demo:
+        first = demo.announcement()
+        until(demo.is_ready, what="both calendars to be read")
+        page = requests.get(f"{demo.url}/", timeout=5).text
+        assert all(name in page for name in ("Consultation", "Massage", "First assessment", "Morning yoga"))
+        address, user, password = re.search(r"Ana's calendar\s+(\S+)\s+(\S+)\s+(\S+)", first).groups()
+        listed = requests.request("PROPFIND", address, auth=(user, password), headers={"Depth": "1"}, timeout=5)
+        assert listed.status_code == 207
+        assert listed.text.count(".ics") >= 8
+        assert requests.request("PROPFIND", address, timeout=5).status_code == 401
+        assert demo.sign_in(first).url.rstrip("/").endswith("/admin")
+    with demo:
+        assert demo.announcement() == first
+    assert not (tmp_path / "real.sqlite3").exists()  # the DATABASE_URL of the real portal
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["demo"]
+
+
+class Demo(Instance):
+    """`lockstep serve --demo`, with settings of a real portal in the environment that it must not touch."""
+
+    def __init__(self, folder):
+        super().__init__(
+            folder,
+            DATABASE_URL=f"sqlite:///{folder / 'real.sqlite3'}",
+            SMTP_URL="smtp://127.0.0.1:9",
+            LOCKSTEP_URL="https://real.example",
+        )
+        self.below = []
+
+    def serve(self):
+        self.log_file.unlink(missing_ok=True)
+        with self.log_file.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "portal", "serve", "--demo", "--port", str(self.port)],
+                env=self.environment, stdout=log, stderr=log, cwd=self.data, start_new_session=True,
+            )  # fmt: skip
+        until(
+            lambda: "Ctrl-C stops everything" in self.log or self._process.poll() is not None,
+            seconds=40,
+            what="the demo to start",
+        )
+        assert "Ctrl-C" in self.log, self.log
+        self.below = children(self.pid)
+        return self
+
+    def __exit__(self, *_):
+        assert self.stop() == 0
+        assert are_gone(self.below)
+
+    def announcement(self):
+        return self.log.partition("Studio Ana is open.")[2].partition("Try this")[0]
+
+    def is_ready(self):
+        return requests.get(f"{self.url}/readyz", timeout=5).status_code == 200
+
+    def sign_in(self, announcement):
+        email, password = re.search(r"/admin\s+(\S+)\s+(\S+)", announcement).groups()
+        with requests.Session() as browser:
+            form = browser.get(f"{self.url}/admin", timeout=5)
+            token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', form.text)[1]
+            return browser.post(
+                form.url,
+                data={"csrf_token": token, "email": email, "password": password},
+                headers={"Referer": form.url},
+                timeout=10,
+            )
