@@ -122,6 +122,17 @@ def test_a_password_goes_over_tls_only(tls_server, mailbox, certificate):
     assert len(mailbox.received) == 1
 
 
+def test_tls_from_the_first_byte(mailbox, certificate):
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*certificate)
+    trusted = ssl.create_default_context(cafile=str(certificate[0]))
+    for server in running(mailbox, ssl_context=context):
+        SmtpMessenger(replace(server, is_tls=True), tls=trusted).send(DRAFT)
+        with pytest.raises(TemporaryDeliveryError, match="No safe connection"):
+            SmtpMessenger(replace(server, is_tls=True)).send(DRAFT)
+    assert len(mailbox.received) == 1
+
+
 def test_a_server_with_a_foreign_certificate_gets_nothing(tls_server, mailbox):
     with pytest.raises(TemporaryDeliveryError, match="No safe connection"):
         SmtpMessenger(replace(tls_server, username="ana", password="secret")).send(DRAFT)
