@@ -66,7 +66,7 @@ def _plain_occurrences(series: Series, clock: tuple[datetime, datetime]) -> list
     """The short cut: one master, rules and exceptions, nothing else."""
     master, times = series.events[0], series.times[0]
     earliest = clock[0] - times.length
-    starts = {times.start.wall}
+    starts = set() if _is_over_at_once(master, times) else {times.start.wall}
     for rule in _rules_within(master, times, (earliest, clock[1])):
         expanded = rrulestr(_rule_text(rule, times), dtstart=times.start.wall)
         starts.update(expanded.between(earliest, clock[1], inc=True))
@@ -101,6 +101,9 @@ def _floating_event(series: Series, index: int, event: EventLines, clock: tuple[
     reach = (clock[0] - times.length - _reach_of_overrides(series), clock[1] + _reach_of_overrides(series))
     for rule in _rules_within(event, times, reach):
         built.add("RRULE", icalendar.vRecur.from_ical(_rule_text(rule, times)))
+    if _is_over_at_once(event, times):
+        # The rule was left out above, and without one the library would take the first day for an occurrence.
+        built.add("RRULE", {"FREQ": ["YEARLY"], "UNTIL": [times.start.wall - _A_DAY]})
     for wall, _ in _dates_near(series, "EXDATE", reach):
         built.add("EXDATE", wall.date() if master.start.is_all_day else wall)
     for wall, length in _dates_near(series, "RDATE", reach):
@@ -135,18 +138,33 @@ def _rules_within(event: EventLines, times: EventTimes, clock: tuple[datetime, d
     return rules
 
 
+def _is_over_at_once(event: EventLines, times: EventTimes) -> bool:
+    """True for a series whose last day lies before its first: what is left of one whose occurrences were all moved out."""
+    lasts = [_until_on_wall(rule, times) for rule in map(read_rule, (line.value for line in event.get("RRULE", [])))]
+    known = [last for last in lasts if last is not None]
+    return bool(known) and max(known) < times.start.wall
+
+
 def _rule_text(rule: Rule, times: EventTimes) -> str:
     """The rule with its last moment on the master's wall clock, for a UNTIL in UTC would not compare."""
-    if rule.until is None:
+    last = _until_on_wall(rule, times)
+    if last is None:
         return rule.text
-    until = rule.until
-    wall = datetime.strptime(until[:15].ljust(9, "T").ljust(15, "0")[:15], "%Y%m%dT%H%M%S")  # noqa: DTZ007
-    if len(until) == 8 and not times.start.is_all_day:
-        wall += _A_DAY - timedelta(seconds=1)
-    elif until.endswith("Z") and not times.start.is_all_day:
-        wall = _on_wall(wall.replace(tzinfo=UTC), times.start.zone)
     kept = [part for part in rule.text.upper().split(";") if part and not part.startswith("UNTIL=")]
-    return ";".join([*kept, f"UNTIL={wall:%Y%m%dT%H%M%S}"])
+    return ";".join([*kept, f"UNTIL={last:%Y%m%dT%H%M%S}"])
+
+
+def _until_on_wall(rule: Rule, times: EventTimes) -> datetime | None:
+    until = rule.until
+    if until is None:
+        return None
+    if len(until) == 8:
+        last = datetime.strptime(until, "%Y%m%d")  # noqa: DTZ007
+        return last if times.start.is_all_day else last + _A_DAY - timedelta(seconds=1)
+    last = datetime.strptime(until[:15], "%Y%m%dT%H%M%S")  # noqa: DTZ007
+    if until.endswith("Z") and not times.start.is_all_day:
+        last = _on_wall(last.replace(tzinfo=UTC), times.start.zone)
+    return last
 
 
 def _dates_near(series: Series, name: str, clock: tuple[datetime, datetime]) -> list[_SingleDate]:

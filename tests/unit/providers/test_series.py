@@ -104,6 +104,12 @@ def test_whole_days_that_repeat_take_local_days_and_heed_exceptions_of_either_ki
     assert starts(body) == ["0301 0000", "0321 2300", "0328 2200"]
 
 
+def test_a_series_that_ends_before_it_begins_is_empty_but_for_its_single_dates() -> None:
+    ended = "DTSTART;VALUE=DATE:20270308\nRRULE:FREQ=WEEKLY;UNTIL=20270301"
+    assert starts(ended) == []
+    assert starts(f"{ended}\nRDATE;VALUE=DATE:20270317") == ["0316 2300"]
+
+
 def test_a_moved_whole_day_leaves_its_old_day_free() -> None:
     master = "DTSTART;VALUE=DATE:20270308\nRRULE:FREQ=WEEKLY;COUNT=3"
     moved = "RECURRENCE-ID;TZID=Europe/Madrid:20270315T000000\nDTSTART;VALUE=DATE:20270317"
