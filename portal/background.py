@@ -7,6 +7,7 @@ server delays nobody else, and mails do not wait for calendars. Started by worke
 from __future__ import annotations
 
 import os
+import queue
 import socket
 import threading
 import time
@@ -39,39 +40,48 @@ log = structlog.get_logger()
 
 
 class Pool:
-    """A few threads that run what they are given; daemons, so that a server which never answers cannot keep the process alive."""
+    """A few lasting threads, which keep their providers open; daemons, so that a server which never answers cannot keep the process alive."""
 
     def __init__(self, size: int, name: str, *, on_done: Callable[[], None]) -> None:
         self.size = size
-        self._name = name
         self._on_done = on_done
         self._running = 0
         self._changed = threading.Condition()
+        self._work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._threads = [threading.Thread(target=self._run, name=f"{name} {n}", daemon=True) for n in range(size)]
+
+    def start(self) -> None:
+        """Begin, with nothing to do."""
+        for thread in self._threads:
+            thread.start()
 
     @property
     def free(self) -> int:
+        """How many threads have nothing to do."""
         with self._changed:
             return self.size - self._running
 
     def submit(self, run: Callable[[], None]) -> None:
-        """Run it in one of the threads. The caller has made sure that one is free."""
+        """Run it in one of the threads. `run` raises nothing."""
         with self._changed:
             self._running += 1
-        threading.Thread(target=self._run, args=(run,), name=self._name, daemon=True).start()
+        self._work.put(run)
 
     def wait(self, until: float) -> bool:
         """True when nothing runs any more; waits until that monotonic time at most."""
         with self._changed:
             return self._changed.wait_for(lambda: self._running == 0, timeout=max(until - time.monotonic(), 0.0))
 
-    def _run(self, run: Callable[[], None]) -> None:
-        try:
-            run()
-        finally:
-            with self._changed:
-                self._running -= 1
-                self._changed.notify_all()
-            self._on_done()
+    def _run(self) -> None:
+        while True:
+            run = self._work.get()
+            try:
+                run()
+            finally:
+                with self._changed:
+                    self._running -= 1
+                    self._changed.notify_all()
+                self._on_done()
 
 
 class Background:
@@ -96,9 +106,11 @@ class Background:
         ]
 
     def start(self) -> None:
-        """Begin. Returns at once."""
-        for thread in self._threads:
-            thread.start()
+        """Begin. Returns when the handlers are loaded, so that not the first booking waits for that."""
+        for topic in jobs.TOPICS:
+            jobs.handler_of(topic)
+        for part in (self._handlers, self._readers, *self._threads):
+            part.start()
 
     def stop(self, seconds: float) -> bool:
         """Take on nothing new, and finish what is in hand within so many seconds. False when something still runs then."""
@@ -137,7 +149,7 @@ class Background:
         with self._app.app_context():
             try:
                 drain.do(work, jobs.handler_of(work.topic))
-            except (SQLAlchemyError, PortalError) as error:  # its lease ends, and somebody does it again
+            except Exception as error:  # its lease ends, and somebody does it again
                 log.warning("an entry could not be settled", topic=work.topic, reason=type(error).__name__)
 
     def _read_due(self) -> None:

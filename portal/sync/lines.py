@@ -22,10 +22,13 @@ class LineBusy(Exception):
 
 
 @contextmanager
-def line_to(connection_id: int) -> Iterator[None]:
-    """Hold one of the lines. Raises LineBusy when all are taken, and Temporary when the server failed a moment ago."""
+def line_to(connection_id: int, *, is_probe: bool = False) -> Iterator[None]:
+    """Hold one of the lines. Raises LineBusy when all are taken, and Temporary when the server failed a moment ago.
+
+    A reading is a probe: it has pauses of its own, and is what finds out that the server is back.
+    """
     line = _line(connection_id)
-    if time.monotonic() < line.rests_until:
+    if not is_probe and time.monotonic() < line.rests_until:
         raise Temporary("The calendar server did not answer a moment ago.", retry_after=REST)
     if not line.free.acquire(blocking=False):
         raise LineBusy

@@ -170,6 +170,7 @@ def plan(batch: ChangeBatch, situation: Situation) -> Plan:
     if result.suspicion:
         if situation.is_second_reading:
             result.held |= result.suspicion.remote_ids
+        result.keeps_token |= not situation.is_second_reading
         vanished -= result.suspicion.remote_ids
     rehomed = {tie.remote_id for remote_id, tie in ties.items() if tie.remote_id != remote_id}
     for remote_id in sorted(vanished):

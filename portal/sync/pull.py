@@ -74,7 +74,7 @@ def pull(
     if reading is None:
         return None
     try:
-        with line_to(reading.account.connection_id), kept_provider(reading.account) as provider:
+        with line_to(reading.account.connection_id, is_probe=True), kept_provider(reading.account) as provider:
             outcome, link_ids = _read(provider, reading)
     except LineBusy:
         transaction(lambda session: _put_off(session, reading, now_utc() + timedelta(seconds=1)))
@@ -245,29 +245,29 @@ def _apply(
 
 def _note_success(session: Session, calendar: Calendar, batch: ChangeBatch, result: Plan, *, read_at: datetime) -> None:
     now = now_utc()
-    settings = current_app.extensions["settings"]
     is_first = calendar.last_read_at is None
+    poll = timedelta(seconds=current_app.extensions["settings"].poll_seconds)
     calendar.last_read_at = read_at
-    if batch.is_complete:
-        calendar.last_complete_read_at = read_at
-        apply.prune(session, calendar.id, now=now)
-    if not result.keeps_token and not (result.suspicion and not result.held):
+    calendar.last_complete_read_at = read_at if batch.is_complete else calendar.last_complete_read_at
+    calendar.next_read_at = now + (SOON if result.keeps_token else due.after_success(poll=poll))
+    if not result.keeps_token:
         calendar.sync_token = batch.next_token
-    calendar.next_read_at = now + (
-        SOON if result.keeps_token else due.after_success(poll=timedelta(seconds=settings.poll_seconds))
-    )
+    leases.end_read(calendar)
+    if batch.is_complete:
+        apply.prune(session, calendar.id, now=now)
     if states.note_success(session, calendar, now=now):
         states.release(session, calendar.connection_id, now=now)
-    if is_first:
-        sentence = f"The calendar “{calendar.name}” was read for the first time: {len(batch.upserts)} events."
-        ledger.write(session, "read", sentence, calendar_id=calendar.id, connection_id=calendar.connection_id)
-    elif result.actions:
-        sentence = (
-            f"{len(batch.upserts)} changed and {len(batch.removals)} removed events were read in “{calendar.name}”."
-        )
-        ledger.write(session, "read", sentence, calendar_id=calendar.id, connection_id=calendar.connection_id)
+    if is_first or result.actions:
+        _tell_read(session, calendar, batch, is_first=is_first)
     _confirm_waiting(session, calendar, now=now)
-    leases.end_read(calendar)
+
+
+def _tell_read(session: Session, calendar: Calendar, batch: ChangeBatch, *, is_first: bool) -> None:
+    changed, removed = len(batch.upserts), len(batch.removals)
+    sentence = f"{changed} changed and {removed} removed events were read in “{calendar.name}”."
+    if is_first:
+        sentence = f"The calendar “{calendar.name}” was read for the first time: {changed} events."
+    ledger.write(session, "read", sentence, calendar_id=calendar.id, connection_id=calendar.connection_id)
 
 
 def _confirm_waiting(session: Session, calendar: Calendar, *, now: datetime) -> None:

@@ -224,9 +224,7 @@ def test_a_booking_over_an_outside_event_is_shown_as_a_conflict_once_and_until_i
 
 def test_an_event_of_ours_carries_our_mark_and_no_attendee(studio):
     appointment_id = studio.booked(at(2, 10))
-    assert studio.own_event().mark == EventMark(
-        instance_id=instance_id(), appointment_id=appointment_id, generation=1
-    )
+    assert studio.own_event().mark == EventMark(instance_id=instance_id(), appointment_id=appointment_id, generation=1)
 
 
 def test_a_handler_that_lost_its_lease_writes_no_receipt(studio):
