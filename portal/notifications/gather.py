@@ -42,6 +42,8 @@ from providers.messaging.base import DeliveryRefused
 
 log = structlog.get_logger()
 Row = TypeVar("Row")
+QUARANTINE = "quarantine"
+"""Not a state of a connection, but told like one: a read would remove so much that a person has to decide."""
 
 
 def for_customer(session: Session, work: Work, *, now: datetime) -> list[Facts]:
@@ -155,6 +157,8 @@ def _connection_for_staff(session: Session, work: Work) -> list[Facts]:
     connection = _row(session, work, Connection)
     if connection is None:
         return _silent(work, "the calendar is no longer connected")
+    if work.payload["state"] == QUARANTINE and not _waits_for_a_decision(connection):
+        return _silent(work, "a person has decided already")
     business, resource = _business(session), session.get_one(Resource, connection.resource_id)
     since = work.payload.get("since")
 
@@ -176,18 +180,26 @@ def _connection_for_staff(session: Session, work: Work) -> list[Facts]:
     return _to_each(_concerned(session, work, people, business), work, business, letter)
 
 
+def _waits_for_a_decision(connection: Connection) -> bool:
+    doubts = [calendar.quarantine for calendar in connection.calendars if calendar.quarantine]
+    return any(not doubt.get("decision") for doubt in doubts)
+
+
 def _concerned(session: Session, work: Work, people: list[Person], business: Business) -> list[Person]:
-    """Those for whom this change of state is news."""
+    """Those for whom this change is news. A read that waits for a decision, and the connection's state, do not outdate each other."""
+
+    def is_alike(other: Work) -> bool:
+        return bool((other.payload.get("state") == QUARANTINE) == (work.payload["state"] == QUARANTINE))
+
     history = read_history(session, work)
+    earlier, has_later = [each for each in history.earlier if is_alike(each)], any(map(is_alike, history.later))
     return [
         person
         for person in people
         if is_worth_telling(
             str(work.payload["state"]),
-            earlier=connection_states(
-                session, history.earlier, instance_id=business.instance_id, recipient=person.email
-            ),
-            has_later=history.has_later,
+            earlier=connection_states(session, earlier, instance_id=business.instance_id, recipient=person.email),
+            has_later=has_later,
         )
     ]
 

@@ -18,10 +18,14 @@ from portal.outbox import OutboxEntry, Work, work_of
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The entries with the same subject and topic, oldest first, and whether newer ones stand behind the present one."""
+    """The entries with the same subject and topic before and after the present one, oldest first."""
 
     earlier: tuple[Work, ...]
-    has_later: bool
+    later: tuple[Work, ...]
+
+    @property
+    def has_later(self) -> bool:
+        return bool(self.later)
 
 
 def read_history(session: Session, work: Work) -> History:
@@ -31,8 +35,10 @@ def read_history(session: Session, work: Work) -> History:
         .where(OutboxEntry.subject == work.subject, OutboxEntry.topic == work.topic, OutboxEntry.id != work.entry_id)
         .order_by(OutboxEntry.id)
     ).all()
-    earlier = tuple(work_of(row) for row in rows if row.id < work.entry_id)
-    return History(earlier, has_later=any(row.id > work.entry_id for row in rows))
+    return History(
+        earlier=tuple(work_of(row) for row in rows if row.id < work.entry_id),
+        later=tuple(work_of(row) for row in rows if row.id > work.entry_id),
+    )
 
 
 def booking_key(instance_id: str, work: Work, recipient: str) -> str:

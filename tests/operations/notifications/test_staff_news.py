@@ -96,7 +96,7 @@ def test_trouble_with_a_connection_is_told_to_its_owner_and_to_the_admins(sent, 
     for mail in sent.sent:
         assert mail["Subject"] == "A calendar needs your password: Ana"
         assert "does not accept the password" in text(mail)
-        assert "since Monday 1 March, 07:00, Madrid time (UTC+1)" in text(mail)
+        assert "Since: Monday 1 March, 07:00, Madrid time (UTC+1)" in text(mail)
         assert "http://localhost/admin/integrations" in text(mail)
 
 
@@ -128,6 +128,28 @@ def test_the_same_trouble_a_second_time_is_told_again(sent, calendar):
         deliver_all()
     assert len(to(sent.sent, ANA)) == 3
     assert len({m["Message-ID"] for m in sent.sent}) == 3
+
+
+def test_a_read_that_waits_for_a_decision_is_told_whatever_the_state_does(sent, calendar, studio):
+    calendar.quarantine = {"would_remove": 40, "decision": None}
+    db.session.commit()
+    state(calendar, "quarantine", reason="40 of 52 known events would be gone.")
+    state(calendar, "degraded", reason="down")
+    state(calendar, "connected")
+    assert deliver_all() == []
+    [mail] = sent.sent
+    assert mail["Subject"] == "A calendar waits for your decision: Ana"
+    assert "40 of 52 known events would be gone." in text(mail)
+    assert "Nothing was removed" in text(mail)
+
+
+@pytest.mark.parametrize("quarantine", [None, {"would_remove": 40, "decision": "keep"}])
+def test_a_read_that_was_decided_meanwhile_is_not_told(sent, calendar, quarantine):
+    calendar.quarantine = quarantine
+    db.session.commit()
+    state(calendar, "quarantine", reason="40 of 52 known events would be gone.")
+    assert deliver_all() == []
+    assert sent.sent == []
 
 
 def test_a_repeat_of_connection_news_reaches_only_those_whom_it_missed(sent, calendar, owner):

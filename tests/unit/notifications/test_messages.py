@@ -10,6 +10,7 @@ import pytest
 from icalendar import Calendar
 
 from portal.calendars.ical import CustomerEvent
+from portal.calendars.models import CONNECTION_STATES
 from portal.notifications.facts import (
     BookingFacts,
     ConflictNews,
@@ -276,6 +277,7 @@ CONNECTION = ConnectionNews(
         ("needs reauth", "Refresh connection"),
         ("misconfigured", "check the address"),
         ("connected", "works again"),
+        ("quarantine", "Nothing was removed"),
     ],
 )
 def test_connection_news_say_what_since_when_why_and_what_to_do(state, words):
@@ -285,6 +287,12 @@ def test_connection_news_say_what_since_when_why_and_what_to_do(state, words):
         assert "Thursday 3 December, 10:30, Madrid time (UTC+1)" in body
         assert ("does not accept the password" in body) == (state != "connected")
     assert links(message.html) == [f"{HOUSE.url}/admin/integrations"]
+
+
+def test_every_state_that_a_connection_can_have_has_words():
+    for name in (*CONNECTION_STATES, "quarantine"):
+        if name != "paused":  # whoever paused it knows
+            assert compose(replace(CONNECTION, state=name)).subject.endswith(": Ana")
 
 
 @pytest.mark.parametrize(
