@@ -49,7 +49,7 @@ def move_booking(
         previous = booking.appointment.start_at
         claims.drop_expired_holds(session, wish.resource_ids)
         if by == "calendar":
-            _follow(session, booking, wish)
+            _follow(session, booking, wish, previous=previous)
         else:
             _take_slot(session, booking, wish, seen=seen, now=now)
         more = {"previous_start_at": previous.isoformat()}
@@ -102,7 +102,7 @@ def _take_slot(session: Session, booking: Booking, wish: Wish, *, seen: Seen, no
     _change_seats(session, booking, target)
 
 
-def _follow(session: Session, booking: Booking, wish: Wish) -> None:
+def _follow(session: Session, booking: Booking, wish: Wish, *, previous: datetime) -> None:
     """The event was moved by hand: the whole appointment goes with it, with everybody in it and the same resources."""
     appointment = booking.appointment
     members = [(row.list_no, row.resource_id) for row in appointment.resources]
@@ -113,7 +113,7 @@ def _follow(session: Session, booking: Booking, wish: Wish) -> None:
         Booking.appointment_id == appointment.id, Booking.status.in_(ACTIVE), Booking.id != booking.id
     )
     for other in session.scalars(others):
-        tell(session, other, "moved", by="calendar", publish=False)
+        tell(session, other, "moved", by="calendar", publish=False, previous_start_at=previous.isoformat())
 
 
 def _change_seats(session: Session, booking: Booking, target: Appointment) -> None:

@@ -223,7 +223,7 @@ def cancel_booking(booking_id: int, *, by: By, now: datetime) -> None:
 
 def approve_booking(booking_id: int, *, now: datetime) -> None:
     """pending -> confirmed. It owns its time already, so no booking can have taken it. Raises NotAllowedNow."""
-    transaction(lambda session: _approve(session, locked(session, booking_id), now=now))
+    transaction(lambda session: _approve(session, locked(session, booking_id), by="staff", now=now))
 
 
 def refuse_booking(booking_id: int, *, now: datetime) -> None:
@@ -254,7 +254,7 @@ def settle_pending(session: Session, resource_id: int, *, now: datetime) -> list
             check_no_outside_event(session, wish, seen=Seen())
         except SlotTaken:
             continue
-        _approve(session, booking, now=now)
+        _approve(session, booking, by="calendar", now=now)
         settled.append(booking.id)
     return settled
 
@@ -285,11 +285,11 @@ def _announce(session: Session, booking: Booking) -> None:
     tell_of_new(session, booking, news, by="customer", publish=not is_pending)
 
 
-def _approve(session: Session, booking: Booking, *, now: datetime) -> None:
+def _approve(session: Session, booking: Booking, *, by: By, now: datetime) -> None:
     booking.status = rules.next_status(booking.status, "approve")
     booking.pending_reason = ""
     booking.confirmed_at = now
-    tell(session, booking, "approved", by="staff")
+    tell(session, booking, "approved", by=by)
 
 
 def _earlier_outcome(request: Request) -> Outcome | None:
