@@ -20,7 +20,6 @@ from portal.hypermedia import wants_partial
 
 PUBLIC = frozenset(
     {
-        "static",
         "health.healthz", "health.readyz", "health.metrics",
         "accounts.sign_in", "accounts.setup",
         "api.services", "api.availability", "api.explain", "api.openapi",

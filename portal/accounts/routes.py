@@ -45,9 +45,9 @@ def load_user(user_key: str) -> User | None:
 @limiter.limit("10 per minute; 60 per hour", methods=["POST"])
 def sign_in() -> Any:
     wanted = access.safe_next(request.args.get("next")) or url_for("admin.home")
-    if current_user.is_authenticated and request.method == "GET":
+    if current_user.is_authenticated and request.method != "POST":
         return redirect(wanted)
-    if request.method == "GET":
+    if request.method != "POST":
         return _sign_in_page()
     email = request.form.get("email", "")
     try:
@@ -79,7 +79,7 @@ def setup(token: str) -> Any:
     link = queries.find_setup_link(db.session(), token, now=now)
     asks_for_business = db.session.get(Business, 1) is None
     page = {"email": link.email, "role": link.role, "asks_for_business": asks_for_business}
-    if request.method == "GET":
+    if request.method != "POST":
         return _setup_page(page)
     try:
         chosen = read_setup(request.form, email=link.email, asks_for_business=asks_for_business)

@@ -49,7 +49,7 @@ def index() -> Any:
 @limiter.limit(ASKING_RATE, methods=["POST"])
 def connect() -> Any:
     """The first step: the account. What the server lists is kept for the second."""
-    if request.method == "GET":
+    if request.method != "POST":
         return _connect_page({"resource_id": request.args.get("resource_id", "")})
     user_id, resource_ids = current_user.id, [row.id for row in _resources()]
     try:
@@ -80,7 +80,7 @@ def choose(draft_id: int) -> Any:
     now = now_utc()
     draft = drafts.find(db.session(), user_id=current_user.id, draft_id=draft_id, now=now)
     resource = _resource(draft.resource_id)
-    if request.method == "GET":
+    if request.method != "POST":
         return _choose_page(draft, resource)
     try:
         rules = forms.read_rules(request.form)
@@ -121,7 +121,7 @@ def choose(draft_id: int) -> Any:
 def refresh(connection_id: int) -> Any:
     """A new password for the same account; every mapping stays."""
     connection = _connection(connection_id)
-    if request.method == "GET":
+    if request.method != "POST":
         return _refresh_page(connection)
     errors: dict[str, str] = {}
     password = forms.read_password(request.form, errors)
@@ -139,7 +139,7 @@ def refresh(connection_id: int) -> Any:
 @bp.route("/<int:connection_id>/disconnection", methods=["GET", "POST"])
 def disconnect(connection_id: int) -> Any:
     connection = _connection(connection_id)
-    if request.method == "GET":
+    if request.method != "POST":
         return render_template(
             "admin/disconnection.html", connection=connection, resource=_resource(connection.resource_id)
         )
@@ -188,7 +188,7 @@ def try_again(connection_id: int) -> Any:
 def rules(calendar_id: int) -> Any:
     """The rules of one calendar."""
     calendar = _calendar(calendar_id)
-    if request.method == "GET":
+    if request.method != "POST":
         return _rules_page(calendar)
     try:
         wanted = forms.read_rules(request.form)
