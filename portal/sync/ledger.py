@@ -59,19 +59,19 @@ def seal_lines(session: Session, *, limit: int = BATCH) -> int:
 
 def verify(session: Session) -> LedgerLine | None:
     """The first line that does not fit the chain, or None when every sealed line does."""
-    expected, seal = 1, ""
-    lines = session.scalars(
-        select(LedgerLine)
-        .where(LedgerLine.seal_no.is_not(None))
-        .order_by(LedgerLine.seal_no)
-        .execution_options(yield_per=500)
-    )
-    for line in lines:
-        seal = _seal(line, number=expected, previous=seal)
-        if line.seal_no != expected or line.seal != seal:
-            return line
-        expected += 1
-    return None
+    number, seal = 0, ""
+    while True:
+        lines = session.scalars(
+            select(LedgerLine).where(LedgerLine.seal_no > number).order_by(LedgerLine.seal_no).limit(BATCH)
+        ).all()
+        if not lines:
+            return None
+        for line in lines:
+            number += 1
+            seal = _seal(line, number=number, previous=seal)
+            if (line.seal_no, line.seal) != (number, seal):
+                return line
+        session.expire_all()  # a long story need not be held in memory
 
 
 def unsealed(session: Session) -> int:

@@ -14,7 +14,6 @@ from flask import current_app
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal import outbox
 from portal.booking.models import Appointment, Booking, EventLink
 from portal.business.models import Business
 from portal.calendars.access import Account, account_of, calendar_ref, kept_provider
@@ -152,7 +151,7 @@ def _serve(target: Target, appointment_id: int, work: Work | None) -> None:
         if step.kind == "leave":
             return None
         if target.is_paused:
-            raise Temporary("The connection is paused.", retry_after=outbox.LONGEST_WAIT.total_seconds())
+            raise states.Paused("The connection is paused.")
         with line_to(target.account.connection_id), kept_provider(target.account) as provider:
             if _take_step(target, step, provider, appointment_id, work):
                 return None

@@ -60,7 +60,9 @@ def lease_name(calendar_id: int) -> str:
 def due_calendars(session: Session, *, now: datetime) -> set[int]:
     """Calendars whose last reconcile is more than a day ago."""
     done = dict(
-        session.execute(select(Lease.name, Lease.last_done_at).where(Lease.name.startswith("reconcile:"))).tuples().all()
+        session.execute(select(Lease.name, Lease.last_done_at).where(Lease.name.startswith("reconcile:")))
+        .tuples()
+        .all()
     )
     ids = session.scalars(select(Calendar.id).where(Calendar.last_read_at.is_not(None)))
     return {i for i in ids if (at := done.get(lease_name(i))) is None or at + EVERY <= now}

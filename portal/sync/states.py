@@ -16,8 +16,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal import outbox
+from portal.booking.models import AppointmentResource, EventLink
 from portal.calendars.models import Calendar, Connection
 from portal.errors import TryAgain
+from portal.outbox import OutboxEntry
 from portal.sync import ledger
 from providers.errors import (
     AccessRevoked,
@@ -40,6 +42,10 @@ _ADVICE = {
     "misconfigured": "is not where it was, or may not be read",
     "paused": "is paused",
 }
+
+
+class Paused(OwnerMustAct):
+    """A person paused the connection; what is to be written waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +71,8 @@ def classify(error: BaseException) -> Decision:
         return Decision("wait", reason, "needs reauth")
     if isinstance(error, PermissionMissing):
         return Decision("stuck", reason, "misconfigured")
+    if isinstance(error, Paused):
+        return Decision("wait", reason)
     if isinstance(error, Misconfigured | OwnerMustAct):
         return Decision("wait", reason, "misconfigured")
     if isinstance(error, Conflict | DeliveryRefused):
@@ -106,7 +114,7 @@ def note_failure(session: Session, calendar: Calendar, decision: Decision, *, no
 def note_refusal(session: Session, calendar_id: int, decision: Decision, *, now: datetime) -> None:
     """A write was refused for a reason that lies with the owner. What the next read would find out is noted at once."""
     calendar = session.get(Calendar, calendar_id)
-    if calendar is None or decision.kind != "wait":
+    if calendar is None or decision.kind != "wait" or not decision.trouble:
         return
     shares_it = decision.trouble == "needs reauth"
     for concerned in calendar.connection.calendars if shares_it else [calendar]:
@@ -127,19 +135,33 @@ def note_mended(session: Session, connection: Connection, *, now: datetime) -> N
 
 def release(session: Session, connection_id: int, *, now: datetime) -> int:
     """Let everything go out at once that waits for this connection; returns how many appointments that concerns."""
-    from portal.booking.models import EventLink
-
-    waiting = session.scalars(
-        select(EventLink.appointment_id)
-        .join(Calendar, Calendar.id == EventLink.calendar_id)
-        .where(
-            Calendar.connection_id == connection_id, EventLink.state.in_(("waiting", "stuck")), EventLink.outside == ""
+    calendars = select(Calendar.id).where(Calendar.connection_id == connection_id)
+    behind = set(
+        session.scalars(
+            select(EventLink.appointment_id).where(
+                EventLink.calendar_id.in_(calendars), EventLink.state.in_(("waiting", "stuck")), EventLink.outside == ""
+            )
         )
-        .distinct()
-    ).all()
-    for appointment_id in waiting:
+    )
+    behind |= _waiting_without_link(session, connection_id, now=now)
+    for appointment_id in behind:
         outbox.hasten(session, "calendar.publish", f"appointment:{appointment_id}", now=now)
-    return len(waiting)
+    return len(behind)
+
+
+def _waiting_without_link(session: Session, connection_id: int, *, now: datetime) -> set[int]:
+    """Appointments of the connection's resources whose publish was put off before it came to anything."""
+    put_off = session.scalars(
+        select(OutboxEntry.subject).where(
+            OutboxEntry.topic == "calendar.publish", OutboxEntry.state == "todo", OutboxEntry.next_at > now
+        )
+    )
+    ids = {int(subject.partition(":")[2]) for subject in put_off}
+    resources = select(Calendar.resource_id).where(Calendar.connection_id == connection_id)
+    concerned = select(AppointmentResource.appointment_id).where(
+        AppointmentResource.resource_id.in_(resources), AppointmentResource.appointment_id.in_(ids)
+    )
+    return set(session.scalars(concerned)) if ids else set()
 
 
 def set_state(session: Session, connection: Connection, state: str, reason: str, *, now: datetime) -> None:
