@@ -23,6 +23,7 @@ _numbers = itertools.count(1)
 def make_user(role: str = "owner", **values: Any) -> User:
     number = next(_numbers)
     defaults = {"email": f"{role}-{number}@studio.example", "name": f"{role.title()} {number}", "password_hash": _HASH}
+    db.session.rollback()  # a request may have written since this session last read
     user = User(role=role, **{**defaults, **values})
     db.session.add(user)
     db.session.commit()

@@ -1,0 +1,82 @@
+"""The first page after signing in: what is next, and what needs somebody."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from portal.booking.models import EventLink
+from portal.clock import now_utc
+from portal.extensions import db
+from portal.sync.models import Lease, Question
+from portal.vitals import HEARTBEAT
+from tests.factories import make_calendar
+
+
+@pytest.fixture(autouse=True)
+def worker_alive(sqlite_app):
+    db.session.add(Lease(name=HEARTBEAT, last_done_at=now_utc()))
+    db.session.commit()
+
+
+def test_what_comes_next_is_shown(studio, admin, page):
+    studio.book("Clara")
+    assert "Clara" in page(admin, "/admin")
+    assert "Clara" in page(admin, "/admin", partial=True)
+
+
+def test_when_all_is_well_nothing_alarms(studio, admin, page):
+    make_calendar(studio.ana, last_read_at=now_utc())
+    assert "What needs you" not in page(admin, "/admin")
+
+
+def test_a_portal_without_calendars_says_how_to_connect_one(studio, admin, page):
+    assert "No calendar is connected yet" in page(admin, "/admin")
+
+
+def test_a_silent_worker_is_told(studio, admin, page):
+    db.session.query(Lease).update({"last_done_at": now_utc() - timedelta(minutes=10)})
+    db.session.commit()
+    text = page(admin, "/admin")
+    assert "Calendars and mails are standing still" in text
+    assert "10 minutes ago" in text
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ("degraded", "not answering"),
+        ("needs reauth", "needs a new password"),
+        ("misconfigured", "needs attention"),
+        ("paused", "paused"),
+    ],
+)
+def test_an_account_that_is_not_well_is_named(studio, admin, staff, page, state, words):
+    make_calendar(studio.ana).connection.state = state
+    db.session.commit()
+    assert f"Ana: {words}" in page(admin, "/admin")
+    assert "Ana:" not in page(staff, "/admin")
+
+
+def test_writes_that_are_stuck_and_doubtful_reads_are_named(studio, admin, page):
+    booking, calendar = (
+        studio.book(),
+        make_calendar(studio.ana, name="Work", quarantine={"would_remove": 40, "decision": None}),
+    )
+    db.session.add(EventLink(appointment_id=booking.appointment_id, calendar_id=calendar.id, uid="u", state="stuck"))
+    db.session.commit()
+    text = page(admin, "/admin")
+    assert "Ana, Work: not written" in text
+    assert "Ana, Work: is this right?" in text
+
+
+def test_open_questions_are_counted_beside_the_link(studio, admin, staff, page):
+    booking, calendar = studio.book(), make_calendar(studio.ana, last_read_at=now_utc())
+    db.session.add(
+        Question(kind="deleted", appointment_id=booking.appointment_id, calendar_id=calendar.id, sentence="Gone.")
+    )
+    db.session.commit()
+    assert "One thing waits for your answer" in page(admin, "/admin")
+    assert 'class="count">1' in page(admin, "/admin/bookings")
+    assert 'class="count"' not in page(staff, "/admin/bookings")

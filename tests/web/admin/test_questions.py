@@ -1,0 +1,135 @@
+"""Outside changes that staff decide about, with a real calendar in memory behind them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from portal.booking.models import Appointment, Booking
+from portal.calendars.models import Calendar
+from portal.clock import now_utc
+from portal.extensions import db
+from portal.outbox import OutboxEntry
+from portal.sync.models import Conflict, Question
+from portal.sync.publish import publish
+from portal.sync.pull import pull
+from providers.calendars.memory import MemoryCalendars
+from tests.factories import make_calendar
+
+
+@pytest.fixture
+def diary(studio):
+    """Ana's calendar in memory, connected, with one booking written into it; rules say: ask."""
+    MemoryCalendars.reset()
+    calendar = make_calendar(studio.ana, name="Work", remote_id="calendar", when_moved="ask", when_deleted="ask")
+    pull(calendar.id)
+    booking_id = studio.book("Clara").id
+    appointment_id = db.session.get(Booking, booking_id).appointment_id
+    publish(appointment_id)
+    db.session.rollback()
+    store = MemoryCalendars.open(calendar.connection.account["url"])
+    assert len(store.events()) == 1
+    return store, calendar.id, booking_id, appointment_id
+
+
+def fresh(model, row_id):
+    db.session.rollback()
+    return db.session.get(model, row_id)
+
+
+def open_question():
+    db.session.rollback()
+    return db.session.scalars(select(Question).where(Question.answered_at.is_(None))).one_or_none()
+
+
+def ask_by_deleting(diary):
+    store, calendar_id, _, _ = diary
+    store.remove_event("calendar", store.events()[0].remote_id)
+    pull(calendar_id)
+    return open_question()
+
+
+def test_nothing_to_decide_is_said(studio, admin, page):
+    assert "Nothing to decide" in page(admin, "/admin/questions")
+
+
+def test_a_deleted_event_asks_with_two_buttons_and_the_booking_stands(diary, admin, page):
+    question = ask_by_deleting(diary)
+    text = page(admin, "/admin/questions")
+    assert question.sentence in text
+    assert "Cancel the booking and tell the customer" in text
+    assert "Put the event back" in text
+    assert fresh(Booking, diary[2]).status == "confirmed"
+    assert page(admin, "/admin/questions", partial=True).lstrip().startswith('<div id="questions"')
+
+
+def test_the_booking_is_cancelled_when_staff_say_so(diary, admin, page):
+    question = ask_by_deleting(diary)
+    text = page(admin, f"/admin/questions/{question.id}/answer", post={"answer": "cancel"})
+    assert "The booking is cancelled" in text
+    assert fresh(Booking, diary[2]).status == "cancelled"
+    assert open_question() is None
+    assert db.session.get(Question, question.id).answered_by is not None
+
+
+def test_the_event_is_put_back_when_staff_say_so(diary, admin, page):
+    question = ask_by_deleting(diary)
+    page(admin, f"/admin/questions/{question.id}/answer", post={"answer": "put back"})
+    assert fresh(Booking, diary[2]).status == "confirmed"
+    publish(diary[3])
+    assert len(diary[0].events()) == 1
+
+
+@pytest.mark.parametrize(("answer", "hours"), [("follow", 3), ("put back", 0)])
+def test_a_moved_event_asks_and_the_answer_is_carried_out(diary, admin, page, answer, hours):
+    store, calendar_id, _, appointment_id = diary
+    event, before = store.events()[0], fresh(Appointment, appointment_id).start_at
+    store.move_event("calendar", event.remote_id, event.start_at + timedelta(hours=3))
+    pull(calendar_id)
+    question = open_question()
+    assert question.kind == "moved"
+    assert "In the calendar:" in page(admin, "/admin/questions")
+    page(admin, f"/admin/questions/{question.id}/answer", post={"answer": answer})
+    assert fresh(Appointment, appointment_id).start_at == before + timedelta(hours=hours)
+    publish(appointment_id)
+    assert store.events()[0].start_at == before + timedelta(hours=hours)
+    assert open_question() is None
+
+
+def test_answering_twice_changes_nothing_more(diary, admin, page):
+    question = ask_by_deleting(diary)
+    page(admin, f"/admin/questions/{question.id}/answer", post={"answer": "put back"})
+    assert "settled" in page(admin, f"/admin/questions/{question.id}/answer", post={"answer": "cancel"})
+    assert fresh(Booking, diary[2]).status == "confirmed"
+
+
+@pytest.mark.parametrize("answer", ["", "follow", "delete everything"])
+def test_an_answer_that_was_not_offered_is_refused(diary, admin, answer):
+    question = ask_by_deleting(diary)
+    assert admin.post(f"/admin/questions/{question.id}/answer", data={"answer": answer}).status_code == 404
+    assert open_question() is not None
+
+
+def test_an_event_over_a_booking_is_told_in_words(diary, admin, page):
+    store, calendar_id, _, _ = diary
+    start = store.events()[0].start_at
+    store.add_event("calendar", "Dentist", start - timedelta(minutes=15), start + timedelta(minutes=15))
+    pull(calendar_id)
+    text = page(admin, "/admin/questions")
+    assert "Ana · Consultation with" in text
+    assert "overlaps “Dentist” in the calendar Work" in text
+    store.remove_event("calendar", next(e.remote_id for e in store.events() if e.summary == "Dentist"))
+    pull(calendar_id)
+    assert "Dentist" not in page(admin, "/admin/questions")
+    assert all(db.session.scalars(select(Conflict.resolved_at)))
+
+
+def test_the_worker_is_told_after_an_answer(diary, admin, page):
+    question = ask_by_deleting(diary)
+    page(admin, f"/admin/questions/{question.id}/answer", post={"answer": "put back"})
+    db.session.rollback()
+    todo = db.session.scalars(select(OutboxEntry.topic).where(OutboxEntry.state == "todo")).all()
+    assert "calendar.publish" in todo
+    assert db.session.get(Calendar, diary[1]).last_read_at <= now_utc()
