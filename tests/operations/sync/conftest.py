@@ -61,7 +61,7 @@ class Studio:
             service_slug=service or self.service_slug,
             start_at=start_at,
             customer=Customer(name="Eva Ruiz", email="eva@example.org", phone="+34 600 123 456"),
-            idempotency_key=key or f"key-{start_at.isoformat()}",
+            idempotency_key=key or f"{service or self.service_slug} {start_at.isoformat()}",
             now=now_utc(),
             **more,
         )
