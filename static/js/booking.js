@@ -118,7 +118,9 @@
     if (event.target.id === "month" || event.target.id === "soonest") markDay(shown.day);
     if (slots && event.target === slots) {
       afterSlots(slots);
-      if (focusedTime && !byId(focusedTime)) byId("slots-title")?.focus({ preventScroll: true });
+      const isLost = focusedTime && !byId(focusedTime) && document.activeElement === document.body;
+      if (isLost) byId("slots-title")?.focus({ preventScroll: true });
+      focusedTime = null;
     }
     watchHold();
     focusWhatMatters();

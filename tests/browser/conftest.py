@@ -1,0 +1,79 @@
+"""A real Chromium against a real server with a real database. Without Chromium: a failure under CI, one clear line elsewhere."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from portal.booking import forms
+from tests import factories
+
+MISSING = "The pages were not tested in a browser: install Chromium (Debian: chromium)."
+ARGUMENTS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--no-first-run"]
+EVERY_DAY = {day: [(9 * 60, 17 * 60)] for day in range(7)}
+# What the browser says of an answer such as 409 or 422, which our pages show to the person.
+EXPECTED = "Failed to load resource: the server responded with a status of 4"
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(MISSING)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def address(sqlite_app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The base address of a running portal with one service, given by Ana and Ben every day from 9 to 17."""
+    people = [factories.make_resource(slug=name.lower(), name=name, weekly=EVERY_DAY) for name in ("Ana", "Ben")]
+    factories.make_service(
+        people, slug="consultation", name="First consultation", location="Calle Mayor 12", description="A calm half hour."
+    )
+    monkeypatch.setattr(forms, "LEAST_TIME", timedelta(0))
+    sqlite_app.config["WTF_CSRF_ENABLED"] = True
+    server = make_server("127.0.0.1", 0, sqlite_app, threaded=True, request_handler=_Quiet)
+    server.daemon_threads, server.block_on_close = True, False  # browsers open connections that they never use
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join(5)
+    server.server_close()
+    sqlite_app.config["WTF_CSRF_ENABLED"] = False
+
+
+@pytest.fixture
+def page(browser: Browser, address: str) -> Iterator[Page]:
+    """A fresh visitor in Madrid; the test fails if the page ran into an error or against its own security policy."""
+    context = browser.new_context(
+        base_url=address, timezone_id="Europe/Madrid", viewport={"width": 1280, "height": 900}, reduced_motion="reduce"
+    )
+    page = context.new_page()
+    page.set_default_timeout(8000)
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.extend(_complaint(message)))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    yield page
+    context.close()
+    assert complaints == []
+
+
+def _complaint(message: ConsoleMessage) -> list[str]:
+    return [message.text] if message.type in ("error", "warning") and not message.text.startswith(EXPECTED) else []
+
+
+class _Quiet(WSGIRequestHandler):
+    def log(self, type: str, message: str, *args: object) -> None:
+        """Nothing: the test says what went wrong."""

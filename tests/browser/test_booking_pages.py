@@ -1,0 +1,264 @@
+"""What only a browser can show: two clicks, keyboard, focus, refreshing, the clock of a hold, narrow screens."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from portal.booking import operations
+from portal.booking.models import Booking
+from portal.booking.pages import read_instant
+from portal.clock import now_utc
+from portal.extensions import db
+
+DAY = (now_utc() + timedelta(days=1)).date()
+SERVICE = f"/consultation?day={DAY}&resource=ana"
+
+
+def take(page: Page, place: int = 0) -> str:
+    """Somebody else takes a time that the page shows; returns its label."""
+    button = page.locator("#slots .time").nth(place)
+    start_at = read_instant(button.get_attribute("value") or "")
+    assert start_at is not None
+    operations.place_hold(service_slug="consultation", start_at=start_at, resource_slug="ana", now=now_utc())
+    return button.inner_text()
+
+
+def fill_in(page: Page) -> None:
+    page.get_by_label("Name").fill("María Pérez")
+    page.get_by_label("E-mail").fill("maria@example.org")
+
+
+def held_booking() -> Booking:
+    db.session.rollback()
+    return db.session.query(Booking).filter_by(status="held").one()
+
+
+def test_two_clicks_and_the_form(page: Page) -> None:
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto("/consultation")
+    assert len([url for url in requests if not url.startswith("data:")]) <= 4, requests
+    page.locator("#slots .time").first.click()
+    expect(page.get_by_text("Held for you until")).to_be_visible()
+    fill_in(page)
+    page.get_by_role("button", name="Book this time").click()
+    expect(page.get_by_role("heading", name="You are booked")).to_be_visible()
+    assert "/b/" in page.url
+
+
+def test_a_day_swaps_the_times_only_and_the_focus_goes_with_them(page: Page) -> None:
+    page.goto("/consultation")
+    page.evaluate("window.stillTheSamePage = true")
+    page.locator(".month__day[href]").last.click()
+    expect(page.locator("#slots-title")).to_be_focused()
+    assert page.evaluate("window.stillTheSamePage")
+    assert "day=" in page.url
+    chosen = page.locator(".month__day[aria-current=date]")
+    expect(chosen).to_have_count(1)
+    assert chosen.get_attribute("data-day") == page.locator("#slots").get_attribute("data-day")
+    expect(page.locator("#status")).to_contain_text("times on")
+
+
+def test_an_open_page_refreshes_itself_and_leaves_focus_and_place_alone(page: Page) -> None:
+    page.clock.install()
+    page.goto(SERVICE)
+    page.set_viewport_size({"width": 375, "height": 600})
+    watched = page.locator("#slots .time").nth(5)
+    watched.focus()
+    id_, top = watched.get_attribute("id"), page.evaluate("window.scrollY")
+    page.clock.run_for(21_000)
+    assert page.locator("#status").inner_text() == "", "no news, no words"
+    gone = take(page)
+    with page.expect_response("**/slots?**"):
+        page.clock.run_for(21_000)
+    expect(page.locator("#slots .time", has_text=gone)).to_have_count(0)
+    page.clock.run_for(1000)
+    expect(page.locator("#status")).to_contain_text("15 times on")
+    assert page.evaluate("document.activeElement.id") == id_
+    assert page.evaluate("window.scrollY") == top
+    expect(page.locator("#soonest .time", has_text=gone).first).to_have_count(0)
+
+
+def test_a_time_that_vanishes_under_the_focus_hands_it_to_the_heading(page: Page) -> None:
+    page.goto(SERVICE)
+    page.locator("#slots .time").first.focus()
+    take(page)
+    page.evaluate("htmx.trigger('#slots', 'refresh')")
+    expect(page.locator("#slots-title")).to_be_focused()
+
+
+def test_a_lost_race_shows_the_three_nearest_in_place(page: Page) -> None:
+    page.goto(SERVICE)
+    take(page, 2)
+    page.locator("#slots .time").nth(2).click()
+    offer = page.locator("#flash [role=alert]")
+    expect(offer).to_be_focused()
+    expect(offer).to_contain_text("Somebody was quicker")
+    expect(offer.locator(".time")).to_have_count(3)
+    offer.locator(".time").first.click()
+    expect(page.get_by_text("Held for you until")).to_be_visible()
+
+
+def test_everything_can_be_done_with_the_keyboard(page: Page) -> None:
+    page.goto(SERVICE)
+    page.keyboard.press("Tab")
+    expect(page.locator(".skip-link")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.locator(f"#day-{DAY}").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#slots-title")).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(page.locator("#slots .time").first).to_be_focused()
+    assert _has_visible_focus(page)
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Held for you until")).to_be_visible()
+    page.get_by_label("Name").focus()
+    page.keyboard.type("María")
+    page.keyboard.press("Tab")
+    page.keyboard.type("maria@example.org")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="You are booked")).to_be_visible()
+
+
+def _has_visible_focus(page: Page) -> bool:
+    width = page.evaluate("parseFloat(getComputedStyle(document.activeElement).outlineWidth)")
+    return bool(width >= 2)
+
+
+def test_wrong_fields_get_the_focus_through_their_summary(page: Page) -> None:
+    page.goto(SERVICE)
+    page.locator("#slots .time").first.click()
+    page.get_by_label("Name").fill("María")
+    page.get_by_label("E-mail").fill("maria@home")
+    page.get_by_role("button", name="Book this time").click()
+    summary = page.locator(".error-summary")
+    expect(summary).to_be_focused()
+    summary.get_by_role("link").click()
+    expect(page.get_by_label("E-mail")).to_be_focused()
+    expect(page.get_by_label("Name")).to_have_value("María")
+
+
+def test_a_hold_warns_a_minute_before_its_end_and_then_offers_the_time_again(page: Page) -> None:
+    page.clock.install()
+    page.goto(SERVICE)
+    page.locator("#slots .time").first.click()
+    expect(page.get_by_text("Held for you until")).to_be_visible()
+    page.get_by_label("Name").fill("María")
+    page.clock.run_for(230_000)
+    expect(page.locator("#status")).to_be_empty()
+    page.clock.run_for(15_000)
+    expect(page.locator("#status")).to_contain_text("One minute left")
+    held_booking().held_until = now_utc() - timedelta(seconds=1)
+    db.session.commit()
+    page.clock.run_for(70_000)
+    expect(page.locator("#lost-title")).to_be_focused()
+    page.get_by_role("button", name="Take").click()
+    expect(page.get_by_text("Held for you until")).to_be_visible()
+    expect(page.get_by_label("Name")).to_have_value("María")
+    assert "/holds/" in page.url
+
+
+def test_extending_a_hold_leaves_the_form_alone(page: Page) -> None:
+    page.goto(SERVICE)
+    page.locator("#slots .time").first.click()
+    page.get_by_label("Name").fill("María")
+    page.get_by_role("button", name="Keep it 5 minutes longer").click()
+    expect(page.get_by_role("button", name="Keep it 5 minutes longer")).to_have_count(0)
+    expect(page.get_by_label("Name")).to_have_value("María")
+
+
+def test_back_from_the_form_shows_the_held_time_as_mine(page: Page) -> None:
+    page.goto(SERVICE)
+    page.locator("#slots .time").first.click()
+    expect(page.get_by_text("Held for you until")).to_be_visible()
+    page.go_back()
+    expect(page.get_by_text("You are holding")).to_be_visible()
+    page.get_by_role("link", name="Continue").click()
+    expect(page.get_by_text("Held for you until")).to_be_visible()
+
+
+def test_the_devices_zone_is_suggested_and_never_taken(page: Page) -> None:
+    context = page.context.browser.new_context(timezone_id="America/New_York", base_url=page.url)  # type: ignore[union-attr]
+    page.goto("/consultation")
+    expect(page.locator("#zone-hint")).to_be_hidden()
+    traveller = context.new_page()
+    traveller.goto(page.url)
+    expect(traveller.locator("#slots")).to_contain_text("Madrid time")
+    traveller.get_by_role("link", name="Show New York time").click()
+    expect(traveller.locator("#slots")).to_contain_text("New York time")
+    context.close()
+
+
+def test_a_select_answers_at_once(page: Page) -> None:
+    page.goto("/consultation")
+    page.get_by_label("With").select_option("Ben")
+    expect(page).to_have_url(re.compile("resource=ben"))
+
+
+@pytest.mark.parametrize("width", [320, 375])
+def test_narrow_screens_need_no_sideways_scrolling_and_have_large_targets(page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 700})
+    page.goto("/")
+    _check_narrow(page, width)
+    page.goto(SERVICE)
+    _check_narrow(page, width)
+    page.locator("#slots .time").first.click()
+    expect(page.get_by_text("Held for you until")).to_be_visible()
+    _check_narrow(page, width)
+    fill_in(page)
+    page.get_by_role("button", name="Book this time").click()
+    expect(page.get_by_role("heading", name="You are booked")).to_be_visible()
+    _check_narrow(page, width)
+    for link in ("Move to another time", "Cancel the booking"):
+        address = page.url
+        page.get_by_role("link", name=link).click()
+        _check_narrow(page, width)
+        page.goto(address)
+
+
+def _check_narrow(page: Page, width: int) -> None:
+    assert page.evaluate("document.documentElement.scrollWidth") <= width, page.url
+    small = page.evaluate(
+        """() => [...document.querySelectorAll('button, .button, .month__day[href], select, input:not([type=hidden]), .site-nav a')]
+            .filter((each) => each.offsetParent && !each.closest('.form__trap') && each.getBoundingClientRect().height < 44)
+            .map((each) => each.outerHTML.slice(0, 120))"""
+    )
+    assert small == [], page.url
+
+
+def test_without_scripts_the_page_has_its_button_back(page: Page) -> None:
+    context = page.context.browser.new_context(java_script_enabled=False)  # type: ignore[union-attr]
+    plain = context.new_page()
+    page.goto("/consultation")
+    expect(page.get_by_role("button", name="Show times")).to_be_hidden()
+    plain.goto(page.url)
+    plain.get_by_label("Time zone").select_option("Asia/Tokyo")
+    plain.get_by_role("button", name="Show times").click()
+    expect(plain.locator("#slots")).to_contain_text("Tokyo time (UTC+9)")
+    context.close()
+
+
+def test_a_page_left_open_in_the_background_is_quiet(page: Page) -> None:
+    page.clock.install()
+    page.goto(SERVICE)
+    page.evaluate("Object.defineProperty(document, 'hidden', { value: true, configurable: true })")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.clock.run_for(65_000)
+    assert asked == []
+    page.evaluate("Object.defineProperty(document, 'hidden', { value: false }); document.dispatchEvent(new Event('visibilitychange'))")
+    page.wait_for_timeout(300)
+    assert len(asked) == 1
+
+
+def test_dates_and_times_read_well_to_a_screen_reader(page: Page) -> None:
+    page.goto(SERVICE)
+    expect(page.get_by_role("table")).to_be_visible()
+    assert page.get_by_role("heading", level=1).count() == 1
+    assert page.get_by_role("group", name="Morning").get_by_role("button").first.inner_text() == "09:00"
+    assert page.get_by_role("link", name="16 times free").count() >= 1
+    assert page.get_by_role("heading", level=1).inner_text() == "First consultation"
