@@ -7,7 +7,9 @@ read. Only a change feed or a whole listing tells what is gone.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
+from typing import NamedTuple
 
 from providers.calendars.base import CalendarRef, RemoteEvent, Span
 from providers.calendars.caldav_errors import error_of
@@ -15,6 +17,13 @@ from providers.calendars.caldav_wire import LISTING_BYTES, DavWire, path_of
 from providers.calendars.caldav_xml import CALENDAR_DATA, ETAG, multiget, rows
 from providers.calendars.ical_mapping import read_event
 from providers.errors import Gone
+
+
+class _Found(NamedTuple):
+    path: str
+    etag: str | None
+    text: str
+
 
 CHUNK = 100
 _CHUNK_SECONDS = 120.0
@@ -25,15 +34,13 @@ def fetch_events(
     wire: DavWire, calendar: CalendarRef, listed: Mapping[str, str], *, window: Span, zone: str
 ) -> Iterator[RemoteEvent]:
     """The objects at these paths (path -> etag of the listing), in no order. Those that vanished meanwhile are missing."""
-    missing: list[str] = []
-    for chunk in _chunks(listed):
-        left = set(chunk)
-        for path, etag, text in _read_chunk(wire, calendar, chunk):
-            if path in left:
-                left.discard(path)
+    missing = set(listed)
+    for chunk in _read_ahead(wire, calendar, _chunks(listed)):
+        for path, etag, text in chunk:
+            if path in missing:
+                missing.discard(path)
                 yield told(text, path, etag or listed[path], calendar=calendar, window=window, zone=zone)
-        missing.extend(left)
-    for path in islice(missing, _MAX_SINGLE_READS):
+    for path in islice(sorted(missing), _MAX_SINGLE_READS):
         try:
             text, etag = read_object(wire, calendar, path)
         except Gone:
@@ -68,8 +75,24 @@ def is_strong(etag: str | None) -> bool:
     return bool(etag) and not str(etag).startswith("W/")
 
 
-def _read_chunk(wire: DavWire, calendar: CalendarRef, paths: Iterable[str]) -> Iterator[tuple[str, str | None, str]]:
-    """(path, etag, text) of each object that the server gives."""
+def _read_ahead(wire: DavWire, calendar: CalendarRef, chunks: Iterable[list[str]]) -> Iterator[list[_Found]]:
+    """The objects chunk by chunk; while one is being translated, the next is on its way.
+
+    All requests are made by one thread, one after the other: the wire is not shared.
+    """
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-ahead") as reader:
+        coming: Future[list[_Found]] | None = None
+        for chunk in chunks:
+            after = reader.submit(_read_chunk, wire, calendar, chunk)
+            if coming is not None:
+                yield coming.result()
+            coming = after
+        if coming is not None:
+            yield coming.result()
+
+
+def _read_chunk(wire: DavWire, calendar: CalendarRef, paths: Iterable[str]) -> list[_Found]:
+    """What the server gives of these objects."""
     answer = wire.send(
         "REPORT",
         calendar.remote_id,
@@ -80,10 +103,11 @@ def _read_chunk(wire: DavWire, calendar: CalendarRef, paths: Iterable[str]) -> I
     )
     if answer.status != 207:
         raise error_of(answer)
-    for row in rows(answer.root):
-        text = row.text(CALENDAR_DATA)
-        if row.status < 300 and text is not None:
-            yield path_of(row.href), row.text(ETAG), text
+    return [
+        _Found(path_of(row.href), row.text(ETAG), text)
+        for row in rows(answer.root)
+        if row.status < 300 and (text := row.text(CALENDAR_DATA)) is not None
+    ]
 
 
 def _chunks(listed: Iterable[str]) -> Iterator[list[str]]:

@@ -34,6 +34,7 @@ _MAX_REDIRECTS = 3
 # Apple names the account's own machine in its answers (p12-caldav.icloud.com). It is one house: credentials may follow.
 _ONE_HOUSE = ("icloud.com",)
 
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9/._~!$&'()*+,;=:@-]*")
 _ROOT_ELEMENT = re.compile(rb"<[A-Za-z_]")
 
 
@@ -185,6 +186,8 @@ def checked_url(url: str) -> str:
 
 def canonical_path(path: str) -> str:
     """A path written in one way, for servers name the same object now with, now without percent signs."""
+    if _PLAIN_PATH.fullmatch(path):
+        return path
     return "/".join(quote(unquote(segment), safe="!$&'()*+,;=:@~") for segment in path.split("/"))
 
 

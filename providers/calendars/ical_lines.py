@@ -27,6 +27,8 @@ _EVENT_PROPERTIES = frozenset(
 
 _OTHER_ENTRIES = frozenset({"VTODO", "VJOURNAL", "VFREEBUSY", "VAVAILABILITY"})
 
+_EVENT = ["VCALENDAR", "VEVENT"]
+_ZONE_BLOCK = re.compile(r"^BEGIN:VTIMEZONE[ ]*$.*?^END:VTIMEZONE[ ]*$", re.MULTILINE | re.DOTALL | re.IGNORECASE)
 _PARAMETER = re.compile(r';([A-Za-z0-9-]+)=("[^"]*"|[^;":]*)')
 _QUOTED_HEAD = re.compile(r'(?:[^":]|"[^"]*")*')
 
@@ -83,34 +85,22 @@ def read_lines(text: str) -> ObjectLines:
     found = ObjectLines()
     inside: list[str] = []
     event: EventLines | None = None
-    zone: list[str] = []
-    for line in _unfolded(text):
+    for line in _without_zones(_unfolded(text), found).split("\n"):
         head = _head(line)
         name = head.partition(";")[0].upper()
-        if name == "BEGIN":
+        if event is not None and name in _EVENT_PROPERTIES and len(inside) == 2:
+            event.setdefault(name, []).append(Line(head[len(name) :], line[len(head) + 1 :]))
+        elif name == "BEGIN":
             inside.append(line[len(head) + 1 :].strip().upper())
-            if inside == ["VCALENDAR", "VEVENT"]:
+            if inside == _EVENT:
                 event = EventLines()
-            elif inside == ["VCALENDAR", "VTIMEZONE"]:
-                zone = [line]
-            elif _is_in_zone(inside):
-                zone.append(line)
             elif len(inside) == 2 and inside[1] in _OTHER_ENTRIES:
                 found.has_other_entries = True
-        elif name == "END":
-            if inside == ["VCALENDAR", "VEVENT"] and event is not None:
+        elif name == "END" and inside:
+            if inside == _EVENT and event is not None:
                 _keep_event(found, event)
-            elif _is_in_zone(inside):
-                zone.append(line)
-                if len(inside) == 2:
-                    _keep_zone(found, zone)
-            if inside:
-                inside.pop()
-        elif event is not None and name in _EVENT_PROPERTIES and inside == ["VCALENDAR", "VEVENT"]:
-            event.setdefault(name, []).append(Line(head[len(name) :], line[len(head) + 1 :]))
-        elif _is_in_zone(inside):
-            if len(zone) < MAX_ZONE_LINES:
-                zone.append(line)
+                event = None
+            inside.pop()
         elif name == "X-WR-TIMEZONE" and found.default_zone is None:
             found.default_zone = line[len(head) + 1 :].strip()
     return found
@@ -123,9 +113,21 @@ def unescaped(value: str) -> str:
     return re.sub(r"\\(.)", lambda match: "\n" if match[1] in "nN" else match[1], value)
 
 
-def _unfolded(text: str) -> list[str]:
+def _unfolded(text: str) -> str:
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return text.replace("\n ", "").replace("\n\t", "").split("\n")
+    return text.replace("\n ", "").replace("\n\t", "")
+
+
+def _without_zones(text: str, found: ObjectLines) -> str:
+    """The text without its VTIMEZONEs, which are put aside unread: most name a zone that is known anyway."""
+    if "VTIMEZONE" not in text.upper():
+        return text
+    for block in _ZONE_BLOCK.findall(text):
+        zone = block.strip().split("\n")[:MAX_ZONE_LINES]
+        named = next((line for line in zone if line[:4].upper() == "TZID"), None)
+        if named is not None:
+            found.zones.setdefault(named[len(_head(named)) + 1 :].strip(), zone)
+    return _ZONE_BLOCK.sub("\n", text)
 
 
 def _head(line: str) -> str:
@@ -137,20 +139,8 @@ def _head(line: str) -> str:
     return match[0] if match else head
 
 
-def _is_in_zone(inside: list[str]) -> bool:
-    return len(inside) in (2, 3) and inside[:2] == ["VCALENDAR", "VTIMEZONE"]
-
-
 def _keep_event(found: ObjectLines, event: EventLines) -> None:
     if len(found.events) < MAX_EVENTS:
         found.events.append(event)
     else:
         found.has_too_many_events = True
-
-
-def _keep_zone(found: ObjectLines, zone: list[str]) -> None:
-    for line in zone:
-        head = _head(line)
-        if head.partition(";")[0].upper() == "TZID":
-            found.zones.setdefault(line[len(head) + 1 :].strip(), zone)
-            return
