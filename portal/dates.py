@@ -105,13 +105,13 @@ def is_zone(name: str) -> bool:
 
 
 @lru_cache(maxsize=1)
-def zones_by_region() -> dict[str, list[str]]:
-    """The zones to choose from, one for each place of the zone table, by region: {"Europe": ["Europe/Amsterdam", ...]}."""
+def zones_by_region() -> dict[str, list[tuple[str, str]]]:
+    """The zones to choose from, one for each place of the zone table: {"Europe": [("Europe/Amsterdam", "Amsterdam"), ...]}."""
     table = resources.files("tzdata.zoneinfo").joinpath("zone.tab").read_text(encoding="utf-8")
     names = sorted(line.split("\t")[2] for line in table.splitlines() if line and not line.startswith("#"))
-    regions: dict[str, list[str]] = {}
-    for name in names:
-        regions.setdefault(name.split("/")[0], []).append(name)
+    regions: dict[str, list[tuple[str, str]]] = {}
+    for name in [*names, "UTC"]:
+        regions.setdefault(name.split("/")[0], []).append((name, city(name)))
     return regions
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 from flask import Flask, g
-from markupsafe import Markup
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -28,26 +26,13 @@ def current_site() -> Site:
     """The business of this instance, read once per request."""
     if "site" not in g:
         g.site = _read()
-    return g.site
+    site: Site = g.site
+    return site
 
 
 def init_app(app: Flask) -> None:
     """Give templates `site()`: a function, so that a partial that needs no name costs no query."""
-    app.jinja_env.globals.update(site=current_site, zone_options=zone_options)
-
-
-@lru_cache(maxsize=1)
-def zone_options() -> Markup:
-    """The options of a select of time zones, by region. Made once: it is the longest part of a page."""
-    groups = (
-        Markup('<optgroup label="{}">{}</optgroup>').format(region, _options(names))
-        for region, names in {**dates.zones_by_region(), "UTC": ["UTC"]}.items()
-    )
-    return Markup("").join(groups)
-
-
-def _options(names: list[str]) -> Markup:
-    return Markup("").join(Markup('<option value="{}">{}').format(name, dates.city(name)) for name in names)
+    app.jinja_env.globals.update(site=current_site, zone_regions=dates.zones_by_region)
 
 
 def _read() -> Site:

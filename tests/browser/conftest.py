@@ -39,7 +39,11 @@ def address(sqlite_app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]
     """The base address of a running portal with one service, given by Ana and Ben every day from 9 to 17."""
     people = [factories.make_resource(slug=name.lower(), name=name, weekly=EVERY_DAY) for name in ("Ana", "Ben")]
     factories.make_service(
-        people, slug="consultation", name="First consultation", location="Calle Mayor 12", description="A calm half hour."
+        people,
+        slug="consultation",
+        name="First consultation",
+        location="Calle Mayor 12",
+        description="A calm half hour.",
     )
     monkeypatch.setattr(forms, "LEAST_TIME", timedelta(0))
     sqlite_app.config["WTF_CSRF_ENABLED"] = True

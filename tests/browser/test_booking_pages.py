@@ -250,7 +250,9 @@ def test_a_page_left_open_in_the_background_is_quiet(page: Page) -> None:
     page.on("request", lambda request: asked.append(request.url))
     page.clock.run_for(65_000)
     assert asked == []
-    page.evaluate("Object.defineProperty(document, 'hidden', { value: false }); document.dispatchEvent(new Event('visibilitychange'))")
+    page.evaluate(
+        "Object.defineProperty(document, 'hidden', { value: false }); document.dispatchEvent(new Event('visibilitychange'))"
+    )
     page.wait_for_timeout(300)
     assert len(asked) == 1
 

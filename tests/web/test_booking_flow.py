@@ -16,7 +16,12 @@ from tests import factories
 from tests.support.visitor import Visitor
 
 EVERY_DAY = {day: [(9 * 60, 17 * 60)] for day in range(7)}
-TYPED = {"name": "María Pérez", "email": "maria@example.org", "phone": "+34 600 123 456", "note": "Second floor,\nplease."}
+TYPED = {
+    "name": "María Pérez",
+    "email": "maria@example.org",
+    "phone": "+34 600 123 456",
+    "note": "Second floor,\nplease.",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -77,9 +82,9 @@ def test_the_person_can_be_chosen(visitor: Visitor) -> None:
 
 def test_a_free_day_is_a_link_that_says_how_much_is_free(visitor: Visitor) -> None:
     visitor.get(f"/consultation?day={tomorrow()}")
-    names = [link.get("aria-label") for link in visitor.page.xpath('//a[@data-day]')]
+    names = [link.get("aria-label") for link in visitor.page.xpath("//a[@data-day]")]
     assert any(name.endswith("16 times free") for name in names), names
-    assert visitor.page.xpath('//table/caption'), "the month is a table with a caption"
+    assert visitor.page.xpath("//table/caption"), "the month is a table with a caption"
 
 
 def test_months_are_links_and_an_empty_month_names_the_next_free_day(visitor: Visitor) -> None:
@@ -252,7 +257,9 @@ def test_nothing_to_book_yet_is_said(app: Flask) -> None:
     assert "Nothing can be booked here yet" in Visitor(app).get("/").text()
 
 
-@pytest.mark.parametrize("start_at", ["", "soon", "2026-12-01", "2026-12-01T10:00:00", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z"])
+@pytest.mark.parametrize(
+    "start_at", ["", "soon", "2026-12-01", "2026-12-01T10:00:00", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z"]
+)
 def test_a_made_up_time_is_refused_with_a_sentence(visitor: Visitor, start_at: str) -> None:
     response = visitor.client.post("/consultation/holds", data={"start_at": start_at})
     assert response.status_code in (409, 422)

@@ -24,7 +24,9 @@ from tests.support.visitor import Visitor
 EVERY_DAY = {day: [(9 * 60, 17 * 60)] for day in range(7)}
 
 
-def make_booking(*, name: str = "María Pérez", email: str = "maria@example.org", day: int = 2, **service: object) -> str:
+def make_booking(
+    *, name: str = "María Pérez", email: str = "maria@example.org", day: int = 2, **service: object
+) -> str:
     """A confirmed booking some days ahead; returns the token of its link."""
     row = db.session.query(Service).filter_by(slug="consultation").first()
     if row is None:
@@ -88,7 +90,9 @@ def test_moving_takes_two_clicks_and_a_yes(app: Flask) -> None:
 def test_ones_own_old_time_counts_as_free_when_moving(app: Flask) -> None:
     token = make_booking(duration=60, step=15)
     start_at = booking_of(token).appointment.start_at
-    response = app.test_client().post(f"/b/{token}/move", data={"start_at": (start_at + timedelta(minutes=15)).isoformat()})
+    response = app.test_client().post(
+        f"/b/{token}/move", data={"start_at": (start_at + timedelta(minutes=15)).isoformat()}
+    )
     assert response.status_code == 303
     assert booking_of(token).appointment.start_at == start_at + timedelta(minutes=15)
 

@@ -67,7 +67,9 @@ def crawl(app: Flask, *starts: str) -> Iterator[tuple[str, TestResponse]]:
                     queue.append(found)
 
 
-def test_looking_changes_nothing_whatever_is_opened(sqlite_app: Flask, booked: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_looking_changes_nothing_whatever_is_opened(
+    sqlite_app: Flask, booked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(wake, "pull_when_stale", lambda *_args, **_more: None)
     slot = queries.soonest_slots(db.session(), db.session.query(Service).one(), now=now_utc(), limit=1)[0]
     hold = operations.place_hold(service_slug="consultation", start_at=slot.interval.start, now=now_utc())
@@ -86,7 +88,9 @@ def test_every_page_has_a_strict_policy_and_nothing_inline(sqlite_app: Flask, bo
         assert response.headers["X-Content-Type-Options"] == "nosniff"
         if response.mimetype == "text/html":
             page = Visitor(sqlite_app)._keep(response).page
-            assert not page.xpath("//*[@style] | //style | //script[not(@src)] | //*[starts-with(@href, 'javascript:')]")
+            assert not page.xpath(
+                "//*[@style] | //style | //script[not(@src)] | //*[starts-with(@href, 'javascript:')]"
+            )
             assert not [name for element in page.iter() for name in element.attrib if name.startswith(("on", "hx-on"))]
 
 
@@ -100,7 +104,9 @@ def test_every_form_that_changes_something_carries_a_csrf_field(sqlite_app: Flas
     for address, response in crawl(sqlite_app, "/", f"/b/{booked}"):
         if response.mimetype == "text/html":
             page = Visitor(sqlite_app)._keep(response).page
-            assert all(form.xpath('.//input[@name="csrf_token"]') for form in page.xpath('//form[@method="post"]')), address
+            assert all(form.xpath('.//input[@name="csrf_token"]') for form in page.xpath('//form[@method="post"]')), (
+                address
+            )
 
 
 def test_without_its_csrf_field_nothing_is_done(sqlite_app: Flask, booked: str) -> None:
@@ -115,7 +121,9 @@ def test_without_its_csrf_field_nothing_is_done(sqlite_app: Flask, booked: str) 
         sqlite_app.config["WTF_CSRF_ENABLED"] = False
 
 
-def test_with_its_csrf_field_a_booking_goes_through(sqlite_app: Flask, service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_its_csrf_field_a_booking_goes_through(
+    sqlite_app: Flask, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(forms, "LEAST_TIME", timedelta(0))
     sqlite_app.config["WTF_CSRF_ENABLED"] = True
     try:
@@ -167,10 +175,12 @@ def test_pages_that_repeat_what_somebody_typed_are_not_compressed(sqlite_app: Fl
         assert "Content-Encoding" not in client.get(address, headers={"Accept-Encoding": "gzip"}).headers
 
 
-def test_the_slots_address_gives_the_fragment_to_htmx_and_the_page_to_others(sqlite_app: Flask, service: Service) -> None:
+def test_the_slots_address_gives_the_fragment_to_htmx_and_the_page_to_others(
+    sqlite_app: Flask, service: Service
+) -> None:
     client = sqlite_app.test_client()
     fragment, page = client.get("/consultation/slots", headers=HTMX), client.get("/consultation/slots")
-    assert fragment.data.strip().startswith(b"<section id=\"slots\"")
+    assert fragment.data.strip().startswith(b'<section id="slots"')
     assert b"<html" in page.data
     assert "HX-Request" in fragment.headers["Vary"]
     boosted = client.get("/consultation/slots", headers={**HTMX, "HX-Boosted": "true"})
@@ -204,7 +214,9 @@ def test_htmx_gets_fragments_for_a_lost_race_and_for_wrong_fields(
     client = sqlite_app.test_client()
     won = client.post("/consultation/holds", data={"start_at": start_at, "resource": "ana"}, headers=HTMX)
     assert (won.status_code, "/holds/" in won.headers["HX-Redirect"]) == (204, True)
-    lost = sqlite_app.test_client().post("/consultation/holds", data={"start_at": start_at, "resource": "ana"}, headers=HTMX)
+    lost = sqlite_app.test_client().post(
+        "/consultation/holds", data={"start_at": start_at, "resource": "ana"}, headers=HTMX
+    )
     assert lost.status_code == 409
     assert lost.data.strip().startswith(b'<section id="slots"')
     assert b'hx-swap-oob="true"' in lost.data
@@ -238,7 +250,9 @@ def test_what_an_address_asks_for_in_vain_is_said_but_never_repeated(sqlite_app:
         assert typed not in visitor.response.data
 
 
-@pytest.mark.parametrize("query", ["day=1999-01-01", "day=2199-12-31", "month=2199-12", "month=x", "day=%00", "people=99999999999999999"])
+@pytest.mark.parametrize(
+    "query", ["day=1999-01-01", "day=2199-12-31", "month=2199-12", "month=x", "day=%00", "people=99999999999999999"]
+)
 def test_no_address_breaks_the_page(sqlite_app: Flask, service: Service, query: str) -> None:
     for path in ("/consultation", "/consultation/slots"):
         assert sqlite_app.test_client().get(f"{path}?{query}").status_code == 200
