@@ -1,0 +1,129 @@
+"""From a booking to its event in a real calendar, and how much memory the processes take: `lockstep serve` against Radicale.
+
+Bookings come one by one through the API; the clock runs from sending the request until the event can be fetched from the calendar server.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import tempfile
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.providers.servers import RadicaleServer
+from tests.support.instance import Instance, until
+
+SEED = """
+[business]
+name = "Bench"
+zone = "UTC"
+
+[[resource]]
+slug = "ana"
+kind = "staff"
+name = "Ana"
+email = "ana@bench.example"
+hours = {{ {hours} }}
+
+[[resource.calendar]]
+provider = "caldav"
+url = "{url}"
+username = "ana"
+password = "secret"
+roles = ["busy", "destination"]
+
+[[service]]
+slug = "consultation"
+name = "Consultation"
+duration = 30
+step = 30
+notice = 0
+resources = ["ana"]
+"""
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+def run(*, scale: float = 1.0) -> dict[str, dict[str, Any]]:
+    """Name -> {"value", "unit", "limit", ...}."""
+    with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        with RadicaleServer(folder / "radicale", {"ana": "secret"}) as server:
+            url = server.make_calendar("ana", "bookings")
+            instance = _instance(folder, url)
+            with instance:
+                seconds = _publish(instance, server, url, count=max(int(40 * scale), 5))
+                sizes = _resident(instance.pid)
+    return {
+        "booking to event on Radicale": {
+            "value": round(statistics.quantiles(seconds, n=20)[18], 2), "unit": "s p95", "limit": 2.0,
+            "median": round(statistics.median(seconds), 2), "bookings": len(seconds),
+        },
+        "resident, a web process": {"value": round(sizes["web"]), "unit": "MB", "limit": 120},
+        "resident, the worker": {"value": round(sizes["worker"]), "unit": "MB", "limit": 160},
+    }  # fmt: skip
+
+
+def _instance(folder: Path, url: str) -> Instance:
+    instance = Instance(folder / "portal", LOCKSTEP_POLL_SECONDS="30")
+    instance.data.mkdir()
+    seed = folder / "seed.toml"
+    seed.write_text(SEED.format(url=url, hours=", ".join(f'{day} = ["00:00-24:00"]' for day in DAYS)))
+    instance.run("seed", str(seed))
+    return instance
+
+
+def _publish(instance: Instance, server: RadicaleServer, url: str, *, count: int) -> list[float]:
+    token = instance.token()
+    first = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=2)
+    seconds = []
+    for number in range(count + 3):
+        known = _objects(server, url)
+        start_at = first + timedelta(minutes=30 * number)
+        began = time.perf_counter()
+        _book(instance, token, start_at)
+        until(lambda known=known: _objects(server, url) - known, seconds=30, what="the event")  # type: ignore[misc]
+        if number >= 3:  # the first ones warm the worker up
+            seconds.append(time.perf_counter() - began)
+    return seconds
+
+
+def _book(instance: Instance, token: str, start_at: datetime) -> None:
+    body = {
+        "service": "consultation",
+        "start_at": start_at.isoformat().replace("+00:00", "Z"),
+        "customer": {"name": "Eva Sanz", "email": "eva@example.org"},
+    }
+    answer = instance.api("POST", "bookings", token=token, body=body, key=start_at.isoformat())
+    if answer.status_code != 201:
+        raise RuntimeError(f"The booking was refused: {answer.status_code} {answer.text}")
+
+
+def _objects(server: RadicaleServer, url: str) -> set[str]:
+    """The files of the calendar, straight from Radicale's folder: asking over HTTP would slow the server down for the portal."""
+    folder = server.collections / url.removeprefix(server.url).strip("/")
+    return {path.name for path in folder.glob("*.ics")}
+
+
+def _resident(parent: int) -> dict[str, float]:
+    """Resident MB of the largest web process and of the worker, children of `lockstep serve`, told apart by what they have open.
+
+    The worker is a direct child without children of its own that is no other program; web processes are grandchildren.
+    """
+    megabytes: dict[str, float] = {"web": 0.0, "worker": 0.0}
+    for child in psutil.Process(parent).children():
+        grandchildren = child.children()
+        if "valkey" in child.name():
+            continue
+        name = "web" if grandchildren else "worker"
+        for process in grandchildren or [child]:
+            megabytes[name] = max(megabytes[name], process.memory_info().rss / 1e6)
+    return megabytes
+
+
+if __name__ == "__main__":
+    print(json.dumps(run(), indent=2))
