@@ -14,16 +14,19 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, func, insert, select, text, update
+from flask import current_app
+from sqlalchemy import Connection, Date, Table, delete, func, insert, select, text, update
 
 from portal import schema
 from portal.calendars.models import Calendar
 from portal.calendars.models import Connection as CalendarConnection
 from portal.clock import now_utc
 from portal.config import Settings
+from portal.db import Instant
 from portal.errors import Invalid, Refused
 from portal.extensions import db
 from portal.outbox import OutboxEntry
+from portal.security import load_sealer
 from portal.sync.models import Lease
 
 FORMAT = 1
@@ -63,6 +66,7 @@ def restore_backup(path: Path, settings: Settings, *, progress: Progress = lambd
             count = sum(_read_table(connection, archive, table, progress) for table in db.metadata.sorted_tables)
             _calm(connection, about["made_at"])
         _restore_keys(archive, settings)
+    current_app.extensions["sealer"] = load_sealer(settings)
     return count
 
 
@@ -145,11 +149,12 @@ def _read_table(connection: Connection, archive: zipfile.ZipFile, table: Table, 
 
 
 def _row(table: Table, values: dict[str, Any]) -> dict[str, Any]:
+    """JSON knows no instants and no dates."""
     for name, value in values.items():
-        kind = table.c[name].type.python_type if value is not None else None
-        if kind is datetime:
+        kind = table.c[name].type
+        if isinstance(kind, Instant) and value is not None:
             values[name] = datetime.fromisoformat(value)
-        elif kind is date:
+        elif isinstance(kind, Date) and value is not None:
             values[name] = date.fromisoformat(value)
     return values
 
