@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 from flask import current_app
-from sqlalchemy import select
+from sqlalchemy import Select, bindparam, select
 
 from portal.api.schemas import show_instant, show_optional
 from portal.availability.explain import Reason, ReasonCode
 from portal.booking.models import AppointmentResource, Booking
+from portal.booking.statements import rows
 from portal.business.models import Resource, Service
 from portal.extensions import db
 from portal.sync.overview import CalendarFacts
@@ -54,19 +56,14 @@ def service(row: Service, resources: Iterable[Resource]) -> dict[str, Any]:
 def booking(row: Booking, *, sync: str) -> dict[str, Any]:
     """A booking for whoever holds a token. The manage link is a right of its own, told only to who books."""
     appointment = row.appointment
-    slugs = db.session.scalars(
-        select(Resource.slug)
-        .join(AppointmentResource, AppointmentResource.resource_id == Resource.id)
-        .where(AppointmentResource.appointment_id == appointment.id)
-        .order_by(AppointmentResource.list_no, Resource.position, Resource.id)
-    )
+    slugs = rows(db.session(), _slugs(), appointment_id=appointment.id)
     return {
         "id": row.public_id,
         "status": row.status,
         "service": appointment.service.slug,
         "start_at": show_instant(appointment.start_at),
         "end_at": show_instant(appointment.end_at),
-        "resources": list(slugs),
+        "resources": [slug for (slug,) in slugs],
         "party_size": row.party_size,
         "customer": {"name": row.customer_name, "email": row.customer_email, "phone": row.customer_phone},
         "answers": row.answers,
@@ -133,6 +130,17 @@ def health(vitals: Vitals) -> dict[str, Any]:
         "open_conflicts": vitals.open_conflicts,
         "quarantined_calendars": vitals.quarantined_calendars,
     }
+
+
+@cache
+def _slugs() -> Select[str]:
+    """Built once: every booking over the API asks it."""
+    return (
+        select(Resource.slug)
+        .join(AppointmentResource, AppointmentResource.resource_id == Resource.id)
+        .where(AppointmentResource.appointment_id == bindparam("appointment_id"))
+        .order_by(AppointmentResource.list_no, Resource.position, Resource.id)
+    )
 
 
 def _seconds(age: timedelta | None) -> int | None:
