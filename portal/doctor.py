@@ -56,12 +56,11 @@ def examine(*, strict: bool = False) -> list[Finding]:
 
 def _database() -> Iterator[Finding]:
     try:
-        revision = schema.current()
         schema.require_current()
     except Invalid as error:
         yield Finding("database", "bad", str(error))
         return
-    yield Finding("database", "ok", f"{db.engine.dialect.name}, tables at revision {revision}.")
+    yield Finding("database", "ok", f"{db.engine.dialect.name}, tables at revision {schema.newest()}.")
     if db.engine.dialect.name == "sqlite":
         yield _sqlite_settings()
 

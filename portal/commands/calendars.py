@@ -105,7 +105,7 @@ def calendars(as_json: bool) -> None:
         ]  # fmt: skip
         say_table(shown, empty="No calendar is connected. `lockstep connect caldav --help` says how.")
     if any(row["state"] not in ("connected", "paused") or row["stuck"] for row in rows):
-        raise SystemExit(1)
+        raise click.exceptions.Exit(1)
 
 
 @click.command()
@@ -150,7 +150,7 @@ def _for_each(calendar_id: int | None, work: Callable[[int], Any], tell: Callabl
         if not results:
             click.echo("No calendar is connected.")
     if not all(result["ok"] for result in results):
-        raise SystemExit(1)
+        raise click.exceptions.Exit(1)
 
 
 def _pulled(outcome: Any) -> str:

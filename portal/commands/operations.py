@@ -44,7 +44,7 @@ def outbox(show_all: bool, limit: int, as_json: bool) -> None:
         ]
         say_table(shown, empty="Nothing is waiting.")
     if any(row["state"] == "stuck" for row in rows):
-        raise SystemExit(1)
+        raise click.exceptions.Exit(1)
 
 
 @click.command()
@@ -67,7 +67,7 @@ def doctor(strict: bool, as_json: bool) -> None:
         for finding in findings:
             click.echo(f"{_MARKS[finding.state]}  {finding.subject}: {finding.sentence}")
     if any(finding.state == "bad" for finding in findings):
-        raise SystemExit(1)
+        raise click.exceptions.Exit(1)
 
 
 @click.group()

@@ -1,0 +1,91 @@
+"""`/healthz`, `/readyz` and `/metrics` tell how the instance is, to everybody, and nothing about anybody."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from portal import health
+from portal.clock import now_utc
+from portal.db import transaction
+from portal.outbox import OutboxEntry
+from portal.sync.models import Lease
+from portal.vitals import HEARTBEAT
+from tests.factories import make_calendar, make_resource
+
+
+@pytest.fixture(autouse=True)
+def nothing_kept(app):
+    app.extensions.pop(health._KEPT, None)
+
+
+def beat(age=timedelta(0)):
+    transaction(lambda session: session.add(Lease(name=HEARTBEAT, last_done_at=now_utc() - age)))
+
+
+def test_alive_is_alive_whatever_else(client):
+    assert client.get("/healthz").status_code == 200
+
+
+def test_ready_when_the_worker_beats_and_nothing_is_late(client):
+    beat()
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json) == (200, {"ready": True, "problems": []})
+
+
+def test_not_ready_without_a_worker(client):
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert "worker has never run" in answer.json["problems"][0]
+
+
+def test_not_ready_when_the_worker_is_silent(client):
+    beat(timedelta(minutes=2))
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json["problems"] == ["The worker was last seen 2 minutes ago. Is it running?"]
+
+
+def test_not_ready_when_the_outbox_is_late(client):
+    beat()
+    late = now_utc() - timedelta(minutes=5)
+    transaction(
+        lambda session: session.add(OutboxEntry(topic="calendar.publish", subject="appointment:1", next_at=late))
+    )
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json["problems"] == ["The oldest entry of the outbox has been due for 5 minutes."]
+
+
+def test_not_ready_without_a_database(client, monkeypatch):
+    def fail(*_args, **_values):
+        raise OperationalError("SELECT 1", {}, Exception("gone"))
+
+    monkeypatch.setattr(health, "read_vitals", fail)
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json["problems"]) == (503, ["The database does not answer."])
+
+
+def test_metrics_are_prometheus_texts(client):
+    from prometheus_client.parser import text_string_to_metric_families
+
+    beat(timedelta(seconds=3))
+    make_calendar(make_resource(name="Carla Secret"))
+    answer = client.get("/metrics")
+    assert answer.status_code == 200
+    families = {family.name: family for family in text_string_to_metric_families(answer.text)}
+    samples = families["lockstep_connections"].samples
+    assert [(sample.labels, sample.value) for sample in samples] == [({"state": "connected"}, 1.0)]
+    assert 3 <= families["lockstep_worker_silent_seconds"].samples[0].value < 10
+    assert "Secret" not in answer.text
+
+
+def test_asking_often_costs_one_look(client, monkeypatch):
+    looks = []
+    read = health.read_vitals
+    monkeypatch.setattr(health, "read_vitals", lambda *a, **k: looks.append(1) or read(*a, **k))
+    for _ in range(5):
+        client.get("/readyz")
+    assert len(looks) == 1
