@@ -198,15 +198,15 @@ def _why_this_day(day: Day | None, soonest: list[Slot], search: Search) -> str:
         return ""
     first = dates.day_and_month(_local_date(soonest[0], search), search.locale)
     if day is None:
-        return f"Nothing is free in this month. The next free day is {first}."
+        return f"Nothing is free in this month. The first free day is {first}."
     if day.count:
         return ""
     if day.on < search.today:
-        return f"This day is over. The next free day is {first}."
+        return f"This day is over. The first free day is {first}."
     if day.on > search.last_day:
         last = dates.long_date(search.last_day, search.locale)
-        return f"Times can be booked up to {last}. The next free day is {first}."
-    return f"The next free day is {first}."
+        return f"Times can be booked up to {last}. The first free day is {first}."
+    return f"The first free day is {first}."
 
 
 def _present_person(booking: Booking) -> int | None:

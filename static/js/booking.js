@@ -50,7 +50,7 @@
     if (!link || !slots || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey || event.button) return;
     event.preventDefault();
     const address = new URL(link.href);
-    const fragment = new URL(slots.getAttribute("hx-get"), location.href);
+    const fragment = new URL(slots.dataset.url, location.href);
     fragment.search = address.search;
     slots.dataset.chosen = "";
     htmx.ajax("GET", fragment.pathname + fragment.search, { source: slots, target: "#slots", swap: "outerHTML" })

@@ -63,6 +63,13 @@ def test_a_day_swaps_the_times_only_and_the_focus_goes_with_them(page: Page) -> 
     expect(page.locator("#status")).to_contain_text("times on")
 
 
+def test_from_an_empty_month_a_way_leads_back(page: Page) -> None:
+    page.goto("/consultation?month=2020-01")
+    assert page.locator("#slots[hx-get]").count() == 0, "nothing to refresh"
+    page.get_by_role("link", name="Show it").click()
+    expect(page.locator("#slots .time").first).to_be_visible()
+
+
 def test_an_open_page_refreshes_itself_and_leaves_focus_and_place_alone(page: Page) -> None:
     page.clock.install()
     page.goto(SERVICE)

@@ -87,9 +87,9 @@ def test_a_free_day_is_a_link_that_says_how_much_is_free(visitor: Visitor) -> No
     assert visitor.page.xpath("//table/caption"), "the month is a table with a caption"
 
 
-def test_months_are_links_and_an_empty_month_names_the_next_free_day(visitor: Visitor) -> None:
+def test_months_are_links_and_an_empty_month_names_the_first_free_day(visitor: Visitor) -> None:
     visitor.get("/consultation?month=2020-01")
-    assert "The next free day is" in visitor.text()
+    assert "The first free day is" in visitor.text()
     visitor.follow("Show it")
     assert visitor.times()
 
