@@ -46,4 +46,5 @@ def add_token(name: str, as_json: bool) -> None:
     if as_json:
         say_json({"name": name, "token": made})
     else:
-        click.echo(f"Keep this token safe, it is not shown again:\n  {made}")
+        click.echo("Keep this token safe, it is not shown again:", err=True)
+        click.echo(made)  # alone on standard output, for $(lockstep token add NAME)
