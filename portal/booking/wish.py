@@ -14,7 +14,8 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from portal.availability.model import Slot
+from portal.availability.explain import ReasonCode, explain
+from portal.availability.model import Demand, Slot
 from portal.availability.slots import is_offered
 from portal.booking import claims, statements
 from portal.booking.demand import Question, build_demand, needed_lists
@@ -133,9 +134,10 @@ def find_slot(
         extra_busy=seen.busy,
         looked_at=seen.calendars,
     )
-    slot = is_offered(build_demand(session, service, question, now=now), wish.interval, now=now)
+    demand = build_demand(session, service, question, now=now)
+    slot = is_offered(demand, wish.interval, now=now)
     if slot is None:
-        raise SlotTaken(TAKEN)
+        raise SlotTaken(_refusal(demand, wish.interval.start, now=now))
     if service.assignment == "all":
         return slot, slot.choices
     if slot.also:  # the room and so on were found for the first choice; another one might not fit them
@@ -186,6 +188,16 @@ def with_nearest(wish: Wish, now: datetime, act: Callable[[], T]) -> T:
         error = taken
     error.nearest = _nearest(wish, now)
     raise error
+
+
+def _refusal(demand: Demand, instant: datetime, *, now: datetime) -> str:
+    """Why a time is not to be had, in a sentence that tells nothing about others."""
+    codes = {reason.code for reason in explain(demand, instant, now=now)}
+    if codes & {ReasonCode.TAKEN, ReasonCode.BUFFER_TAKEN, ReasonCode.FULL, ReasonCode.NO_COMBINATION}:
+        return TAKEN
+    if ReasonCode.UNKNOWN in codes:
+        return "A calendar cannot be read at this moment, so this time cannot be promised. Please try again later."
+    return "This time is not offered."
 
 
 def _nearest(wish: Wish, now: datetime) -> list[Slot]:
