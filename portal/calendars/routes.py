@@ -14,6 +14,7 @@ from flask_login import current_user
 from sqlalchemy import select
 
 from portal.accounts import access
+from portal.booking import visitors
 from portal.business.models import Resource
 from portal.calendars import connect as connecting
 from portal.calendars import drafts, forms, words
@@ -46,7 +47,7 @@ def index() -> Any:
 
 
 @bp.route("/caldav", methods=["GET", "POST"])
-@limiter.limit(ASKING_RATE, methods=["POST"])
+@limiter.limit(ASKING_RATE, methods=["POST"], key_func=visitors.address)
 def connect() -> Any:
     """The first step: the account. What the server lists is kept for the second."""
     if request.method != "POST":
@@ -74,7 +75,7 @@ def connect() -> Any:
 
 
 @bp.route("/caldav/<int:draft_id>", methods=["GET", "POST"])
-@limiter.limit(ASKING_RATE, methods=["POST"])
+@limiter.limit(ASKING_RATE, methods=["POST"], key_func=visitors.address)
 def choose(draft_id: int) -> Any:
     """The second step: which calendars, and what for. Each is proved readable before anything is stored."""
     now = now_utc()
@@ -117,7 +118,7 @@ def choose(draft_id: int) -> Any:
 
 
 @bp.route("/<int:connection_id>/refresh", methods=["GET", "POST"])
-@limiter.limit(ASKING_RATE, methods=["POST"])
+@limiter.limit(ASKING_RATE, methods=["POST"], key_func=visitors.address)
 def refresh(connection_id: int) -> Any:
     """A new password for the same account; every mapping stays."""
     connection = _connection(connection_id)

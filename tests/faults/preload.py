@@ -1,0 +1,20 @@
+"""Loads what a worker needs, once, in the process that forks them (`tests.faults.house.nursery`)."""
+
+from importlib import import_module
+
+import worker
+from portal import jobs
+from portal.app import BLUEPRINTS, MODELS
+
+for name in (
+    *BLUEPRINTS,
+    *MODELS,
+    "portal.doorbell",
+    "providers.calendars.caldav",
+    "providers.calendars.ical_mapping",
+    "portal.outbound",
+):
+    import_module(name)
+for topic in jobs.TOPICS:
+    jobs.handler_of(topic)
+assert worker
