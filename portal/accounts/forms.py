@@ -100,8 +100,8 @@ def read_new_password(form: Mapping[str, str], *, about: tuple[str, ...]) -> str
 @cache
 def zone_options() -> list[tuple[str, str]]:
     """The zones to choose from, as (name, text)."""
-    names = [name for region in zones_by_region().values() for name in region]
-    return [("", "Please choose"), *((name, name.replace("_", " ")) for name in names), ("UTC", "UTC")]
+    names = [name for places in zones_by_region().values() for name, _city in places]
+    return [("", "Please choose"), *((name, name.replace("_", " ")) for name in names)]
 
 
 def _required(form: Mapping[str, str], name: str, sentence: str, errors: dict[str, str]) -> str:

@@ -12,6 +12,7 @@ from portal.accounts import access, operations, queries
 from portal.accounts.devices import device_name
 from portal.accounts.forms import read_new_password, read_setup, zone_options
 from portal.accounts.models import User
+from portal.booking import visitors
 from portal.business.models import Business
 from portal.clock import now_utc
 from portal.errors import Invalid, NotFound, Refused
@@ -42,7 +43,7 @@ def load_user(user_key: str) -> User | None:
 
 
 @bp.route("/admin/sign-in", methods=["GET", "POST"])
-@limiter.limit("10 per minute; 60 per hour", methods=["POST"])
+@limiter.limit("10 per minute; 60 per hour", methods=["POST"], key_func=visitors.address)
 def sign_in() -> Any:
     wanted = access.safe_next(request.args.get("next")) or url_for("admin.home")
     if current_user.is_authenticated and request.method != "POST":
@@ -73,7 +74,7 @@ def sign_out() -> Any:
 
 
 @bp.route("/setup/<token>", methods=["GET", "POST"])
-@limiter.limit("20 per minute", methods=["POST"])
+@limiter.limit("20 per minute", methods=["POST"], key_func=visitors.address)
 def setup(token: str) -> Any:
     now = now_utc()
     link = queries.find_setup_link(db.session(), token, now=now)
@@ -97,7 +98,7 @@ def account() -> Any:
 
 
 @bp.post("/admin/account/password")
-@limiter.limit("10 per minute")
+@limiter.limit("10 per minute", key_func=visitors.address)
 def change_password() -> Any:
     now = now_utc()
     try:

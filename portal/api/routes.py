@@ -16,7 +16,7 @@ from portal import wake
 from portal.api import openapi as description
 from portal.api import present, schemas
 from portal.api.tokens import NoToken, has_token
-from portal.booking import operations, queries
+from portal.booking import operations, queries, visitors
 from portal.booking.models import Booking
 from portal.business.models import Resource
 from portal.clock import now_utc
@@ -49,14 +49,14 @@ class WrongType(PortalError):
 
 
 @bp.get("/services")
-@limiter.limit(PUBLIC_RATE, exempt_when=has_token)
+@limiter.limit(PUBLIC_RATE, key_func=visitors.address, exempt_when=has_token)
 def services() -> Any:
     rows = queries.list_services(db.session())
     return jsonify(services=[present.service(row, queries.main_resources(db.session(), row)) for row in rows])
 
 
 @bp.get("/availability")
-@limiter.limit(PUBLIC_RATE, exempt_when=has_token)
+@limiter.limit(PUBLIC_RATE, key_func=visitors.address, exempt_when=has_token)
 def availability() -> Any:
     now = now_utc()
     query = schemas.read_availability(_query(), zone=current_site().zone, now=now)
@@ -76,7 +76,7 @@ def availability() -> Any:
 
 
 @bp.get("/availability/explain")
-@limiter.limit(PUBLIC_RATE, exempt_when=has_token)
+@limiter.limit(PUBLIC_RATE, key_func=visitors.address, exempt_when=has_token)
 def explain() -> Any:
     slug, instant = schemas.read_explain(_query())
     session = db.session()

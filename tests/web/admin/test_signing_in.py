@@ -232,3 +232,15 @@ def test_no_next_leads_away(app, target):
 )
 def test_a_next_of_our_own_is_followed(target):
     assert safe_next(target) == target
+
+
+def test_one_ipv6_customer_is_one_address(app, monkeypatch):
+    """D14: whoever owns a /64 has more addresses than any limit."""
+    monkeypatch.setattr(limiter, "enabled", True)
+    limiter.reset()
+    statuses = [
+        app.test_client().post(URL, data={}, environ_base={"REMOTE_ADDR": f"2001:db8:1:2::{n:x}"}).status_code
+        for n in range(12)
+    ]
+    limiter.reset()
+    assert statuses == [422] * 10 + [429] * 2
