@@ -20,9 +20,10 @@ import hashlib
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from icalendar import STATUS, Calendar, Event, vCalAddress
+if TYPE_CHECKING:  # at run time when it is needed: its import takes a tenth of a second of every start
+    from icalendar import STATUS, Event, vCalAddress
 
 Method: TypeAlias = Literal["REQUEST", "CANCEL", "PUBLISH"]
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -56,6 +57,8 @@ class CustomerEvent:
 
 def customer_ics(event: CustomerEvent, *, method: Method) -> bytes:
     """The whole VCALENDAR, UTF-8 with CRLF line ends."""
+    from icalendar import Calendar
+
     calendar = Calendar()  # Calendar.new would add a random UID, and a mail sent again must be the same
     calendar.add("prodid", PRODUCT)
     calendar.add("version", "2.0")
@@ -70,6 +73,8 @@ def customer_uid(instance_id: str, public_id: str) -> str:
 
 
 def _vevent(event: CustomerEvent, method: Method) -> Event:
+    from icalendar import Event
+
     vevent = Event.new(
         uid=customer_uid(event.instance_id, event.public_id),
         sequence=event.sequence,
@@ -90,12 +95,16 @@ def _vevent(event: CustomerEvent, method: Method) -> Event:
 
 
 def _status(event: CustomerEvent, method: Method) -> STATUS:
+    from icalendar import STATUS
+
     if method == "CANCEL":
         return STATUS.CANCELLED
     return STATUS.TENTATIVE if event.is_tentative else STATUS.CONFIRMED
 
 
 def _attendee(event: CustomerEvent) -> vCalAddress:
+    from icalendar import vCalAddress
+
     return vCalAddress.new(
         _mail_address(event.customer_email),
         cn=_parameter(event.customer_name) or None,
@@ -107,6 +116,8 @@ def _attendee(event: CustomerEvent) -> vCalAddress:
 
 
 def _address(email: str, *, name: str) -> vCalAddress:
+    from icalendar import vCalAddress
+
     return vCalAddress.new(_mail_address(email), cn=_parameter(name) or None)
 
 
