@@ -13,6 +13,9 @@ from portal.business.models import Business
 from portal.extensions import db
 
 
+_BUSINESS = select(Business.name, Business.zone, Business.language).limit(1)
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
     """The business as pages show it. Before it is set up (and while the database cannot answer) the product's own name stands in."""
@@ -37,7 +40,7 @@ def init_app(app: Flask) -> None:
 
 def _read() -> Site:
     try:
-        row = db.session.execute(select(Business.name, Business.zone, Business.language).limit(1)).first()
+        row = db.session.connection().execute(_BUSINESS).first()
     except SQLAlchemyError:  # an error page must not fail for want of a name
         db.session.rollback()
         return Site()

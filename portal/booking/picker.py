@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from babel import Locale
+from sqlalchemy import Select, bindparam, select
 from sqlalchemy.orm import Session
 
 from portal import dates
@@ -16,11 +18,12 @@ from portal.availability.model import Slot
 from portal.booking import pages, queries
 from portal.booking.models import Booking
 from portal.booking.pages import Choice, Day, Month, Time
-from portal.business.models import Resource, Service
-from portal.intervals import Interval
+from portal.booking.statements import rows
+from portal.business.models import Resource, Service, ServiceResource
 from portal.site import Site
 
 SOONEST = 5
+A_WEEK = timedelta(days=6)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +35,8 @@ class Search:
     locale: Locale
     choice: Choice
     problems: list[str]
-    people: list[Resource]
-    """Whom the customer may choose from; empty where there is no choice."""
+    people: Sequence[Any]
+    """(id, slug, name) of those whom the customer may choose from; empty where there is no choice."""
     resource_id: int | None
     moving: Booking | None
     now: datetime
@@ -93,7 +96,7 @@ def open_search(
 ) -> Search:
     """Understand what an address (or a form) asks for. Never fails: what cannot be had is said in `problems`."""
     may_choose = service.assignment == "choose" and moving is None
-    people = queries.main_resources(session, service) if may_choose else []
+    people = rows(session, _people(), service_id=service.id) if may_choose else []
     choice, problems = pages.read_choice(
         asked, business_zone=site.zone, resources={row.slug for row in people}, capacity=service.capacity
     )
@@ -118,15 +121,15 @@ def open_search(
 def find_day(search: Search) -> Day | None:
     """The chosen day's times, or the first free day's; None when nothing is free up to the horizon."""
     on = search.choice.day
-    if on is None:
-        first = queries.soonest_slots(search.session, search.service, limit=1, **search.wanted())
-        if not first:
-            return None
-        on = _local_date(first[0], search)
-    window = Interval(
-        dates.day_starts_at(on, search.choice.zone), dates.day_starts_at(on + timedelta(days=1), search.choice.zone)
-    )
-    return _show_day(on, queries.free_slots(search.session, search.service, window=window, **search.wanted()), search)
+    if on is not None:
+        return _show_day(on, _days(on, on, search)[on], search)
+    days = _days(search.today, search.today + A_WEEK, search)
+    on = _first_free(days)
+    if on is not None:
+        return _show_day(on, days[on], search)
+    later = queries.soonest_slots(search.session, search.service, limit=1, **search.wanted())
+    on = _local_date(later[0], search) if later else None
+    return _show_day(on, _days(on, on, search)[on], search) if on else None
 
 
 def find_page(search: Search) -> Found:
@@ -161,12 +164,25 @@ def nearest(search: Search, instant: datetime) -> list[Slot]:
     return queries.nearest_slots(search.session, search.service, instant=instant, **search.wanted())
 
 
+@cache
+def _people() -> Select[Any]:
+    """The active resources of a service's main list. A statement built once, as all that pages ask again and again."""
+    return (
+        select(Resource.id, Resource.slug, Resource.name)
+        .join(ServiceResource, ServiceResource.resource_id == Resource.id)
+        .where(ServiceResource.service_id == bindparam("service_id"), ServiceResource.list_no == 0, Resource.is_active)
+        .order_by(ServiceResource.position, ServiceResource.id)
+    )
+
+
 def _days_of_month(first: date, search: Search) -> dict[date, list[Slot]]:
     """Free slots of each day of a month, as far as it lies between today and the last day that can be booked."""
     from_on = max(first, search.today)
     to_on = min(pages.next_month(first) - timedelta(days=1), search.last_day)
-    if from_on > to_on:
-        return {}
+    return _days(from_on, to_on, search) if from_on <= to_on else {}
+
+
+def _days(from_on: date, to_on: date, search: Search) -> dict[date, list[Slot]]:
     zone = search.choice.zone
     return queries.free_days(search.session, search.service, from_on=from_on, to_on=to_on, zone=zone, **search.wanted())
 
