@@ -12,7 +12,6 @@ from portal import dates
 from portal.business.models import Business
 from portal.extensions import db
 
-
 _BUSINESS = select(Business.name, Business.zone, Business.language).limit(1)
 
 

@@ -165,7 +165,7 @@ def nearest(search: Search, instant: datetime) -> list[Slot]:
 
 
 @cache
-def _people() -> Select[Any]:
+def _people() -> Select[int, str, str]:
     """The active resources of a service's main list. A statement built once, as all that pages ask again and again."""
     return (
         select(Resource.id, Resource.slug, Resource.name)
