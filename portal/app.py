@@ -41,8 +41,10 @@ def create_app(settings: Settings | None = None) -> Flask:
     """A ready application; `app.extensions["settings"]` and `["sealer"]` hold what is not Flask's."""
     settings = settings or load_settings()
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folders = {"root_path": str(ROOT), "instance_path": str(settings.data.absolute())}
-    app = Flask("portal", **folders, template_folder="templates", static_folder=None)
+    instance_path = str(settings.data.absolute())
+    app = Flask(
+        "portal", root_path=str(ROOT), instance_path=instance_path, template_folder="templates", static_folder=None
+    )
     app.config.update(_flask_config(settings))
     app.extensions["settings"] = settings
     app.extensions["sealer"] = load_sealer(settings)

@@ -109,8 +109,10 @@ class Background:
         """Begin. Returns when the handlers are loaded, so that not the first booking waits for that."""
         for topic in jobs.TOPICS:
             jobs.handler_of(topic)
-        for part in (self._handlers, self._readers, *self._threads):
-            part.start()
+        for pool in (self._handlers, self._readers):
+            pool.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self, seconds: float) -> bool:
         """Take on nothing new, and finish what is in hand within so many seconds. False when something still runs then."""

@@ -32,7 +32,8 @@ class Settings:
     url: str = "http://127.0.0.1:8000"
     # Signs sessions and forms. Made and kept under `data` when not set.
     secret_key: str = field(default="", repr=False)
-    # Comma-separated keys (32 bytes, base64) that encrypt stored credentials; the first one writes, all read. Made and kept under `data` when not set.
+    # Comma-separated keys (32 bytes, base64) that encrypt stored credentials; the first one writes, all read.
+    # Made and kept under `data` when not set.
     encryption_keys: str = field(default="", repr=False)
     # smtp://user:password@host:587 or smtps://...; until set, mails are written as .eml files under `data`/mail.
     smtp_url: str = field(default="", repr=False)

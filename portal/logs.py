@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from collections.abc import Mapping, MutableMapping
+from typing import Any
 
 import structlog
 from flask import Flask
@@ -36,5 +38,5 @@ def without_tokens(text: str) -> str:
     return _TOKEN_PATH.sub(r"\1…", text)
 
 
-def _hide_tokens(_logger: object, _method: str, line: dict[str, object]) -> dict[str, object]:
+def _hide_tokens(_logger: object, _method: str, line: MutableMapping[str, Any]) -> Mapping[str, Any]:
     return {key: without_tokens(value) if isinstance(value, str) else value for key, value in line.items()}

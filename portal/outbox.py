@@ -172,7 +172,9 @@ def renew(session: Session, entry_id: int, lease_token: str, *, now: datetime) -
     return _update_leased(session, entry_id, lease_token, {"lease_until": now + LEASE})
 
 
-def give_back(session: Session, entry_id: int, lease_token: str, *, next_at: datetime, error: str | None = None) -> bool:
+def give_back(
+    session: Session, entry_id: int, lease_token: str, *, next_at: datetime, error: str | None = None
+) -> bool:
     """Return an entry untried: its turn comes again at `next_at`, and this attempt does not count."""
     values: dict[str, Any] = {"next_at": next_at, "lease_until": None, "lease_token": None}
     values |= {"attempts": OutboxEntry.attempts - 1, "last_error": error}

@@ -1,6 +1,7 @@
 """Fixtures for the whole suite: an app on each database, and a wall that no test can reach outside of this machine through.
 
-`app` runs a test twice, on SQLite and on PostgreSQL, with empty tables and an app context pushed. `sqlite_app` is for what does not depend on the database.
+`app` runs a test twice, on SQLite and on PostgreSQL, with empty tables and an app context pushed.
+`sqlite_app` is for what does not depend on the database.
 """
 
 from __future__ import annotations

@@ -299,7 +299,9 @@ def _earlier_outcome(request: Request) -> Outcome | None:
     if booking is None:
         return None
     if booking.request_digest != request.digest:
-        raise RepeatedDifferently("This was sent before with other content. Please begin again, so that nothing is booked twice.")
+        raise RepeatedDifferently(
+            "This was sent before with other content. Please begin again, so that nothing is booked twice."
+        )
     return Outcome(booking.id, booking.public_id, manage_token(booking), booking.status, is_repeat=True)
 
 

@@ -92,7 +92,9 @@ def check_customer(customer: Customer) -> Customer:
 def check_key(key: str) -> str:
     """The digest under which an idempotency key is kept. Raises Invalid for one that is empty or absurdly long."""
     if not 1 <= len(key) <= 200:
-        raise Invalid("The idempotency key must have 1 to 200 characters.", fields={"idempotency_key": "1 to 200 characters"})
+        raise Invalid(
+            "The idempotency key must have 1 to 200 characters.", fields={"idempotency_key": "1 to 200 characters"}
+        )
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -1,5 +1,7 @@
 """Alembic's environment: runs the migrations of the current app's database. Called by Flask-Migrate (`lockstep db upgrade`)."""
 
+from typing import Literal
+
 from alembic import context
 from flask import current_app
 
@@ -7,7 +9,7 @@ from portal.db import Instant
 from portal.extensions import db
 
 
-def render_item(kind: str, item: object, _autogen_context: object) -> str | bool:
+def render_item(kind: str, item: object, _autogen_context: object) -> str | Literal[False]:
     """Migrations name plain SQL types, so that an old one keeps working when our own types change."""
     if kind == "type" and isinstance(item, Instant):
         return "sa.DateTime(timezone=True)"

@@ -26,7 +26,9 @@ def empty(app: object) -> None:
     db.session.remove()
     with db.engine.connect().execution_options(lockstep_write=True) as connection, connection.begin():
         if db.engine.dialect.name == "postgresql":
-            connection.execute(text("SET LOCAL lock_timeout = '10s'"))  # a session left open fails the test, and not the clock
+            connection.execute(
+                text("SET LOCAL lock_timeout = '10s'")
+            )  # a session left open fails the test, and not the clock
             names = ", ".join(f'"{table.name}"' for table in tables)
             connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY CASCADE"))
         else:

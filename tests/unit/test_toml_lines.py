@@ -71,7 +71,9 @@ def test_the_nearest_thing_around_stands_in_for_what_is_missing():
 
 _keys = st.text("ab-_", min_size=1, max_size=3)
 _scalars = st.integers() | st.booleans() | st.text("a\"'\\\n]}#,= [", max_size=6)
-_values = st.recursive(_scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_keys, inner, max_size=3), max_leaves=8)
+_values = st.recursive(
+    _scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_keys, inner, max_size=3), max_leaves=8
+)
 
 
 @settings(max_examples=150, deadline=None)
