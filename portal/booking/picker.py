@@ -10,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from babel import Locale
-from sqlalchemy import Select, bindparam, select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from portal import dates
@@ -165,7 +165,7 @@ def nearest(search: Search, instant: datetime) -> list[Slot]:
 
 
 @cache
-def _people() -> Select[int, str, str]:
+def _people() -> Any:
     """The active resources of a service's main list. A statement built once, as all that pages ask again and again."""
     return (
         select(Resource.id, Resource.slug, Resource.name)
