@@ -84,20 +84,7 @@ def choose(draft_id: int) -> Any:
     if request.method != "POST":
         return _choose_page(draft, resource)
     try:
-        rules = forms.read_rules(request.form)
-        chosen = [
-            connecting.ChosenCalendar(
-                remote_id=role.calendar.remote_id,
-                name=role.calendar.name,
-                zone=role.calendar.zone or resource.zone,
-                is_busy_source=role.is_busy_source,
-                is_destination=role.is_destination,
-                when_moved=rules.when_moved,
-                when_deleted=rules.when_deleted,
-                when_unreadable=rules.when_unreadable,
-            )
-            for role in forms.read_roles(request.form, draft.found)
-        ]
+        chosen = _read_choice(draft, zone=resource.zone)
         made = connecting.connect_caldav(
             resource_id=draft.resource_id,
             url=draft.url,
@@ -159,10 +146,10 @@ def pause(connection_id: int) -> Any:
 
 @bp.post("/<int:connection_id>/resumption")
 def resume(connection_id: int) -> Any:
-    _connection(connection_id)
-    connecting.resume_connection(connection_id)
-    _catch_up(connection_id)
-    flash("The account is used again, and catches up now.", "ok")
+    if _connection(connection_id).state == "paused":  # another state is no pause, and is not ended by saying so
+        connecting.resume_connection(connection_id)
+        _catch_up(connection_id)
+        flash("The account is used again, and catches up now.", "ok")
     return see_other(url_for("integrations.index"))
 
 
@@ -213,6 +200,24 @@ def decide(calendar_id: int) -> Any:
     except NotAllowedNow as error:
         flash(str(error), "bad")
     return see_other(url_for("integrations.index"))
+
+
+def _read_choice(draft: drafts.Draft, *, zone: str) -> list[connecting.ChosenCalendar]:
+    """The calendars that were chosen; the rules of the form are those of all of them."""
+    wanted = forms.read_rules(request.form)
+    return [
+        connecting.ChosenCalendar(
+            remote_id=role.calendar.remote_id,
+            name=role.calendar.name,
+            zone=role.calendar.zone or zone,
+            is_busy_source=role.is_busy_source,
+            is_destination=role.is_destination,
+            when_moved=wanted.when_moved,
+            when_deleted=wanted.when_deleted,
+            when_unreadable=wanted.when_unreadable,
+        )
+        for role in forms.read_roles(request.form, draft.found)
+    ]
 
 
 def _connect_page(typed: Any, *, errors: dict[str, str] | None = None, refusal: Exception | None = None) -> str:

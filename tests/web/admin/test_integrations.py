@@ -265,6 +265,14 @@ def test_pausing_and_resuming(studio, admin, page):
     assert one(Calendar).next_read_at <= now_utc()
 
 
+def test_an_account_that_is_not_paused_is_not_declared_well_by_resuming_it(studio, admin, page):
+    connection = make_calendar(studio.ana).connection
+    connection.state = "needs reauth"
+    db.session.commit()
+    page(admin, f"/admin/integrations/{connection.id}/resumption", post={})
+    assert one(Connection).state == "needs reauth"
+
+
 def test_reading_now_makes_the_calendar_due(studio, admin, page):
     calendar = make_calendar(studio.ana, next_read_at=now_utc() + timedelta(hours=1))
     page(admin, f"/admin/integrations/{calendar.connection_id}/reading", post={})
