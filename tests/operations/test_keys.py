@@ -61,7 +61,9 @@ def test_everything_opens_with_the_new_key_and_nothing_with_the_old(sealed):
     assert unreadable(db.session(), sealer=new) == []
     assert len(unreadable(db.session(), sealer=old)) == 2
     assert all(a != b for a, b in zip(before, texts(), strict=True))
-    assert (sealed.data / "keys" / "encryption").stat().st_mode & 0o077 == 0
+    path = sealed.data / "keys" / "encryption"
+    assert "," not in path.read_text()  # the old one is forgotten
+    assert path.stat().st_mode & 0o077 == 0
 
 
 def test_a_failure_leaves_both_keys_so_that_all_still_opens(sealed):
