@@ -136,7 +136,7 @@ def _read_within(answer: requests.Response, limit: int) -> None:
     answer.__dict__.update(_content=b"".join(pieces), _content_consumed=True)
 
 
-def _plainly(error: BaseException, url: str) -> Exception:
+def _plainly(error: Exception, url: str) -> Exception:
     """What really happened: urllib3 and requests wrap our refusal, and a body that came too slowly, as broken lines."""
     link: BaseException | None = error
     while link is not None:
@@ -144,5 +144,12 @@ def _plainly(error: BaseException, url: str) -> Exception:
             return link
         if isinstance(link, TimeoutError | ReadTimeoutError):
             return requests.exceptions.ReadTimeout(f"{urlsplit(url).hostname} did not answer in time.")
-        link = link.__cause__ or link.__context__
-    return error if isinstance(error, Exception) else requests.exceptions.ConnectionError(str(error))
+        link = _wrapped(link)
+    return error
+
+
+def _wrapped(error: BaseException) -> BaseException | None:
+    """The error inside an error. Not its context: that may be older trouble, and may even lead in a circle."""
+    return next(
+        (inner for inner in (getattr(error, "reason", None), *error.args) if isinstance(inner, BaseException)), None
+    )
