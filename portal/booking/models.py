@@ -135,7 +135,7 @@ class EventLink(Model):
     `wanted_version` is the appointment's version that the calendar must show, `applied_version` the one it shows; 0 is none.
     `state`: waiting, done, stuck (with `last_error`), none (nothing stands there and nothing has to).
     `etag`, `content_hash`, `start_at` and `end_at` are those of the event as it was last seen there; an empty etag says that none stands.
-    `sent_hash` is the hash of the draft that is about to be sent: should the answer be lost, our own work is known by it.
+    `sent_hash` holds the hashes of the drafts that were sent since the last receipt: should answers be lost, our own work is known by them.
     `outside` tells what a person did to the event that is not settled yet: "moved", "removed" or nothing.
     """
 
@@ -148,7 +148,7 @@ class EventLink(Model):
     remote_id: Mapped[str] = mapped_column(String(1000), default="")
     etag: Mapped[str] = mapped_column(String(300), default="")
     content_hash: Mapped[str] = mapped_column(String(64), default="")
-    sent_hash: Mapped[str] = mapped_column(String(64), default="")
+    sent_hash: Mapped[str] = mapped_column(String(300), default="")
     outside: Mapped[str] = mapped_column(String(8), default="")
     start_at: Mapped[datetime | None] = mapped_column(Instant)
     end_at: Mapped[datetime | None] = mapped_column(Instant)

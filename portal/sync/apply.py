@@ -204,7 +204,8 @@ def _act_on_link(session: Session, action: Action, *, now: datetime) -> None:
 
 def _adopt(session: Session, link: EventLink, action: Adopt, *, now: datetime) -> None:
     event = action.event
-    link.remote_id, link.etag, link.content_hash = event.remote_id, event.etag, event.content_hash
+    link.remote_id, link.etag = event.remote_id, event.etag
+    link.content_hash = link.sent_hash = event.content_hash
     if event.start_at and event.end_at:
         link.start_at, link.end_at = event.start_at, event.end_at
     if action.is_settled:

@@ -222,7 +222,7 @@ def _judge_standing(event: RemoteEvent, tie: Tie | None, situation: Situation, r
 
 
 def _judge_ours(event: RemoteEvent, tie: Tie, situation: Situation, result: Plan) -> None:
-    is_echo = bool(event.content_hash) and event.content_hash in (tie.content_hash, tie.sent_hash)
+    is_echo = bool(event.content_hash) and event.content_hash in (tie.content_hash, *tie.sent_hash.split())
     is_ours_as_seen = is_echo and tie.outside != "removed"
     if tie.touched_at >= situation.read_at and not is_ours_as_seen:
         result.keeps_token = True  # this may be how it stood before our own write

@@ -25,6 +25,8 @@ from portal.sync.models import Question
 from portal.sync.sentences import moment
 from providers.calendars.base import Receipt
 
+MOST_SENT = 6
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
@@ -60,7 +62,7 @@ def commit_intent(intent: Intent) -> bool:
             link.etag = link.content_hash = ""
         appointment.generation = max(appointment.generation, intent.generation)
         link.wanted_version, link.state = intent.version, "waiting"
-        link.sent_hash = intent.sent_hash or link.sent_hash
+        link.sent_hash = _with_newest(link.sent_hash, intent.sent_hash)
         return True
 
     return transaction(work)
@@ -135,6 +137,12 @@ def close_questions(
     )
 
 
+def _with_newest(hashes: str | None, newest: str) -> str:
+    """The hashes of what was sent and not answered, the newest last; the oldest are dropped."""
+    known = [one for one in (hashes or "").split() if one != newest]
+    return " ".join([*known, newest][-MOST_SENT:]).strip()
+
+
 def _link(session: Session, intent: Intent) -> EventLink | None:
     return session.scalar(
         select(EventLink).where(
@@ -158,6 +166,7 @@ def _set_standing(session: Session, link: EventLink, intent: Intent, receipt: Re
     link.remote_id, link.etag, link.content_hash = receipt.remote_id, receipt.etag, receipt.content_hash
     link.start_at, link.end_at, link.sequence = intent.start_at, intent.end_at, intent.sequence
     link.applied_version, link.outside, link.last_error = intent.version, "", None
+    link.sent_hash = intent.sent_hash
     link.state = "done" if link.wanted_version <= intent.version else "waiting"
     session.execute(
         delete(RemoteObject).where(

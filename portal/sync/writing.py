@@ -75,7 +75,7 @@ def delete_event(
 
 def is_changed(current: RemoteEvent, draft: EventDraft, link: LinkView) -> bool:
     """True when a person did more to the event than giving it another title."""
-    if current.content_hash in (link.content_hash, link.sent_hash):
+    if current.content_hash in (link.content_hash, *link.sent_hash.split()):
         return False
     if current.is_cancelled:
         return True

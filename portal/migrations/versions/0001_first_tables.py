@@ -400,7 +400,7 @@ def upgrade() -> None:
     sa.Column('remote_id', sa.String(length=1000), nullable=False),
     sa.Column('etag', sa.String(length=300), nullable=False),
     sa.Column('content_hash', sa.String(length=64), nullable=False),
-    sa.Column('sent_hash', sa.String(length=64), nullable=False),
+    sa.Column('sent_hash', sa.String(length=300), nullable=False),
     sa.Column('outside', sa.String(length=8), nullable=False),
     sa.Column('start_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('end_at', sa.DateTime(timezone=True), nullable=True),

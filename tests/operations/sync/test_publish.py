@@ -266,3 +266,44 @@ def bump_version(appointment_id):
         outbox.record(session, "calendar.publish", f"appointment:{appointment_id}", not_before=now_utc() - timedelta(1))
 
     transaction(work)
+
+
+def test_two_lost_answers_in_a_row_are_still_recognised_as_our_own_work(studio):
+    """Moved to B, answer lost; moved to C, lost before it was even sent: what stands at B was not put there by a person."""
+    appointment_id = studio.booked(at(2, 10))
+    booking_id = studio.booking(appointment_id).id
+    move_booking(booking_id, at(3, 12), by="staff", now=now_utc())
+    studio.store.lose_answer_next()
+    with pytest.raises(Temporary):
+        publish.publish(appointment_id)
+    move_booking(booking_id, at(4, 9), by="staff", now=now_utc())
+    studio.store.fail_next("put", Temporary("The connection broke before anything was sent."))
+    with pytest.raises(Temporary):
+        publish_again(appointment_id)
+    publish_again(appointment_id)
+    assert studio.own_event().start_at == studio.appointment(appointment_id).start_at == at(4, 9)
+    assert "moved" not in studio.story()
+
+
+def test_a_booking_cancelled_between_decision_and_intent_is_not_written(studio, monkeypatch):
+    appointment_id = studio.book(at(2, 10))
+    booking_id = studio.booking(appointment_id).id
+    remote_id_for = studio.store.remote_id_for
+
+    def cancelled_meanwhile(*args):
+        cancel_booking(booking_id, by="customer", now=now_utc())
+        return remote_id_for(*args)
+
+    monkeypatch.setattr(studio.store, "remote_id_for", cancelled_meanwhile)
+    publish.publish(appointment_id)
+    assert writes(studio) == []
+
+
+def test_a_booking_moved_beside_an_outside_event_is_no_conflict(studio):
+    studio.store.add_event("calendar", "Dentist", at(2, 11), at(2, 12))
+    studio.pull()
+    appointment_id = studio.booked(at(2, 9))
+    for start_at in (at(2, 10), at(2, 12)):
+        move_booking(studio.booking(appointment_id).id, start_at, by="staff", now=now_utc())
+        studio.publish_all()
+        assert studio.conflicts() == []

@@ -38,11 +38,13 @@ def test_moved_and_removed_outside_events_free_their_time(studio):
     assert studio.objects() == []
 
 
-def test_the_time_noted_is_that_before_the_request(studio):
+def test_the_time_noted_is_that_before_the_request(studio, monkeypatch):
+    changes, asked_at = studio.store.changes, []
+    monkeypatch.setattr(studio.store, "changes", lambda *a, **k: asked_at.append(now_utc()) or changes(*a, **k))
     before = now_utc()
     studio.pull()
     calendar = studio.calendar()
-    assert before <= calendar.last_read_at <= now_utc()
+    assert before <= calendar.last_read_at <= asked_at[0]
     assert calendar.next_read_at > now_utc()
     assert calendar.sync_token is not None
 

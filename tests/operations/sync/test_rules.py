@@ -62,6 +62,18 @@ class TestMoved:
         assert "could not follow" in question.sentence
         assert [conflict.appointment_id for conflict in studio.conflicts()] == [other]
 
+    def test_dragged_back_to_where_we_once_wrote_it_the_booking_follows_again(self, studio):
+        """Many programs leave SEQUENCE alone, so the event is then the very one that we wrote; it is no echo all the same."""
+        appointment_id = studio.booked(at(2, 10))
+        own = studio.own_event()
+        drag(studio, at(3, 15))
+        assert studio.appointment(appointment_id).start_at == at(3, 15)
+        studio.store.add_event(
+            "calendar", own.summary, own.start_at, own.end_at, uid=own.uid, remote_id=own.remote_id, mark=own.mark
+        )
+        studio.pull()
+        assert studio.appointment(appointment_id).start_at == at(2, 10)
+
     def test_ask_keeps_the_booking_and_asks_once(self, studio):
         studio.set_rule(when_moved="ask")
         appointment_id = studio.booked(at(2, 10))
