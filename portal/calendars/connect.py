@@ -13,9 +13,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal.booking.models import EventLink
 from portal.business.models import Resource
-from portal.calendars.access import account_of, open_with, seal_secret
+from portal.calendars.access import open_with, seal_secret
 from portal.calendars.models import Calendar, Connection
 from portal.clock import now_utc
 from portal.db import read_transaction, transaction
@@ -90,61 +89,14 @@ def connect_caldav(
     )
 
 
-def refresh_connection(connection_id: int, *, password: str) -> None:
-    """A new password for the same account; every calendar, link and rule stays. What waited goes out at once.
-
-    Raises NotFound, and the errors of `providers.errors` when the server does not accept it: nothing is changed then.
-    """
-    account = read_transaction(lambda session: account_of(_existing(session, connection_id)))
-    opened = open_with(account.provider, account.account, {"password": password}, budget=BUDGET)
-    try:
-        opened.list_calendars()
-    finally:
-        opened.close()
-    transaction(lambda session: renew(session, _existing(session, connection_id), password))
-
-
 def renew(session: Session, connection: Connection, password: str) -> None:
-    """Store a password that was proven, in the caller's transaction."""
-    from portal.sync import states
+    """Store another password in the caller's transaction, and have its calendars read with it at once.
 
+    The connection's state follows by itself: the first reading that succeeds mends it, and lets everything go that waited.
+    """
     connection.sealed_secret = seal_secret(connection.id, {"password": password})
-    states.note_mended(session, connection, now=now_utc())
-
-
-def pause_connection(connection_id: int) -> None:
-    """Neither read nor write it until it is resumed. Its freshness runs out meanwhile, as its rule says."""
-    from portal.sync import states
-
-    transaction(
-        lambda session: states.set_state(session, _existing(session, connection_id), "paused", "", now=now_utc())
-    )
-
-
-def resume_connection(connection_id: int) -> None:
-    """Read and write it again, starting now."""
-    from portal.sync import states
-
-    transaction(lambda session: states.note_mended(session, _existing(session, connection_id), now=now_utc()))
-
-
-def disconnect(connection_id: int) -> None:
-    """Forget the account, its calendars and what was read from them. Events that were written stay where they are. Twice is once."""
-
-    def work(session: Session) -> None:
-        connection = session.get(Connection, connection_id)
-        if connection is None:
-            return
-        from portal.sync import ledger
-
-        name = connection.account.get("username") or connection.account.get("url")
-        for calendar in connection.calendars:
-            session.query(EventLink).where(EventLink.calendar_id == calendar.id).delete()
-        session.delete(connection)
-        sentence = f"The calendar account {name} was disconnected. Events written into it stay there."
-        ledger.write(session, "disconnected", sentence, connection_id=connection_id)
-
-    transaction(work)
+    for calendar in connection.calendars:
+        calendar.failures, calendar.next_read_at = 0, now_utc()
 
 
 def _zone(session: Session, resource_id: int) -> str:
@@ -197,17 +149,12 @@ def store(
     zone: str,
     counts: Mapping[str, int | None],
 ) -> Connected:
-    """Write down what was proven, in the caller's transaction."""
-    from portal.sync import ledger
-
+    """Write down what was proven, in the caller's transaction. The ledger tells of it with the first reading."""
     connection = Connection(resource_id=resource_id, provider=provider, account=dict(account))
     connection.calendars = [_calendar(one, resource_id, zone, now=now_utc()) for one in chosen]
     session.add(connection)
     session.flush()
     connection.sealed_secret = seal_secret(connection.id, secret)
-    names = ", ".join(f"“{calendar.name}”" for calendar in connection.calendars)
-    sentence = f"The calendar account {account['username']} was connected with {names}."
-    ledger.write(session, "connected", sentence, connection_id=connection.id)
     ids = tuple(calendar.id for calendar in connection.calendars)
     return Connected(id=connection.id, calendar_ids=ids, busy_counts=dict(counts))
 
@@ -226,10 +173,3 @@ def _calendar(one: ChosenCalendar, resource_id: int, zone: str, *, now: datetime
         freshness=one.freshness,
         next_read_at=now,
     )
-
-
-def _existing(session: Session, connection_id: int) -> Connection:
-    connection = session.get(Connection, connection_id)
-    if connection is None:
-        raise NotFound("There is no such connection.")
-    return connection

@@ -17,9 +17,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from portal.booking.models import EventLink
 from portal.calendars.access import Account, account_of, calendar_ref, open_provider
-from portal.calendars.models import Calendar
+from portal.calendars.models import Calendar, RemoteObject
 from portal.db import read_transaction
 from portal.intervals import Interval
 from providers.calendars.base import CalendarProvider, CalendarRef, Span
@@ -147,14 +146,9 @@ def _without_ours(result: LastLook) -> LastLook:
     if not result.busy:
         return result
     ids = {found.remote_id for found in result.busy}
-    ours = read_transaction(
-        lambda session: set(
-            session.execute(
-                select(EventLink.calendar_id, EventLink.remote_id).where(
-                    EventLink.remote_id.in_(ids), EventLink.etag != ""
-                )
-            ).tuples()
-        )
+    known_as_ours = select(RemoteObject.calendar_id, RemoteObject.remote_id).where(
+        RemoteObject.remote_id.in_(ids), RemoteObject.is_ours
     )
+    ours = read_transaction(lambda session: set(session.execute(known_as_ours).tuples()))
     busy = [found for found in result.busy if (found.calendar_id, found.remote_id) not in ours]
     return LastLook(busy=busy, unreadable=result.unreadable)

@@ -116,7 +116,7 @@ def refresh(connection_id: int) -> Any:
     if errors:
         return _refresh_page(connection, errors=errors), 422
     try:
-        connecting.refresh_connection(connection_id, password=password)
+        connections.refresh_connection(connection_id, password=password)
     except ProviderError as error:
         return _refresh_page(_connection(connection_id), refusal=error), 422
     _catch_up(connection_id)
@@ -131,7 +131,7 @@ def disconnect(connection_id: int) -> Any:
         return render_template(
             "admin/disconnection.html", connection=connection, resource=_resource(connection.resource_id)
         )
-    connecting.disconnect(connection_id)
+    connections.disconnect(connection_id)
     flash("The account is disconnected. Events that were written into it stay there.", "ok")
     return see_other(url_for("integrations.index"))
 
@@ -139,7 +139,7 @@ def disconnect(connection_id: int) -> Any:
 @bp.post("/<int:connection_id>/pause")
 def pause(connection_id: int) -> Any:
     _connection(connection_id)
-    connecting.pause_connection(connection_id)
+    connections.pause_connection(connection_id)
     flash("The account is paused. Bookings wait until it is resumed.", "ok")
     return see_other(url_for("integrations.index"))
 
@@ -147,7 +147,7 @@ def pause(connection_id: int) -> Any:
 @bp.post("/<int:connection_id>/resumption")
 def resume(connection_id: int) -> Any:
     if _connection(connection_id).state == "paused":  # another state is no pause, and is not ended by saying so
-        connecting.resume_connection(connection_id)
+        connections.resume_connection(connection_id)
         _catch_up(connection_id)
         flash("The account is used again, and catches up now.", "ok")
     return see_other(url_for("integrations.index"))

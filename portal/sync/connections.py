@@ -1,6 +1,7 @@
-"""What a person asks of a connected account or calendar: read or write it now, treat it by other rules, decide about a doubtful read.
+"""What a person asks of a connected account or calendar: a new password, a pause, its end, read or write it now, other rules, a decision about a
+doubtful read.
 
-Each function is one transaction and is called by the integrations page. (Connecting, refreshing, pausing: `portal.calendars.connect`.)
+Each function is one transaction and is called by the integrations page. (Connecting: `portal.calendars.connect`.)
 """
 
 from __future__ import annotations
@@ -13,8 +14,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal import jobs, wake
+from portal.calendars.access import account_of, open_with
+from portal.calendars.connect import BUDGET, renew
 from portal.calendars.forms import Rules
 from portal.calendars.models import Calendar, Connection
+from portal.clock import now_utc
 from portal.db import read_transaction, transaction
 from portal.errors import NotAllowedNow, NotFound
 from portal.sync import ledger, states
@@ -94,6 +98,51 @@ def decide_quarantine(calendar_id: int, *, accept: bool, by: str, now: datetime)
     transaction(work)
     if accept:
         catch_up([calendar_id], now=now)
+
+
+def refresh_connection(connection_id: int, *, password: str) -> None:
+    """A new password for the same account; every calendar, link and rule stays. What waited goes out at once.
+
+    Raises NotFound, and the errors of `providers.errors` when the server does not accept it: nothing is changed then.
+    """
+    account = read_transaction(lambda session: account_of(_get(session, connection_id)))
+    opened = open_with(account.provider, account.account, {"password": password}, budget=BUDGET)
+    try:
+        opened.list_calendars()
+    finally:
+        opened.close()
+
+    def work(session: Session) -> None:
+        connection = _get(session, connection_id)
+        renew(session, connection, password)
+        states.note_mended(session, connection, now=now_utc())
+
+    transaction(work)
+
+
+def pause_connection(connection_id: int) -> None:
+    """Neither read nor write it until it is resumed. Its freshness runs out meanwhile, as its rule says. Raises NotFound."""
+    transaction(lambda session: states.set_state(session, _get(session, connection_id), "paused", "", now=now_utc()))
+
+
+def resume_connection(connection_id: int) -> None:
+    """Read and write it again, starting now. Raises NotFound."""
+    transaction(lambda session: states.note_mended(session, _get(session, connection_id), now=now_utc()))
+
+
+def disconnect(connection_id: int) -> None:
+    """Forget the account, its calendars and what was read from them. Events that were written stay where they are. Twice is once."""
+
+    def work(session: Session) -> None:
+        connection = session.get(Connection, connection_id)
+        if connection is None:
+            return
+        name = connection.account.get("username") or connection.account.get("url")
+        session.delete(connection)
+        sentence = f"The calendar account {name} was disconnected. Events written into it stay there."
+        ledger.write(session, "disconnected", sentence, connection_id=connection_id)
+
+    transaction(work)
 
 
 def _get(session: Session, connection_id: int) -> Connection:

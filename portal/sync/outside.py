@@ -51,7 +51,8 @@ class Matter:
 def note_moved(session: Session, link: EventLink, event: RemoteEvent) -> None:
     """A person moved the event: note where it stands, and let the rule decide. Publish leaves it alone until then."""
     link.remote_id, link.etag = event.remote_id, event.etag
-    link.content_hash = link.sent_hash = event.content_hash  # what we wrote once is no echo any more, should it come back
+    # What we wrote once is no echo any more, should it come back.
+    link.content_hash = link.sent_hash = event.content_hash
     link.start_at, link.end_at = event.start_at, event.end_at
     when = moment(session, event.start_at) if event.start_at else "another time"
     _note(session, link, "moved", f"In the calendar the event was moved to {when}.")

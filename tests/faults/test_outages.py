@@ -14,9 +14,9 @@ import psutil
 import pytest
 
 from portal import jobs
-from portal.calendars.connect import refresh_connection
 from portal.outbox import OutboxEntry
 from portal.queue_server import QueueServer
+from portal.sync.connections import refresh_connection
 from tests.faults.house import House, Worker, environment, until
 from tests.operations.sync.conftest import at, rows
 

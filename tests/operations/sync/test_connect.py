@@ -7,12 +7,13 @@ import pytest
 from portal.booking.models import EventLink
 from portal.calendars import connect
 from portal.calendars.access import account_of, kept_provider, provider_of, unseal_secret
-from portal.calendars.connect import ChosenCalendar, connect_caldav, disconnect, list_remote, refresh_connection
+from portal.calendars.connect import ChosenCalendar, connect_caldav, list_remote
 from portal.calendars.models import BusyInterval, Calendar, Connection, RemoteObject
 from portal.clock import now_utc
 from portal.errors import Invalid, NotFound
 from portal.extensions import db
 from portal.sync import due
+from portal.sync.connections import disconnect, refresh_connection
 from portal.sync.models import LedgerLine
 from providers.errors import AccessRevoked, Misconfigured, Temporary
 from tests.factories import make_resource

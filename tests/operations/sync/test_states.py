@@ -7,13 +7,12 @@ from datetime import timedelta
 import pytest
 
 from portal import outbox
-from portal.calendars import connect
 from portal.clock import now_utc
 from portal.db import transaction
 from portal.errors import TryAgain
 from portal.extensions import db
 from portal.outbox import OutboxEntry
-from portal.sync import drain, lines, publish
+from portal.sync import connections, drain, lines, publish
 from portal.sync.states import classify
 from providers.errors import (
     AccessRevoked,
@@ -193,7 +192,7 @@ class TestWaitingWork:
         self.drain(studio)
         assert (self.entry().state, studio.link(appointment_id).state) == ("stuck", "stuck")
         studio.store.fail_always(None)
-        connect.refresh_connection(studio.connection().id, password="new")
+        connections.refresh_connection(studio.connection().id, password="new")
         studio.publish_all()
         assert studio.link(appointment_id).state == "done"
 
@@ -212,12 +211,12 @@ class TestWaitingWork:
         assert self.entry().attempts == 1
 
     def test_a_paused_connection_is_neither_read_nor_written(self, studio):
-        connect.pause_connection(studio.connection().id)
+        connections.pause_connection(studio.connection().id)
         studio.store.calls.clear()
         appointment_id = book_unseen(studio)
         self.drain(studio)
         assert studio.store.calls == []
-        connect.resume_connection(studio.connection().id)
+        connections.resume_connection(studio.connection().id)
         lines.forget()
         studio.publish_all()
         assert studio.link(appointment_id).state == "done"
