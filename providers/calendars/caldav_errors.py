@@ -58,10 +58,10 @@ def error_of(answer: DavAnswer) -> ProviderError:
         return Gone("There is nothing at this address any more.")
     if status in (409, 412):
         return Conflict("The entry was changed since it was last read.")
-    if status in (423, 425, 429) or status >= 500:
-        return Temporary(_out_of_order(status), retry_after=_retry_after(answer))
     if status in (405, 415, 421, 501):
         return Misconfigured("This address does not lead to a calendar.")
+    if status in (408, 423, 425, 429) or status >= 500:
+        return Temporary(_out_of_order(status), retry_after=_retry_after(answer))
     return BadAnswer(f"The server's answer makes no sense here (status {status}).")
 
 

@@ -35,7 +35,9 @@ _MAX_REDIRECTS = 3
 _ONE_HOUSE = ("icloud.com",)
 
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9/._~!$&'()*+,;=:@-]*")
-_ROOT_ELEMENT = re.compile(rb"<[A-Za-z_]")
+_ODD_ENCODING = "The server's answer is in an encoding that we do not read."
+_ENCODING = re.compile(rb"<\?xml[^>]*?encoding\s*=\s*[\"']([^\"']*)", re.IGNORECASE)
+_BEFORE_ROOT = re.compile(rb"(?:\s|<\?.*?\?>|<!--.*?-->)*", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,13 +229,20 @@ def _check_body(answer: requests.Response) -> None:
             raise BadAnswer("A web page came back instead of a calendar. Perhaps the address leads to a sign-in page.")
         answer._content = b""
         return
-    start = content[:4]
-    if start[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\x00" in start:
-        raise BadAnswer("The server's answer is in an encoding that we do not read.")
-    if content.lstrip()[:1] == b"<":
-        root = _ROOT_ELEMENT.search(content)
-        prolog = content[: root.start()] if root else content
-        if b"<!" in prolog.replace(b"<!--", b""):
-            raise BadAnswer("The server's answer declares a document type. Such answers are not read.")
+    content = content.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if content.startswith(b"<"):
+        _check_prolog(content)
+    elif b"\x00" in content[:4] or content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise BadAnswer(_ODD_ENCODING)
     elif answer.status_code >= 400 and "xml" in kind:
         answer._content = b""
+
+
+def _check_prolog(content: bytes) -> None:
+    """Refuse a document type, under which entities could be declared, and encodings in which one could hide."""
+    encoding = _ENCODING.match(content)
+    if b"\x00" in content[:4] or (encoding and encoding[1].lower() not in (b"utf-8", b"us-ascii", b"iso-8859-1")):
+        raise BadAnswer(_ODD_ENCODING)
+    prolog = _BEFORE_ROOT.match(content)
+    if content[prolog.end() if prolog else 0 :].startswith(b"<!"):
+        raise BadAnswer("The server's answer declares a document type. Such answers are not read.")
