@@ -33,6 +33,8 @@ _PIECE = 65_536
 class AnswerTooLarge(requests.exceptions.RequestException):
     """The answer, unpacked, is larger than was asked for."""
 
+    is_too_large = True  # by this mark the providers, which know nothing of this module, tell it from other errors
+
 
 def guarded_session(
     *, allow: Collection[str], verify: bool | str = True, resolver: Resolver = system_resolver

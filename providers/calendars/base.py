@@ -34,8 +34,9 @@ class RemoteCalendar:
 class CalendarRef:
     """What a provider needs to know to read one calendar.
 
-    `zone` is used for floating and all-day times when the calendar itself names none. `own_addresses` (lower
-    case e-mail addresses) tell which ATTENDEE is the owner, so that declined invitations do not block.
+    `zone` is for floating and all-day times: the calendar's own (`RemoteCalendar.zone`) where it names one, else that
+    of the person or room. `own_addresses` (lower case e-mail addresses) tell which ATTENDEE is the owner, so that
+    declined invitations do not block.
     """
 
     remote_id: str
@@ -75,7 +76,7 @@ class EventDraft:
 class RemoteEvent:
     """One object of a calendar, translated.
 
-    `busy` is the time it takes inside the window that was asked for, by the table in our notes on busy time;
+    `busy` is the time it takes inside the window that was asked for, by the rules in `ical_mapping`;
     sorted, may overlap; always empty for an object that carries our own mark. `start_at`/`end_at` are those
     of the (first) event itself and None when unreadable. `problem` is a sentence for people when the object,
     or a part of it, could not be read as meant; what could be read still counts. `is_cancelled` is an event
@@ -158,9 +159,10 @@ class CalendarProvider(Protocol):
     ) -> ChangeBatch:
         """What changed since `sync_token`; everything when it is None.
 
-        `known` maps remote ids to the etags that the caller holds: an object listed with the same etag is not
-        fetched again but named in `unchanged`. Busy time is expanded within `window` only. Raises
-        SyncTokenExpired.
+        `known` maps remote ids to the etags that the caller holds: an object listed with the same etag is not fetched
+        again but named in `unchanged`. Busy time is expanded within `window` only; to roll the window on, ask for
+        everything and leave out of `known` what repeats, so that it comes again with its new occurrences. An
+        object that never touched the window need not be told. Raises SyncTokenExpired.
         """
 
     def get(self, calendar: CalendarRef, remote_id: str, *, window: Span) -> RemoteEvent:
@@ -172,11 +174,11 @@ class CalendarProvider(Protocol):
     def put(self, calendar: CalendarRef, draft: EventDraft, *, remote_id: str, if_match: str | None) -> Receipt:
         """Make the object equal `draft`.
 
-        `if_match` None creates: when something already stands there and carries our mark of the same
-        appointment, it is ours from an earlier try and is made equal to the draft. With an etag it changes
-        that version only. Raises Conflict when a foreign object or another version stands there, Gone when an
-        object to change is not there. A write whose answer was lost is read back before this returns or
-        raises Temporary.
+        `if_match` None creates: when something already stands there and is ours (by the mark of the same appointment,
+        or by our UID where the server dropped the mark), it is made equal to the draft whatever it says now. With an
+        etag it changes that version only. Raises Conflict when a foreign object or another version stands there,
+        Gone when an object to change is not there. The receipt's remote id counts: a server may choose another. A write
+        whose answer was lost is read back before this returns or raises Temporary.
         """
 
     def delete(self, calendar: CalendarRef, remote_id: str, *, if_match: str | None) -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _CALDAV = "{urn:ietf:params:xml:ns:caldav}"
 UID_TAKEN = frozenset({f"{_CALDAV}no-uid-conflict", f"{_CALDAV}unique-scheduling-object-resource"})
+_BROKEN_LINES = (requests.exceptions.ConnectionError, requests.exceptions.ChunkedEncodingError)
 _BAD_DATA = frozenset(
     {
         f"{_CALDAV}valid-calendar-data",
@@ -39,6 +40,10 @@ _BAD_DATA = frozenset(
         f"{_CALDAV}max-date-time",
     }
 )
+
+
+class AnswerTooLarge(BadAnswer):
+    """The answer is larger than was asked for; asking for less may help."""
 
 
 def error_of(answer: DavAnswer) -> ProviderError:
@@ -75,11 +80,9 @@ def error_of_failure(error: Exception, url: str) -> ProviderError:
         return Misconfigured(str(error))
     if isinstance(error, requests.exceptions.Timeout):
         return Temporary(f"{host} did not answer in time.")
-    if isinstance(error, requests.exceptions.ConnectionError | requests.exceptions.ChunkedEncodingError | OSError):
-        if isinstance(error, requests.exceptions.RequestException) and not isinstance(
-            error, requests.exceptions.ConnectionError | requests.exceptions.ChunkedEncodingError
-        ):
-            return BadAnswer(f"The answer of {host} could not be read.")
+    if getattr(error, "is_too_large", False):
+        return AnswerTooLarge(f"The answer of {host} is too large.")
+    if isinstance(error, _BROKEN_LINES) or not isinstance(error, requests.exceptions.RequestException):
         return Temporary(f"{host} could not be reached, or the connection broke.")
     return BadAnswer(f"The answer of {host} could not be read.")
 

@@ -6,23 +6,25 @@ read. Only a change feed or a whole listing tells what is gone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import NamedTuple
 
 from providers.calendars.base import CalendarRef, RemoteEvent, Span
-from providers.calendars.caldav_errors import error_of
-from providers.calendars.caldav_wire import LISTING_BYTES, DavWire, path_of
+from providers.calendars.caldav_errors import AnswerTooLarge, error_of
+from providers.calendars.caldav_wire import DavWire, path_of
 from providers.calendars.caldav_xml import CALENDAR_DATA, ETAG, multiget, rows
 from providers.calendars.ical_mapping import read_event
-from providers.errors import Gone
+from providers.errors import Gone, Temporary
 
 
 class _Found(NamedTuple):
+    """One object as it came; without text when the server failed over it."""
+
     path: str
     etag: str | None
-    text: str
+    text: str | None
 
 
 CHUNK = 100
@@ -39,7 +41,12 @@ def fetch_events(
         for path, etag, text in chunk:
             if path in missing:
                 missing.discard(path)
-                yield told(text, path, etag or listed[path], calendar=calendar, window=window, zone=zone)
+                yield (
+                    told(text, path, etag or listed[path], calendar=calendar, window=window, zone=zone)
+                    if text is not None
+                    # No etag, so that it is asked for again whenever everything is read.
+                    else RemoteEvent(remote_id=path, etag="", problem="The server failed to give this entry.")
+                )
     for path in islice(sorted(missing), _MAX_SINGLE_READS):
         try:
             text, etag = read_object(wire, calendar, path)
@@ -91,16 +98,27 @@ def _read_ahead(wire: DavWire, calendar: CalendarRef, chunks: Iterable[list[str]
             yield coming.result()
 
 
-def _read_chunk(wire: DavWire, calendar: CalendarRef, paths: Iterable[str]) -> list[_Found]:
-    """What the server gives of these objects."""
-    answer = wire.send(
-        "REPORT",
-        calendar.remote_id,
-        body=multiget(paths),
-        headers={"Depth": "1"},
-        seconds=_CHUNK_SECONDS,
-        limit=LISTING_BYTES,
-    )
+def _read_chunk(wire: DavWire, calendar: CalendarRef, paths: Sequence[str]) -> list[_Found]:
+    """What the server gives of these objects. Raises Temporary when it gives none of several."""
+    found = _read_in_parts(wire, calendar, paths)
+    if len(paths) > 1 and found and all(item.text is None for item in found):
+        raise Temporary("The calendar server fails to give its entries.")
+    return found
+
+
+def _read_in_parts(wire: DavWire, calendar: CalendarRef, paths: Sequence[str]) -> list[_Found]:
+    """As many at a time as the server manages: one object that is broken or huge must not hide its neighbours."""
+    try:
+        answer = wire.send(
+            "REPORT", calendar.remote_id, body=multiget(paths), headers={"Depth": "1"}, seconds=_CHUNK_SECONDS
+        )
+    except AnswerTooLarge:
+        answer = None
+    if answer is None or answer.status == 500:
+        if len(paths) == 1:
+            return [_Found(paths[0], None, None)]
+        half = len(paths) // 2
+        return _read_in_parts(wire, calendar, paths[:half]) + _read_in_parts(wire, calendar, paths[half:])
     if answer.status != 207:
         raise error_of(answer)
     return [

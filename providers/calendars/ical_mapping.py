@@ -1,8 +1,15 @@
-"""iCalendar text to the portal's words and back. Pure; called by the CalDAV provider.
+"""iCalendar text in the portal's words. Pure; called by the CalDAV provider. The way back is `ical_draft`.
 
-Reading never raises: an object may hold anything, and one that cannot be understood must not hide the others. What
-takes time and what does not follows the table "from event to busy time" in docs; when unsure, time is busy and the
-event carries a sentence about the doubt. The way back is `ical_draft`.
+Reading never raises: an object may hold anything, and one that cannot be understood must not hide the others.
+Whether an event takes time, first match wins; when unsure it does, and carries a sentence about the doubt:
+
+1. our own mark: no, for the booking counts already;
+2. STATUS:CANCELLED: no (a cancelled occurrence frees only itself);
+3. TRANSP:TRANSPARENT: no; without TRANSP, Exchange's busy status FREE: no;
+4. declined by one of the owner's addresses: no;
+5. everything else, tentative too: yes, for as long as it has any length;
+6. a whole day takes the local day of the calendar's zone, 23 to 25 hours;
+7. a rule that cannot be read leaves the first event; one that means too much takes all its time.
 """
 
 from __future__ import annotations

@@ -668,6 +668,35 @@ def test_one_poisoned_object_among_fifty_hides_no_other(
     assert len([event for event in batch.upserts if event.busy]) >= 48
 
 
+@pytest.mark.parametrize("kind", ["500", "huge"])
+def test_one_object_over_which_the_server_fails_hides_no_other(
+    between: StandIn, provider: CalDavCalendars, calendar: CalendarRef, person: CalDavPerson, kind: str
+) -> None:
+    paths = [person.add_event(f"No {number}", NINE, NINE + HOUR) for number in range(10)]
+    huge = multistatus(row(paths[3], f"<C:calendar-data>{'x' * 11_000_000}</C:calendar-data>"))
+
+    def fail(asked: Asked) -> Answer | None:
+        if b"multiget" not in asked.body or paths[3].encode() not in asked.body:
+            return None
+        return Answer(500) if kind == "500" else huge
+
+    between.script = fail
+    found = by_id(read(provider, calendar))
+    assert found.keys() == set(paths)
+    assert [path for path, event in found.items() if event.problem] == [paths[3]]
+    assert found[paths[3]].etag == ""
+
+
+def test_a_server_that_gives_no_entry_at_all_is_out_of_order(
+    between: StandIn, provider: CalDavCalendars, calendar: CalendarRef, person: CalDavPerson
+) -> None:
+    for number in range(5):
+        person.add_event(f"No {number}", NINE, NINE + HOUR)
+    between.script = lambda asked: Answer(500) if b"multiget" in asked.body else None
+    with pytest.raises(Temporary):
+        read(provider, calendar)
+
+
 def test_two_objects_of_one_uid_both_take_time(
     between: StandIn, provider: CalDavCalendars, calendar: CalendarRef, person: CalDavPerson
 ) -> None:
