@@ -19,7 +19,7 @@ from portal.booking.models import EventLink
 from portal.calendars.models import BusyInterval, Calendar, RemoteObject
 from portal.outbox import OutboxEntry
 from portal.sync import conflicts, ledger, outside
-from portal.sync.plan import (
+from portal.sync.actions import (
     Action,
     Adopt,
     Drop,

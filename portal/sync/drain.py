@@ -48,7 +48,8 @@ def do(work: Work, handler: Callable[[Work], None]) -> None:
     except Exception as error:
         _settle_failure(work, error)
         return
-    reach("publish.before_settle")
+    if work.topic == "calendar.publish":
+        reach("publish.before_settle")
     transaction(lambda session: outbox.settle(session, work.entry_id, work.lease_token))
 
 

@@ -43,10 +43,5 @@ def after_failure(failures: int, *, needs_owner: bool, retry_after: float | None
     return max(min(doubled, LONGEST_RETRY), timedelta(seconds=min(retry_after or 0.0, 3600.0)))
 
 
-def may_be_hastened(reading: Reading, *, now: datetime) -> bool:
-    """A visitor's page may ask for a look at once, unless the server is known to be in trouble: then its pauses hold."""
-    return reading.failures == 0 and reading.next_read_at > now
-
-
 def _is_being_read(reading: Reading, *, now: datetime) -> bool:
     return reading.lease_until is not None and reading.lease_until > now

@@ -10,45 +10,23 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from flask import current_app
-from sqlalchemy import func, select, update
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from portal.booking.models import Appointment, Booking, EventLink
-from portal.business.models import Business, Resource, Service
-from portal.calendars.access import Account, account_of, calendar_ref, kept_provider
-from portal.calendars.models import Calendar, RemoteObject
+from portal.calendars.access import kept_provider
+from portal.calendars.models import Calendar
 from portal.clock import now_utc
 from portal.db import read_transaction, transaction, write_transaction
-from portal.errors import NotFound
 from portal.failpoints import reach
 from portal.sync import apply, due, leases, ledger, outside, states
+from portal.sync.actions import Drop, Plan
 from portal.sync.lines import LineBusy, line_to
-from portal.sync.plan import Drop, Plan, Situation, Tie, gone, judge, plan
-from providers.calendars.base import CalendarProvider, CalendarRef, ChangeBatch, RemoteEvent, Span
+from portal.sync.plan import gone, judge, plan
+from portal.sync.reading import Reading, begin, situation_of, window_at
+from providers.calendars.base import CalendarProvider, ChangeBatch, RemoteEvent
 from providers.errors import Gone, ProviderError, SyncTokenExpired
 
-BACK = timedelta(days=1)
-AHEAD = timedelta(days=21)
-"""The window reaches so far beyond the longest horizon: the nightly reconcile may fail for weeks before a day is missing."""
-LEAST_HORIZON = timedelta(days=62)
 SOON = timedelta(seconds=2)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """What one look at a calendar needs, read in one transaction and carried out of it."""
-
-    calendar_id: int
-    resource_id: int
-    name: str
-    lease: str
-    account: Account
-    ref: CalendarRef
-    sync_token: str | None
-    known: dict[str, str]
-    rereads: frozenset[str]
-    window: Span
-    accepts_removals: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +48,7 @@ def pull(
     `is_complete` reads all of it, and expands again what may have rolled into the window. A failure is noted at the calendar and its
     connection before it is raised. Raises NotFound and the errors of `providers.errors`.
     """
-    reading = transaction(lambda s: _begin(s, calendar_id, is_complete=is_complete, lease_for=lease_for))
+    reading = transaction(lambda s: begin(s, calendar_id, is_complete=is_complete, lease_for=lease_for))
     if reading is None:
         return None
     try:
@@ -96,7 +74,7 @@ def take_in(calendar_id: int, event: RemoteEvent) -> None:
 
     def work(session: Session) -> None:
         calendar = session.get_one(Calendar, calendar_id)
-        situation = _situation(session, calendar, {}, _window(session, now_utc()), read_at=now_utc())
+        situation = situation_of(session, calendar, {}, window_at(session, now_utc()), read_at=now_utc())
         ties = [tie for tie in situation.ties if tie.remote_id == event.remote_id]
         if ties:
             result = judge(event, replace(ties[0], is_pending=False), situation)
@@ -104,53 +82,6 @@ def take_in(calendar_id: int, event: RemoteEvent) -> None:
 
     resource_id = read_transaction(lambda session: session.get_one(Calendar, calendar_id).resource_id)
     write_transaction([resource_id], work)
-
-
-def _begin(session: Session, calendar_id: int, *, is_complete: bool, lease_for: timedelta) -> Reading | None:
-    now = now_utc()
-    calendar = session.get(Calendar, calendar_id)
-    if calendar is None:
-        raise NotFound("There is no such calendar.")
-    lease = leases.take_read(session, calendar_id, now=now, length=lease_for)
-    if lease is None:
-        return None
-    rows = session.execute(
-        select(RemoteObject.remote_id, RemoteObject.etag, RemoteObject.rolls).where(
-            RemoteObject.calendar_id == calendar_id
-        )
-    ).all()
-    accepts = bool(calendar.quarantine and calendar.quarantine.get("decision") == "accept")
-    is_complete = is_complete or accepts
-    email = session.get_one(Resource, calendar.resource_id).email
-    return Reading(
-        calendar_id=calendar_id,
-        resource_id=calendar.resource_id,
-        name=calendar.name,
-        lease=lease,
-        account=account_of(calendar.connection),
-        ref=calendar_ref(calendar, own_addresses=frozenset({email} if email else ())),
-        sync_token=None if is_complete else calendar.sync_token,
-        known={row.remote_id: row.etag for row in rows},
-        rereads=_to_read_again(session, calendar_id, rows) if is_complete else frozenset(),
-        window=_window(session, now),
-        accepts_removals=accepts,
-    )
-
-
-def _to_read_again(session: Session, calendar_id: int, rows: object) -> frozenset[str]:
-    """Objects whose text a complete reading must see: what rolls with the window, and marked ones that no link names."""
-    linked = select(EventLink.remote_id).where(EventLink.calendar_id == calendar_id)
-    orphans = session.scalars(
-        select(RemoteObject.remote_id).where(
-            RemoteObject.calendar_id == calendar_id, RemoteObject.is_ours, RemoteObject.remote_id.not_in(linked)
-        )
-    )
-    return frozenset(row.remote_id for row in rows if row.rolls) | frozenset(orphans)  # type: ignore[attr-defined]
-
-
-def _window(session: Session, now: datetime) -> Span:
-    horizon = session.scalar(select(func.max(Service.horizon)).where(Service.is_active)) or 0
-    return now - BACK, now + max(timedelta(days=horizon), LEAST_HORIZON) + AHEAD
 
 
 def _read(provider: CalendarProvider, reading: Reading) -> tuple[Outcome, list[int]]:
@@ -192,7 +123,7 @@ def _prelude(reading: Reading, batch: ChangeBatch, read_at: datetime, *, is_seco
 
     def work(session: Session) -> Plan | None:
         calendar = session.get_one(Calendar, reading.calendar_id)
-        situation = _situation(session, calendar, reading.known, reading.window, read_at=read_at)
+        situation = situation_of(session, calendar, reading.known, reading.window, read_at=read_at)
         situation = replace(situation, is_second_reading=is_second, accepts_removals=reading.accepts_removals)
         return plan(batch, situation) if gone(batch, situation) else None
 
@@ -221,7 +152,7 @@ def _apply(
     if calendar is None:  # away too long: whoever reads now knows better
         return Outcome(), []
     situation = replace(
-        _situation(session, calendar, reading.known, reading.window, read_at=read_at),
+        situation_of(session, calendar, reading.known, reading.window, read_at=read_at),
         verified_gone=verified,
         is_second_reading=is_second,
         accepts_removals=reading.accepts_removals,
@@ -296,53 +227,4 @@ def _put_off(session: Session, reading: Reading, until: datetime) -> None:
         update(Calendar)
         .where(Calendar.id == reading.calendar_id, Calendar.read_lease_token == reading.lease)
         .values(read_lease_until=None, read_lease_token=None, next_read_at=until)
-    )
-
-
-def _situation(
-    session: Session, calendar: Calendar, known: dict[str, str], window: Span, *, read_at: datetime
-) -> Situation:
-    """Everything that the plan must know, as it is in this transaction."""
-    instance_id = session.scalars(select(Business.instance_id)).first() or ""
-    now = now_utc()
-    return Situation(
-        known=known,
-        ties=_ties(session, calendar.id, now=now),
-        instance_id=instance_id,
-        window=window,
-        read_at=read_at,
-        now=now,
-        held=frozenset((calendar.quarantine or {}).get("remote_ids", ())),
-    )
-
-
-def _ties(session: Session, calendar_id: int, *, now: datetime) -> tuple[Tie, ...]:
-    confirmed = select(Booking.appointment_id).where(Booking.status.in_(("confirmed", "completed", "no_show")))
-    rows = session.execute(
-        select(EventLink, Appointment, Appointment.id.in_(confirmed))
-        .join(Appointment, Appointment.id == EventLink.appointment_id)
-        .where(EventLink.calendar_id == calendar_id)
-        .execution_options(populate_existing=True)
-    )
-    return tuple(_tie(link, appointment, is_confirmed=bool(has)) for link, appointment, has in rows)
-
-
-def _tie(link: EventLink, appointment: Appointment, *, is_confirmed: bool) -> Tie:
-    is_behind = link.applied_version < appointment.version and link.state in ("waiting", "done")
-    return Tie(
-        link_id=link.id,
-        appointment_id=appointment.id,
-        remote_id=link.remote_id,
-        uid=link.uid,
-        etag=link.etag,
-        content_hash=link.content_hash,
-        sent_hash=link.sent_hash,
-        outside=link.outside,
-        seen_start_at=link.start_at,
-        seen_end_at=link.end_at,
-        start_at=appointment.start_at,
-        end_at=appointment.end_at,
-        is_wanted=appointment.is_active and is_confirmed,
-        is_pending=is_behind and not link.outside,
-        touched_at=link.updated_at,
     )

@@ -23,7 +23,8 @@ from portal.sync import leases, ledger
 from portal.sync.desired import derived_uid
 from portal.sync.lines import line_to
 from portal.sync.models import Lease
-from portal.sync.pull import BACK, Outcome, pull
+from portal.sync.pull import Outcome, pull
+from portal.sync.reading import BACK
 from portal.sync.receipts import forget_object
 from providers.calendars.base import CalendarProvider, CalendarRef
 from providers.errors import Conflict, Gone

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from portal.sync.due import LONGEST_RETRY, OWNER_RETRY, Reading, after_failure, is_due, may_be_hastened
+from portal.sync.due import LONGEST_RETRY, OWNER_RETRY, Reading, after_failure, is_due
 
 NOW = datetime(2026, 12, 1, 8, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -65,9 +65,3 @@ def test_the_server_may_ask_for_a_longer_pause_but_not_for_ever():
 
 def test_a_refused_sign_in_is_tried_rarely():
     assert after_failure(1, needs_owner=True, retry_after=None) == OWNER_RETRY
-
-
-def test_a_visitor_may_hasten_a_calm_calendar_but_no_troubled_one():
-    assert may_be_hastened(CALM, now=NOW)
-    assert not may_be_hastened(replace(CALM, failures=1), now=NOW)
-    assert not may_be_hastened(replace(CALM, next_read_at=NOW), now=NOW)

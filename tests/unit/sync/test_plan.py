@@ -10,9 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portal.sync.plan import (
-    OWN_BURST,
-    SERIES,
+from portal.sync.actions import (
     Adopt,
     Drop,
     Forget,
@@ -21,9 +19,8 @@ from portal.sync.plan import (
     Situation,
     Store,
     Tie,
-    judge,
-    plan,
 )
+from portal.sync.plan import OWN_BURST, SERIES, judge, plan
 from providers.calendars.base import ChangeBatch, EventMark, RemoteEvent
 
 NOW = datetime(2026, 12, 1, 8, tzinfo=UTC)

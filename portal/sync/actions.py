@@ -1,0 +1,124 @@
+"""The values of the plan: what is known when a batch is judged, and the actions that follow. Pure; the judgement is in `plan`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeAlias
+
+from providers.calendars.base import RemoteEvent, Span
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tie:
+    """An event link with what its appointment wants. `start_at`/`end_at` are the appointment's, `seen_*` the event's when last seen."""
+
+    link_id: int
+    appointment_id: int
+    remote_id: str
+    uid: str
+    etag: str
+    content_hash: str
+    sent_hash: str
+    outside: str
+    seen_start_at: datetime | None
+    seen_end_at: datetime | None
+    start_at: datetime
+    end_at: datetime
+    is_wanted: bool
+    is_pending: bool
+    touched_at: datetime
+
+    @property
+    def stands(self) -> bool:
+        return bool(self.etag)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """What is known when a batch is judged. `known` maps remote ids to etags; `held` are those in quarantine already."""
+
+    known: Mapping[str, str]
+    ties: tuple[Tie, ...]
+    instance_id: str
+    window: Span
+    read_at: datetime
+    now: datetime
+    held: frozenset[str] = frozenset()
+    verified_gone: frozenset[str] = frozenset()
+    is_second_reading: bool = False
+    accepts_removals: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Keep what is known of this object, and the time it takes."""
+
+    event: RemoteEvent
+    busy: tuple[Span, ...]
+    is_ours: bool = False
+    rolls: bool = False
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Forget this object and its busy time."""
+
+    remote_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """Note the version of our event. `is_settled` ends what was open about it: it stands at the booking's time (again)."""
+
+    tie: Tie
+    event: RemoteEvent
+    is_settled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MovedOutside:
+    """A person moved our event."""
+
+    tie: Tie
+    event: RemoteEvent
+
+
+@dataclass(frozen=True, slots=True)
+class RemovedOutside:
+    """A person deleted our event, or called it off (then `event` is what still stands)."""
+
+    tie: Tie
+    event: RemoteEvent | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Our event is gone, and nobody minds."""
+
+    tie: Tie
+
+
+Action: TypeAlias = Store | Drop | Adopt | MovedOutside | RemovedOutside | Forget
+
+
+@dataclass(frozen=True, slots=True)
+class Suspicion:
+    """A reading that would take away too much at once."""
+
+    remote_ids: frozenset[str]
+    own: int
+    known: int
+
+
+@dataclass(slots=True)
+class Plan:
+    """`to_verify` must be looked up before their removal counts. With `keeps_token` the reading must be repeated from where it began."""
+
+    actions: list[Action] = field(default_factory=list)
+    to_verify: list[str] = field(default_factory=list)
+    suspicion: Suspicion | None = None
+    held: frozenset[str] = frozenset()
+    keeps_token: bool = False

@@ -1,0 +1,141 @@
+"""What one look at a calendar needs to know: taken together in one transaction, and carried out of it as values. Called by `pull`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from portal.booking.models import Appointment, Booking, EventLink
+from portal.business.models import Business, Resource, Service
+from portal.calendars.access import Account, account_of, calendar_ref
+from portal.calendars.models import Calendar, RemoteObject
+from portal.clock import now_utc
+from portal.errors import NotFound
+from portal.sync import leases
+from portal.sync.actions import Situation, Tie
+from providers.calendars.base import CalendarRef, Span
+
+BACK = timedelta(days=1)
+AHEAD = timedelta(days=21)
+"""The window reaches so far beyond the longest horizon: the nightly reconcile may fail for weeks before a day is missing."""
+LEAST_HORIZON = timedelta(days=62)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What one look at a calendar needs, read in one transaction and carried out of it."""
+
+    calendar_id: int
+    resource_id: int
+    name: str
+    lease: str
+    account: Account
+    ref: CalendarRef
+    sync_token: str | None
+    known: dict[str, str]
+    rereads: frozenset[str]
+    window: Span
+    accepts_removals: bool
+
+
+def begin(session: Session, calendar_id: int, *, is_complete: bool, lease_for: timedelta) -> Reading | None:
+    """Lease the calendar and gather what a look at it needs; None while somebody else reads it. Raises NotFound."""
+    now = now_utc()
+    calendar = session.get(Calendar, calendar_id)
+    if calendar is None:
+        raise NotFound("There is no such calendar.")
+    lease = leases.take_read(session, calendar_id, now=now, length=lease_for)
+    if lease is None:
+        return None
+    rows = session.execute(
+        select(RemoteObject.remote_id, RemoteObject.etag, RemoteObject.rolls).where(
+            RemoteObject.calendar_id == calendar_id
+        )
+    ).all()
+    accepts = bool(calendar.quarantine and calendar.quarantine.get("decision") == "accept")
+    is_complete = is_complete or accepts
+    email = session.get_one(Resource, calendar.resource_id).email
+    return Reading(
+        calendar_id=calendar_id,
+        resource_id=calendar.resource_id,
+        name=calendar.name,
+        lease=lease,
+        account=account_of(calendar.connection),
+        ref=calendar_ref(calendar, own_addresses=frozenset({email} if email else ())),
+        sync_token=None if is_complete else calendar.sync_token,
+        known={row.remote_id: row.etag for row in rows},
+        rereads=_to_read_again(session, calendar_id, rows) if is_complete else frozenset(),
+        window=window_at(session, now),
+        accepts_removals=accepts,
+    )
+
+
+def _to_read_again(session: Session, calendar_id: int, rows: Sequence[Any]) -> frozenset[str]:
+    """Objects whose text a complete reading must see: what rolls with the window, and marked ones that no link names."""
+    linked = select(EventLink.remote_id).where(EventLink.calendar_id == calendar_id)
+    orphans = session.scalars(
+        select(RemoteObject.remote_id).where(
+            RemoteObject.calendar_id == calendar_id, RemoteObject.is_ours, RemoteObject.remote_id.not_in(linked)
+        )
+    )
+    return frozenset(row.remote_id for row in rows if row.rolls) | frozenset(orphans)
+
+
+def window_at(session: Session, now: datetime) -> Span:
+    """The time for which busy time is kept: from yesterday until well beyond the longest horizon."""
+    horizon = session.scalar(select(func.max(Service.horizon)).where(Service.is_active)) or 0
+    return now - BACK, now + max(timedelta(days=horizon), LEAST_HORIZON) + AHEAD
+
+
+def situation_of(
+    session: Session, calendar: Calendar, known: dict[str, str], window: Span, *, read_at: datetime
+) -> Situation:
+    """Everything that the plan must know, as it is in this transaction."""
+    instance_id = session.scalars(select(Business.instance_id)).first() or ""
+    now = now_utc()
+    return Situation(
+        known=known,
+        ties=_ties(session, calendar.id, now=now),
+        instance_id=instance_id,
+        window=window,
+        read_at=read_at,
+        now=now,
+        held=frozenset((calendar.quarantine or {}).get("remote_ids", ())),
+    )
+
+
+def _ties(session: Session, calendar_id: int, *, now: datetime) -> tuple[Tie, ...]:
+    confirmed = select(Booking.appointment_id).where(Booking.status.in_(("confirmed", "completed", "no_show")))
+    rows = session.execute(
+        select(EventLink, Appointment, Appointment.id.in_(confirmed))
+        .join(Appointment, Appointment.id == EventLink.appointment_id)
+        .where(EventLink.calendar_id == calendar_id)
+        .execution_options(populate_existing=True)
+    )
+    return tuple(_tie(link, appointment, is_confirmed=bool(has)) for link, appointment, has in rows)
+
+
+def _tie(link: EventLink, appointment: Appointment, *, is_confirmed: bool) -> Tie:
+    is_behind = link.applied_version < appointment.version and link.state in ("waiting", "done")
+    return Tie(
+        link_id=link.id,
+        appointment_id=appointment.id,
+        remote_id=link.remote_id,
+        uid=link.uid,
+        etag=link.etag,
+        content_hash=link.content_hash,
+        sent_hash=link.sent_hash,
+        outside=link.outside,
+        seen_start_at=link.start_at,
+        seen_end_at=link.end_at,
+        start_at=appointment.start_at,
+        end_at=appointment.end_at,
+        is_wanted=appointment.is_active and is_confirmed,
+        is_pending=is_behind and not link.outside,
+        touched_at=link.updated_at,
+    )
