@@ -100,7 +100,7 @@ def situation_of(
     now = now_utc()
     return Situation(
         known=known,
-        ties=_ties(session, calendar.id, now=now),
+        ties=_ties(session, calendar.id, since=window[0]),
         instance_id=instance_id,
         window=window,
         read_at=read_at,
@@ -109,12 +109,13 @@ def situation_of(
     )
 
 
-def _ties(session: Session, calendar_id: int, *, now: datetime) -> tuple[Tie, ...]:
+def _ties(session: Session, calendar_id: int, *, since: datetime) -> tuple[Tie, ...]:
+    """The links of appointments to come, and of those just over; what becomes of older events is nobody's concern."""
     confirmed = select(Booking.appointment_id).where(Booking.status.in_(("confirmed", "completed", "no_show")))
     rows = session.execute(
         select(EventLink, Appointment, Appointment.id.in_(confirmed))
         .join(Appointment, Appointment.id == EventLink.appointment_id)
-        .where(EventLink.calendar_id == calendar_id)
+        .where(EventLink.calendar_id == calendar_id, Appointment.end_at > since)
         .execution_options(populate_existing=True)
     )
     return tuple(_tie(link, appointment, is_confirmed=bool(has)) for link, appointment, has in rows)

@@ -16,8 +16,6 @@ from portal.sync import pull
 from tests.faults.house import House, until
 from tests.operations.sync.conftest import at
 
-SQLITE_AND_POSTGRESQL = ["sqlite_house", "postgres_house"]
-
 
 @pytest.fixture
 def house_of(request: pytest.FixtureRequest) -> Iterator[House]:
@@ -29,15 +27,10 @@ def house_of(request: pytest.FixtureRequest) -> Iterator[House]:
         db.session.remove()
 
 
-def on(*databases: str):
-    return [pytest.param(name, id=name.removesuffix("_house")) for name in databases]
-
-
 PUBLISH_POINTS = [
     ("publish.before_intent", "sqlite_house"),
     ("publish.after_intent", "sqlite_house"),
     ("publish.after_request", "sqlite_house"),
-    ("publish.after_request", "postgres_house"),
     ("publish.before_receipt_commit", "sqlite_house"),
     ("publish.before_receipt_commit", "postgres_house"),
     ("publish.before_settle", "sqlite_house"),

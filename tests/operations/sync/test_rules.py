@@ -163,7 +163,7 @@ class TestMoved:
         drag(studio, at(3, 15))
         assert [event.start_at for event in MemoryCalendars.open(f"of-{room.id}").events()] == [at(3, 15)]
 
-    def test_an_event_of_a_past_booking_may_be_dragged_about(self, studio, monkeypatch):
+    def test_an_event_of_a_past_booking_may_be_dragged_about(self, studio):
         appointment_id = studio.booked(at(2, 10))
         own = studio.own_event().remote_id
         shift_into_past(appointment_id)
