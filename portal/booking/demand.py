@@ -40,6 +40,10 @@ class Question:
     extra_busy: Busy = field(default_factory=dict)
     looked_at: frozenset[int] = frozenset()
     """Calendars that were read this very moment, whatever their last full read."""
+    stale: Sequence[StaleCalendar] | None = None
+    """What `stale_calendars` says of the resources, where the caller has asked already."""
+    is_swept: bool = False
+    """The expired holds of the resources have just been deleted, so none need be looked for."""
 
 
 def build_demand(session: Session, service: Service, question: Question, *, now: datetime) -> Demand:
@@ -110,9 +114,9 @@ def _reach(service: Service, window: Interval) -> Interval:
 def _timetables(
     session: Session, ids: list[int], reach: Interval, *, question: Question, now: datetime
 ) -> dict[int, Timetable]:
-    busy = _busy(session, ids, reach, free=_not_counted(session, question.moving), extra=question.extra_busy)
+    busy = _busy(session, ids, reach, free=_not_counted(session, question), extra=question.extra_busy)
     weekly, overrides = _weekly(session, ids), _overrides(session, ids, reach)
-    blocked = _blocked(session, ids, reach, now=now, looked_at=question.looked_at)
+    blocked = _blocked(session, ids, question, now=now)
     return {
         id_: Timetable(
             resource_id=id_,
@@ -126,9 +130,10 @@ def _timetables(
     }
 
 
-def _not_counted(session: Session, moving: Booking | None) -> list[int]:
+def _not_counted(session: Session, question: Question) -> list[int]:
     """Appointments whose time counts as free: those with nothing in them but expired holds, and that of the booking which moves."""
-    free = [appointment_id for (appointment_id,) in rows(session, statements.only_expired())]
+    free = [] if question.is_swept else [row.appointment_id for row in rows(session, statements.only_expired())]
+    moving = question.moving
     if moving is not None and not any(
         rows(session, statements.others(), appointment_id=moving.appointment_id, booking_id=moving.id)
     ):
@@ -170,12 +175,10 @@ def _overrides(session: Session, ids: list[int], reach: Interval) -> dict[int, d
     return overrides
 
 
-def _blocked(
-    session: Session, ids: list[int], reach: Interval, *, now: datetime, looked_at: frozenset[int]
-) -> set[int]:
+def _blocked(session: Session, ids: list[int], question: Question, *, now: datetime) -> set[int]:
     """Unknown is not free: where the rule says *stop offering*, a calendar that cannot be read shuts everything."""
-    stale = stale_calendars(session, ids, now=now)
-    return {row.resource_id for row in stale if row.when_unreadable == "stop" and row.id not in looked_at}
+    stale = stale_calendars(session, ids, now=now) if question.stale is None else question.stale
+    return {row.resource_id for row in stale if row.when_unreadable == "stop" and row.id not in question.looked_at}
 
 
 def _open_appointments(session: Session, service: Service, question: Question) -> tuple[OpenAppointment, ...]:

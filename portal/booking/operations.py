@@ -16,7 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.booking import claims, rules, statements
-from portal.booking.demand import stale_calendars
+from portal.booking.demand import StaleCalendar, stale_calendars
 from portal.booking.last_look import Seen, look_ahead
 from portal.booking.models import Booking
 from portal.booking.move import move_booking
@@ -146,7 +146,7 @@ def confirm_hold(
         booking = held(session, token)
         check_no_outside_event(session, wish, seen=seen)
         manage_link = fill_in(booking, customer, request=request)
-        _decide(session, booking, wish.resource_ids, seen=seen, now=now)
+        _decide(booking, stale_calendars(session, wish.resource_ids, now=now), seen=seen, now=now)
         booking.appointment.version += 1
         _announce(session, booking)
         return Outcome(booking.id, booking.public_id, manage_link, booking.status)
@@ -189,7 +189,7 @@ def book(
         place = find_place(session, wish, now=now, seen=seen)
         booking = _new_booking(wish, now=now)
         token = fill_in(booking, customer, request=request)
-        _decide(session, booking, place.resource_ids, seen=seen, now=now)
+        _decide(booking, _of(place.stale, place.resource_ids), seen=seen, now=now)
         sit_down(session, place, booking)
         if not place.is_new:
             booking.appointment.version += 1  # the calendars' copy shows how many come
@@ -270,13 +270,16 @@ def _new_booking(wish: Wish, *, now: datetime) -> Booking:
     )
 
 
-def _decide(session: Session, booking: Booking, resource_ids: Sequence[int], *, seen: Seen, now: datetime) -> None:
+def _decide(booking: Booking, stale: Sequence[StaleCalendar], *, seen: Seen, now: datetime) -> None:
     """Confirmed, or by the rule *take as pending*: a calendar has not been readable for too long, and not at the last look either."""
-    stale = stale_calendars(session, resource_ids, now=now)
     must_wait = any(row.when_unreadable == "pending" and row.id not in seen.calendars for row in stale)
     booking.status = rules.next_status(booking.status, "await" if must_wait else "confirm")
     booking.pending_reason = "calendar" if must_wait else ""
     booking.confirmed_at = None if must_wait else now
+
+
+def _of(stale: Sequence[StaleCalendar], resource_ids: Sequence[int]) -> list[StaleCalendar]:
+    return [row for row in stale if row.resource_id in resource_ids]
 
 
 def _announce(session: Session, booking: Booking) -> None:

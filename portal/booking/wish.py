@@ -5,7 +5,7 @@ Who takes time locks the resources it may take (`Wish.resource_ids`) before aski
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -18,7 +18,7 @@ from portal.availability.explain import ReasonCode, explain
 from portal.availability.model import Demand, Slot
 from portal.availability.slots import is_offered
 from portal.booking import claims, statements
-from portal.booking.demand import Question, build_demand, needed_lists
+from portal.booking.demand import Question, StaleCalendar, build_demand, needed_lists, stale_calendars
 from portal.booking.last_look import NOTHING_SEEN, Seen
 from portal.booking.models import Appointment, AppointmentResource, Booking
 from portal.booking.queries import nearest_slots
@@ -97,19 +97,22 @@ class Place:
     resource_ids: tuple[int, ...]
     capacity: int
     is_new: bool
+    stale: tuple[StaleCalendar, ...]
+    """The calendars of the wish's resources that count as unreadable."""
 
 
 def find_place(session: Session, wish: Wish, *, now: datetime, seen: Seen = NOTHING_SEEN) -> Place:
     """Claim the wished time in a new appointment, or find the group appointment that stands there. Raises SlotTaken."""
     claims.drop_expired_holds(session, wish.resource_ids)
     service = session.get_one(Service, wish.service_id)
-    slot, main = find_slot(session, service, wish, now=now, seen=seen)
+    stale = tuple(stale_calendars(session, wish.resource_ids, now=now))
+    slot, main = find_slot(session, service, wish, now=now, seen=seen, stale=stale)
     standing = standing_appointment(session, service, slot)
     if standing is not None:
         ids = tuple(row.resource_id for row in standing.resources)
-        return Place(standing.id, ids, standing.capacity, is_new=False)
+        return Place(standing.id, ids, standing.capacity, is_new=False, stale=stale)
     appointment_id = claims.open_appointment(session, service, slot, resources=main)
-    return Place(appointment_id, (*main, *slot.also), service.capacity, is_new=True)
+    return Place(appointment_id, (*main, *slot.also), service.capacity, is_new=True, stale=stale)
 
 
 def sit_down(session: Session, place: Place, booking: Booking) -> None:
@@ -121,9 +124,18 @@ def sit_down(session: Session, place: Place, booking: Booking) -> None:
 
 
 def find_slot(
-    session: Session, service: Service, wish: Wish, *, now: datetime, seen: Seen = NOTHING_SEEN
+    session: Session,
+    service: Service,
+    wish: Wish,
+    *,
+    now: datetime,
+    seen: Seen = NOTHING_SEEN,
+    stale: Sequence[StaleCalendar] | None = None,
 ) -> tuple[Slot, tuple[int, ...]]:
-    """The engine's slot for the wish, and the main resources that will give it. Raises SlotTaken."""
+    """The engine's slot for the wish, and the main resources that will give it. Raises SlotTaken.
+
+    The expired holds of the wish's resources must have been dropped before.
+    """
     window = Interval(wish.interval.start, wish.interval.start + timedelta(minutes=5))
     moving = session.get(Booking, wish.moving_id) if wish.moving_id else None
     question = Question(
@@ -133,6 +145,8 @@ def find_slot(
         moving=moving,
         extra_busy=seen.busy,
         looked_at=seen.calendars,
+        stale=stale,
+        is_swept=True,
     )
     demand = build_demand(session, service, question, now=now)
     slot = is_offered(demand, wish.interval, now=now)
