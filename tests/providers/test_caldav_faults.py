@@ -170,6 +170,15 @@ def test_a_server_that_is_down_is_temporary(provider: CalDavCalendars, calendar:
             work()
 
 
+def test_every_write_carries_its_condition(between: StandIn, provider: CalDavCalendars, calendar: CalendarRef) -> None:
+    first = put(provider, calendar)
+    second = put(provider, calendar, first.etag, sequence=1)  # type: ignore[attr-defined]
+    provider.delete(calendar, second.remote_id, if_match=second.etag)  # type: ignore[attr-defined]
+    writes = [asked for asked in between.asked if asked.method in ("PUT", "DELETE")]
+    conditions = [(asked.headers.get("If-None-Match"), asked.headers.get("If-Match")) for asked in writes]
+    assert conditions == [("*", None), (None, first.etag), (None, second.etag)]  # type: ignore[attr-defined]
+
+
 # Refusals
 
 
