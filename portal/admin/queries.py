@@ -240,7 +240,7 @@ def _resources_of(session: Session, appointment_ids: Collection[int]) -> dict[in
 
 
 def _calendar_states(session: Session, appointment_ids: Collection[int]) -> dict[int, InCalendar]:
-    """The worst state over all calendars. Right after a booking there is only an outbox entry, which means waiting too."""
+    """The worst state over all calendars. An entry in the outbox means waiting too: the links know nothing of the newest change yet."""
     rows = session.execute(
         select(EventLink.appointment_id, EventLink.state, EventLink.last_error).where(
             EventLink.appointment_id.in_(appointment_ids)
@@ -251,8 +251,9 @@ def _calendar_states(session: Session, appointment_ids: Collection[int]) -> dict
     for appointment_id, state, why in rows:
         if order.index(state) >= order.index(found.get(appointment_id, InCalendar("none")).state):
             found[appointment_id] = InCalendar(state, (why or "") if state in ("waiting", "stuck") else "")
-    for appointment_id in _still_to_write(session, appointment_ids) - found.keys():
-        found[appointment_id] = InCalendar("waiting")
+    for appointment_id in _still_to_write(session, appointment_ids):
+        if found.get(appointment_id, InCalendar("none")).state in ("none", "done"):
+            found[appointment_id] = InCalendar("waiting")
     return found
 
 

@@ -176,12 +176,15 @@ def booking_of_public_id(session: Session, public_id: str) -> Booking:
 def sync_state(session: Session, appointment_id: int) -> str:
     """How far the calendars agree: "stuck" before "waiting" before "done"; "none" where no calendar takes it.
 
-    Right after a booking no event link exists yet: then a destination calendar means "waiting".
+    Right after a booking no event link exists yet: then a destination calendar means "waiting". Right after a change the links still tell
+    of the version before: then what waits in the outbox does.
     """
     states = {state for (state,) in rows(session, statements.link_states(), appointment_id=appointment_id)}
-    for state in ("stuck", "waiting", "done"):
+    for state in ("stuck", "waiting"):
         if state in states:
             return state
-    if states:
-        return "none"
-    return "waiting" if rows(session, statements.destinations(), appointment_id=appointment_id) else "none"
+    if not states:
+        return "waiting" if rows(session, statements.destinations(), appointment_id=appointment_id) else "none"
+    if rows(session, statements.still_to_write(), subject=f"appointment:{appointment_id}"):
+        return "waiting"
+    return "done" if "done" in states else "none"

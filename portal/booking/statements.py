@@ -16,6 +16,7 @@ from portal.booking.models import ACTIVE, Appointment, AppointmentResource, Book
 from portal.business.models import Business, DateOverride, Resource, Service, ServiceResource, WeeklyHours
 from portal.calendars.models import BusyInterval, Calendar
 from portal.db import database_clock
+from portal.outbox import OutboxEntry
 
 
 def rows(session: Session, statement: Select[Any], **values: object) -> Sequence[Any]:
@@ -181,11 +182,22 @@ def link_states() -> Select[Any]:
 
 @cache
 def destinations() -> Select[Any]:
-    member, calendar = _table(AppointmentResource).c, _table(Calendar).c
+    """The calendars that are to show an appointment, while there still is something to show."""
+    member, calendar, appointment = _table(AppointmentResource).c, _table(Calendar).c, _table(Appointment).c
     return select(calendar.id).where(
         member.resource_id == calendar.resource_id,
         member.appointment_id == bindparam("appointment_id"),
+        appointment.id == member.appointment_id,
+        appointment.is_active,
         calendar.is_destination,
+    )
+
+
+@cache
+def still_to_write() -> Select[Any]:
+    entry = _table(OutboxEntry).c
+    return select(entry.id).where(
+        entry.subject == bindparam("subject"), entry.topic == "calendar.publish", entry.state == "todo"
     )
 
 

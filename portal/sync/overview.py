@@ -11,21 +11,26 @@ from sqlalchemy.orm import Session, contains_eager
 
 from portal.booking.models import Appointment, AppointmentResource, EventLink
 from portal.business.models import Resource
-from portal.calendars.models import Calendar, Connection
+from portal.calendars.models import Calendar, Connection, RemoteObject
 from portal.outbox import OutboxEntry
 
 PUBLISH = "calendar.publish"
+MOST_DOUBTS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class CalendarFacts:
-    """One calendar with the number of our appointments that it does not show yet (`waiting`) or that a person must look at (`stuck`)."""
+    """One calendar with the number of our appointments that it does not show yet (`waiting`) or that a person must look at (`stuck`).
+
+    `doubts` are the first of its entries that could not be read, or not in full: what each is called, and what is the matter.
+    """
 
     calendar: Calendar
     connection: Connection
     resource: Resource
     waiting: int
     stuck: int
+    doubts: tuple[tuple[str, str], ...] = ()
 
 
 def list_calendars(session: Session, *, resource_ids: Collection[int] | None = None) -> list[CalendarFacts]:
@@ -41,7 +46,14 @@ def list_calendars(session: Session, *, resource_ids: Collection[int] | None = N
         statement = statement.where(Calendar.resource_id.in_(resource_ids))
     waiting, stuck = _waiting_writes(session), _stuck_writes(session)
     return [
-        CalendarFacts(calendar, calendar.connection, resource, waiting[calendar.id], stuck[calendar.id])
+        CalendarFacts(
+            calendar,
+            calendar.connection,
+            resource,
+            waiting[calendar.id],
+            stuck[calendar.id],
+            _doubts(session, calendar),
+        )
         for calendar, resource in session.execute(statement)
     ]
 
@@ -61,6 +73,18 @@ def _waiting_writes(session: Session) -> Counter[int]:
     for appointment_id, calendar_id in _destinations(session, ids):
         pairs.add((appointment_id, calendar_id))
     return Counter(calendar_id for _, calendar_id in pairs)
+
+
+def _doubts(session: Session, calendar: Calendar) -> tuple[tuple[str, str], ...]:
+    if not calendar.unreadable_objects:
+        return ()
+    rows = session.execute(
+        select(RemoteObject.summary, RemoteObject.problem)
+        .where(RemoteObject.calendar_id == calendar.id, RemoteObject.problem.is_not(None))
+        .order_by(RemoteObject.remote_id)
+        .limit(MOST_DOUBTS)
+    )
+    return tuple((row.summary or "An entry without a name", row.problem or "") for row in rows)
 
 
 def _destinations(session: Session, appointment_ids: Collection[int]) -> list[tuple[int, int]]:

@@ -6,13 +6,17 @@ from datetime import timedelta
 
 import pytest
 
+from portal.admin.queries import rows_of
+from portal.booking.models import Booking
 from portal.booking.operations import cancel_booking, move_booking
+from portal.booking.queries import sync_state
 from portal.clock import now_utc
+from portal.extensions import db
 from portal.sync import publish
 from providers.calendars.base import EventMark
 from providers.errors import AccessRevoked, Conflict, PermissionMissing, Temporary
 from tests.factories import make_calendar, make_resource, make_service
-from tests.operations.sync.conftest import ALL_DAY, HOUR, at
+from tests.operations.sync.conftest import ALL_DAY, HOUR, at, rows
 
 
 def writes(studio):
@@ -56,6 +60,28 @@ def test_a_cancelled_booking_takes_its_event_away(studio):
     assert studio.objects() == []
 
 
+def told(appointment_id):
+    """What the API and the staff's page say of an appointment: whether the calendar shows it."""
+    db.session.rollback()
+    (row,) = rows_of(db.session(), rows(Booking, Booking.appointment_id == appointment_id))
+    return sync_state(db.session(), appointment_id), row.in_calendar.state
+
+
+def test_nobody_is_told_that_a_calendar_shows_what_it_does_not_show_yet(studio):
+    appointment_id = studio.book(at(2, 10))
+    assert told(appointment_id) == ("waiting", "waiting")
+    studio.publish_all()
+    assert told(appointment_id) == ("done", "done")
+    move_booking(studio.booking(appointment_id).id, at(3, 12), by="staff", now=now_utc())
+    assert told(appointment_id) == ("waiting", "waiting")
+    studio.publish_all()
+    assert told(appointment_id) == ("done", "done")
+    cancel_booking(studio.booking(appointment_id).id, by="staff", now=now_utc())
+    assert told(appointment_id) == ("waiting", "waiting")
+    studio.publish_all()
+    assert told(appointment_id) == ("none", "none")
+
+
 def test_cancelling_is_well_when_the_event_has_gone_already(studio):
     appointment_id = studio.booked(at(2, 10))
     studio.store.remove_event("calendar", studio.own_event().remote_id)
@@ -69,6 +95,7 @@ def test_a_booking_cancelled_before_it_was_published_never_reaches_the_calendar(
     cancel_booking(studio.booking(appointment_id).id, by="customer", now=now_utc())
     studio.publish_all()
     assert writes(studio) == []
+    assert told(appointment_id) == ("none", "none"), "nothing is waited for"
 
 
 def test_a_lost_answer_leads_to_one_event_after_the_repeat(studio):

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 import time_machine
+from sqlalchemy import update
 
 from portal.booking.models import Booking, Claim, EventLink
 from portal.clock import now_utc
@@ -88,6 +89,7 @@ def test_the_list_says_whether_the_calendar_shows_the_booking_and_why_not(studio
     assert "Not in the calendar" in text
     assert "It may only be read." in text
     link.state = "done"
+    db.session.execute(update(OutboxEntry).values(state="done"))
     db.session.commit()
     text = page(admin, "/admin/bookings")
     assert "In the calendar" in text

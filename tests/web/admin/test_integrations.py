@@ -13,7 +13,7 @@ from sqlalchemy import select
 from portal.booking.models import EventLink
 from portal.calendars import connect
 from portal.calendars.access import account_of, unseal_secret
-from portal.calendars.models import Calendar, Connection, ConnectionDraft
+from portal.calendars.models import Calendar, Connection, ConnectionDraft, RemoteObject
 from portal.clock import now_utc
 from portal.extensions import db, limiter
 from portal.sync.models import LedgerLine
@@ -229,13 +229,16 @@ def test_the_page_tells_how_each_calendar_does(studio, admin, page):
         unreadable_objects=2,
     )
     db.session.add(EventLink(appointment_id=booking.appointment_id, calendar_id=calendar.id, uid="u", state="waiting"))
+    doubtful = {"etag": "1", "summary": "Yoga", "problem": "It names no time zone."}
+    db.session.add(RemoteObject(calendar_id=calendar.id, remote_id="/yoga.ics", **doubtful))
     db.session.commit()
     text = page(admin, "/admin/integrations")
     for part in (
         "Connected",
         "seconds ago",
         "closes times that are taken and receives bookings",
-        "entries that cannot be read",
+        "entries not read in full",
+        "“Yoga”: It names no time zone.",
     ):
         assert part in text
     assert re.search(r"<strong>1</strong> waiting to be written", text)
