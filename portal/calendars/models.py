@@ -58,6 +58,8 @@ class Calendar(Model):
     freshness: Mapped[int] = mapped_column(default=600)
     """Seconds after the last good read beyond which `when_unreadable` applies."""
     sync_token: Mapped[str | None] = mapped_column(Text)
+    sync_token_at: Mapped[datetime | None] = mapped_column(Instant)
+    """The start of the read that gave the token: what was written since, the feed may not have told of yet."""
     last_read_at: Mapped[datetime | None] = mapped_column(Instant)
     """The start of the last successful read: nothing that happened before it is unknown."""
     last_complete_read_at: Mapped[datetime | None] = mapped_column(Instant)
@@ -72,7 +74,7 @@ class Calendar(Model):
     """The state that this calendar alone would give its connection; empty when it is well."""
     last_error: Mapped[str | None] = mapped_column(Text)
     unreadable_objects: Mapped[int] = mapped_column(default=0)
-    quarantine: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    quarantine: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     """Set when a read would remove too much at once: what it would remove, since when; waits for a person."""
     connection: Mapped[Connection] = relationship(back_populates="calendars")
     __table_args__ = (

@@ -37,7 +37,10 @@ class Tie:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
-    """What is known when a batch is judged. `known` maps remote ids to etags; `held` are those in quarantine already."""
+    """What is known when a batch is judged. `known` maps remote ids to etags; `held` are those in quarantine already.
+
+    `token_at` is the start of the reading that gave the sync token; None before the first.
+    """
 
     known: Mapping[str, str]
     ties: tuple[Tie, ...]
@@ -45,6 +48,7 @@ class Situation:
     window: Span
     read_at: datetime
     now: datetime
+    token_at: datetime | None = None
     held: frozenset[str] = frozenset()
     verified_gone: frozenset[str] = frozenset()
     is_second_reading: bool = False

@@ -182,7 +182,7 @@ def _note_success(session: Session, calendar: Calendar, batch: ChangeBatch, resu
     calendar.last_complete_read_at = read_at if batch.is_complete else calendar.last_complete_read_at
     calendar.next_read_at = now + (SOON if result.keeps_token else due.after_success(poll=poll))
     if not result.keeps_token:
-        calendar.sync_token = batch.next_token
+        calendar.sync_token, calendar.sync_token_at = batch.next_token, read_at
     leases.end_read(calendar)
     if batch.is_complete:
         apply.prune(session, calendar.id, now=now)

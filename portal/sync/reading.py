@@ -104,6 +104,7 @@ def situation_of(
         instance_id=instance_id,
         window=window,
         read_at=read_at,
+        token_at=calendar.sync_token_at,
         now=now,
         held=frozenset((calendar.quarantine or {}).get("remote_ids", ())),
     )

@@ -241,6 +241,7 @@ class TestQuarantine:
             studio.store.add_event("calendar", f"Event {n}", at(2 + n, 14), at(2 + n, 15), remote_id=name)
         studio.pull()
         assert studio.calendar().quarantine is None
+        assert not rows(Calendar, Calendar.quarantine.is_not(None)), "those who count calendars in doubt find none"
 
     def test_several_own_events_gone_at_once_ask_nobody_and_cancel_nothing(self, studio):
         studio.set_rule(when_deleted="cancel")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -202,6 +203,20 @@ class TestDeleted:
         assert studio.own_event().start_at == at(2, 10)
         assert studio.own_event().uid != before.uid
         assert studio.link(appointment_id).generation == studio.appointment(appointment_id).generation == 2
+
+    def test_before_any_reading_saw_it_is_noticed_though_the_feed_skips_it(self, studio, monkeypatch):
+        studio.pull()
+        changes = studio.store.changes
+
+        def forgetful(calendar, token, **more):
+            batch = changes(calendar, token, **more)
+            return replace(batch, removals=()) if token else batch
+
+        monkeypatch.setattr(studio.store, "changes", forgetful)
+        appointment_id = studio.booked(at(2, 10))
+        delete(studio)
+        assert studio.link(appointment_id).outside == "removed"
+        assert len(studio.questions()) == 1
 
     def test_a_tombstone_that_the_second_look_does_not_confirm_is_not_believed(self, studio, monkeypatch):
         studio.set_rule(when_deleted="cancel")

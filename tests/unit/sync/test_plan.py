@@ -216,6 +216,18 @@ class TestOurEventGone:
         result = plan(ChangeBatch(removals=("/a.ics",)), situation(replace(TIE, is_pending=True)))
         assert result.actions == [Drop("/a.ics")]
 
+    def test_that_the_feed_never_told_of_is_looked_up(self):
+        """Created and deleted between two readings, an event is in no feed of changes."""
+        older, tie = BEFORE - timedelta(hours=1), replace(TIE, touched_at=BEFORE)
+        assert plan(ChangeBatch(), situation(tie, token_at=older)).to_verify == ["/a.ics"]
+        assert plan(ChangeBatch(unchanged=frozenset({"/a.ics"})), situation(tie, token_at=older)).to_verify == []
+        assert plan(ChangeBatch(), situation(replace(tie, touched_at=older), token_at=BEFORE)).to_verify == []
+
+    @pytest.mark.parametrize("news", [{"is_pending": True}, {"is_wanted": False}, {"etag": ""}, {"touched_at": NOW}])
+    def test_that_the_feed_had_no_reason_to_tell_of_is_let_be(self, news):
+        result = plan(ChangeBatch(), situation(replace(TIE, **news), token_at=BEFORE - timedelta(hours=1)))
+        assert (result.actions, result.to_verify, result.keeps_token) == ([], [], False)
+
     @pytest.mark.parametrize(
         "tie",
         [replace(TIE, is_wanted=False), replace(TIE, start_at=at(10, day=1) - timedelta(days=1), end_at=at(7, day=1))],
