@@ -7,6 +7,7 @@ only the process that was started here. Every server has `url`, `make_calendar(u
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -47,7 +48,11 @@ class CalDavServer:
         self.port = self.port or free_port()
         with (self.folder / "log.txt").open("ab") as log:
             self._process = subprocess.Popen(
-                self._command(), stdout=log, stderr=log, start_new_session=True, env=self._environment()
+                [*_end_with_us(), *self._command()],
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env=self._environment(),
             )
         self._wait()
         return self
@@ -175,6 +180,11 @@ class XandikosServer(CalDavServer):
             *(sys.executable, "-m", "xandikos", "serve", "-d", str(self.collections), "--defaults"),
             *("--current-user-principal", f"/{self.username}/", "-l", "127.0.0.1", "-p", str(self.port)),
         ]
+
+
+def _end_with_us() -> list[str]:
+    """On Linux the kernel ends the server when the tests are killed and cannot do it themselves."""
+    return ["setpriv", "--pdeathsig", "TERM"] if sys.platform == "linux" and shutil.which("setpriv") else []
 
 
 def free_port() -> int:
