@@ -47,15 +47,17 @@ class Question:
 
 
 def build_demand(session: Session, service: Service, question: Question, *, now: datetime) -> Demand:
-    """Everything the engine needs to answer `question` for `service`; about seven small queries."""
-    lists = needed_lists(session, service.id)
+    """Everything the engine needs to answer `question` for `service`; about five small queries."""
+    reach = _reach(service, question.window)
+    facts = _read_facts(session, service.id, reach)
+    lists = facts.lists
     if question.resource_id is not None and service.assignment == "choose":
         lists = [[i for i in lists[0] if i == question.resource_id], *lists[1:]]
     ids = sorted({resource_id for members in lists for resource_id in members})
-    tables = _timetables(session, ids, _reach(service, question.window), question=question, now=now)
+    tables = _timetables(session, ids, reach, facts=facts, question=question, now=now)
     return Demand(
         window=question.window,
-        rules=slot_rules(service, zone=business_zone(session)),
+        rules=slot_rules(service, zone=facts.business_zone),
         assignment=cast(Assignment, service.assignment),
         resources=tuple(tables[i] for i in lists[0]),
         also_needs=tuple(tuple(tables[i] for i in members) for members in lists[1:]),
@@ -68,13 +70,7 @@ def build_demand(session: Session, service: Service, question: Question, *, now:
 
 def needed_lists(session: Session, service_id: int) -> list[list[int]]:
     """Ids of active resources, list by list (0 is the main one), each in its order."""
-    lists: list[list[int]] = [[]]
-    for list_no, resource_id, is_active in rows(session, statements.needs(), service_id=service_id):
-        while len(lists) <= list_no:
-            lists.append([])
-        if is_active:
-            lists[list_no].append(resource_id)
-    return lists
+    return _lists(row for row in rows(session, statements.needs(), service_id=service_id))
 
 
 def slot_rules(service: Service, *, zone: str) -> SlotRules:
@@ -88,10 +84,6 @@ def slot_rules(service: Service, *, zone: str) -> SlotRules:
         horizon=timedelta(days=service.horizon),
         zone=zone,
     )
-
-
-def business_zone(session: Session) -> str:
-    return next((zone for (zone,) in rows(session, statements.zone())), "UTC")
 
 
 def stale_calendars(session: Session, resource_ids: Iterable[int], *, now: datetime) -> list[StaleCalendar]:
@@ -111,22 +103,64 @@ def _reach(service: Service, window: Interval) -> Interval:
     return window.widened(before=room, after=room)
 
 
+@dataclass(slots=True)
+class _Facts:
+    """What is set about the time of a service's resources. `lists` holds active ones only, list by list."""
+
+    lists: list[list[int]] = field(default_factory=lambda: [[]])
+    zones: dict[int, str] = field(default_factory=dict)
+    weekly: dict[int, dict[int, tuple[TimeRange, ...]]] = field(default_factory=lambda: defaultdict(dict))
+    overrides: dict[int, dict[date, tuple[TimeRange, ...]]] = field(default_factory=lambda: defaultdict(dict))
+    business_zone: str = "UTC"
+
+
+def _read_facts(session: Session, service_id: int, reach: Interval) -> _Facts:
+    margin = timedelta(days=2)  # local dates may be a day off from UTC's, on either side
+    dates = {"first_on": reach.start.date() - margin, "last_on": reach.end.date() + margin}
+    facts = _Facts()
+    needs = []
+    for kind, a, b, c, d, text in rows(session, statements.timetable_facts(), service_id=service_id, **dates):
+        if kind == 1:
+            needs.append((a, c, b, bool(d)))
+            facts.zones[b] = text
+        elif kind == 2:
+            facts.weekly[a][b] = (*facts.weekly[a].get(b, ()), _time_range(c, d))
+        elif kind == 3:
+            days, on_date = facts.overrides[a], date.fromisoformat(text)
+            ranges = days.get(on_date, ())
+            days[on_date] = ranges if b is None else (*ranges, _time_range(b, c))
+        else:
+            facts.business_zone = text
+    facts.lists = _lists((list_no, id_, is_active) for list_no, _, id_, is_active in sorted(needs))
+    return facts
+
+
+def _lists(needs: Iterable[tuple[int, int, bool]]) -> list[list[int]]:
+    """(list_no, resource_id, is_active) in their order -> the ids of the active ones, list by list."""
+    lists: list[list[int]] = [[]]
+    for list_no, resource_id, is_active in needs:
+        while len(lists) <= list_no:
+            lists.append([])
+        if is_active:
+            lists[list_no].append(resource_id)
+    return lists
+
+
 def _timetables(
-    session: Session, ids: list[int], reach: Interval, *, question: Question, now: datetime
+    session: Session, ids: list[int], reach: Interval, *, facts: _Facts, question: Question, now: datetime
 ) -> dict[int, Timetable]:
     busy = _busy(session, ids, reach, free=_not_counted(session, question), extra=question.extra_busy)
-    weekly, overrides = _weekly(session, ids), _overrides(session, ids, reach)
     blocked = _blocked(session, ids, question, now=now)
     return {
         id_: Timetable(
             resource_id=id_,
-            zone=zone,
-            weekly=weekly[id_],
-            overrides=overrides[id_],
+            zone=facts.zones[id_],
+            weekly=facts.weekly[id_],
+            overrides=facts.overrides[id_],
             busy=busy[id_],
             blocked=(reach,) if id_ in blocked else (),
         )
-        for id_, zone in rows(session, statements.zones(), ids=ids)
+        for id_ in ids
     }
 
 
@@ -154,25 +188,6 @@ def _busy(
     for resource_id, intervals in extra.items():
         busy[resource_id] += intervals
     return busy
-
-
-def _weekly(session: Session, ids: list[int]) -> dict[int, dict[int, tuple[TimeRange, ...]]]:
-    weekly: dict[int, dict[int, tuple[TimeRange, ...]]] = defaultdict(dict)
-    for resource_id, weekday, starts, ends in rows(session, statements.weekly_hours(), ids=ids):
-        days = weekly[resource_id]
-        days[weekday] = (*days.get(weekday, ()), _time_range(starts, ends))
-    return weekly
-
-
-def _overrides(session: Session, ids: list[int], reach: Interval) -> dict[int, dict[date, tuple[TimeRange, ...]]]:
-    overrides: dict[int, dict[date, tuple[TimeRange, ...]]] = defaultdict(dict)
-    margin = timedelta(days=2)  # local dates may be a day off from UTC's, on either side
-    dates = {"first_on": reach.start.date() - margin, "last_on": reach.end.date() + margin}
-    for resource_id, on_date, starts, ends in rows(session, statements.date_overrides(), ids=ids, **dates):
-        days = overrides[resource_id]
-        ranges = days.get(on_date, ())
-        days[on_date] = ranges if starts is None else (*ranges, _time_range(starts, ends))
-    return overrides
 
 
 def _blocked(session: Session, ids: list[int], question: Question, *, now: datetime) -> set[int]:

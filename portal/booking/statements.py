@@ -7,9 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import Select, Table, and_, bindparam, exists, func, or_, select
+from sqlalchemy import (
+    CompoundSelect,
+    Integer,
+    Select,
+    String,
+    Table,
+    and_,
+    bindparam,
+    case,
+    cast,
+    exists,
+    func,
+    literal_column,
+    null,
+    or_,
+    select,
+    union_all,
+)
 from sqlalchemy.orm import Session, joinedload
 
 from portal.booking.models import ACTIVE, Appointment, AppointmentResource, Booking, EventLink, Seat
@@ -19,7 +36,7 @@ from portal.db import database_clock
 from portal.outbox import OutboxEntry
 
 
-def rows(session: Session, statement: Select[Any], **values: object) -> Sequence[Any]:
+def rows(session: Session, statement: Select[Any] | CompoundSelect[Any], **values: object) -> Sequence[Any]:
     """The rows of a statement, as plain tuples with names."""
     return session.connection().execute(statement, values).all()
 
@@ -35,14 +52,38 @@ def needs() -> Select[Any]:
 
 
 @cache
-def zone() -> Select[Any]:
-    return select(_table(Business).c.zone)
+def timetable_facts() -> CompoundSelect[Any]:
+    """All that is set about the time of a service's resources, in one statement: (kind, a, b, c, d, text).
 
-
-@cache
-def zones() -> Select[Any]:
-    resource = _table(Resource).c
-    return select(resource.id, resource.zone).where(resource.id.in_(_ids()))
+    kind 1: list_no, resource_id, position, is_active (0 or 1), zone      2: resource_id, weekday, starts, ends
+    kind 3: resource_id, starts, ends (both None: closed), -, date        4: -, -, -, -, zone of the business
+    """
+    need, resource, business = _table(ServiceResource).c, _table(Resource).c, _table(Business).c
+    hours, override = _table(WeeklyHours).c, _table(DateOverride).c
+    ids = select(need.resource_id).where(need.service_id == bindparam("service_id"))
+    nothing = cast(null(), Integer)
+    return union_all(
+        select(
+            literal_column("1").label("kind"),
+            need.list_no.label("a"),
+            need.resource_id.label("b"),
+            need.position.label("c"),
+            case((resource.is_active, 1), else_=0).label("d"),
+            resource.zone.label("text"),
+        ).where(resource.id == need.resource_id, need.service_id == bindparam("service_id")),
+        select(
+            literal_column("2"), hours.resource_id, hours.weekday, hours.starts, hours.ends, cast(null(), String)
+        ).where(hours.resource_id.in_(ids)),
+        select(
+            literal_column("3"),
+            override.resource_id,
+            override.starts,
+            override.ends,
+            nothing,
+            cast(override.on_date, String),
+        ).where(override.resource_id.in_(ids), override.on_date.between(bindparam("first_on"), bindparam("last_on"))),
+        select(literal_column("4"), nothing, nothing, nothing, nothing, business.zone),
+    )
 
 
 @cache
@@ -96,20 +137,6 @@ def outside() -> Select[Any]:
         busy.resource_id.in_(_ids()),
         busy.end_at > bindparam("start"),
         busy.start_at < bindparam("end"),
-    )
-
-
-@cache
-def weekly_hours() -> Select[Any]:
-    hours = _table(WeeklyHours).c
-    return select(hours.resource_id, hours.weekday, hours.starts, hours.ends).where(hours.resource_id.in_(_ids()))
-
-
-@cache
-def date_overrides() -> Select[Any]:
-    override = _table(DateOverride).c
-    return select(override.resource_id, override.on_date, override.starts, override.ends).where(
-        override.resource_id.in_(_ids()), override.on_date.between(bindparam("first_on"), bindparam("last_on"))
     )
 
 
@@ -228,7 +255,8 @@ def _with_appointment() -> Select[Booking]:
 
 
 def _table(model: type) -> Table:
-    return cast(Table, model.__table__)  # type: ignore[attr-defined]
+    table: Table = model.__table__  # type: ignore[attr-defined]
+    return table
 
 
 def _ids() -> Any:

@@ -283,3 +283,20 @@ def test_leaving_a_group_keeps_the_others_in_it(app):
         book(service, key="again-12345").booking_id, NINE + timedelta(hours=1), by="customer", now=NOW
     )
     assert count(Appointment) == 2
+
+
+def test_a_date_of_its_own_hours_or_a_closed_one_counts_instead_of_the_week(app):
+    monday = NINE.date()
+    closed = make_service([make_resource(overrides={monday: []})])
+    short = make_service([make_resource(overrides={monday: [(10 * 60, 11 * 60), (15 * 60, 15 * 60 + 30)]})])
+    assert starts(closed) == []
+    assert starts(short) == [NINE + timedelta(minutes=minutes) for minutes in (60, 90, 6 * 60)]
+
+
+def test_a_resource_that_is_switched_off_is_not_offered(app):
+    ana, ben = make_resource(), make_resource()
+    service = make_service([ana, ben], assignment="any")
+    ana.is_active = False
+    db.session.commit()
+    book(service)
+    assert NINE not in starts(service)
