@@ -1,6 +1,6 @@
 """What visitors and programs feel over HTTP: the slots partial, bookings a second, and fifty who want one slot at once.
 
-A real gunicorn (two processes, four threads each, as `lockstep serve` runs it) on a database of its own, loaded from other processes on the
+A real gunicorn (four processes, two threads each, as `lockstep serve` runs it) on a database of its own, loaded from other processes on the
 same machine. The rate limits are off here, since all load comes from one address; everything else is as in real use.
 """
 
