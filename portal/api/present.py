@@ -12,9 +12,11 @@ from sqlalchemy import Select, bindparam, select
 
 from portal.api.schemas import show_instant, show_optional
 from portal.availability.explain import Reason, ReasonCode
-from portal.booking.models import AppointmentResource, Booking
+from portal.booking.models import Appointment, AppointmentResource, Booking
+from portal.booking.queries import sync_state
 from portal.booking.statements import rows
 from portal.business.models import Resource, Service
+from portal.errors import NotFound
 from portal.extensions import db
 from portal.sync.overview import CalendarFacts
 from portal.vitals import Vitals
@@ -53,22 +55,26 @@ def service(row: Service, resources: Iterable[Resource]) -> dict[str, Any]:
     }
 
 
-def booking(row: Booking, *, sync: str) -> dict[str, Any]:
-    """A booking for whoever holds a token. The manage link is a right of its own, told only to who books."""
-    appointment = row.appointment
-    slugs = rows(db.session(), _slugs(), appointment_id=appointment.id)
+def booking(public_id: str) -> dict[str, Any]:
+    """A booking for whoever holds a token. The manage link is a right of its own, told only to who books. Raises NotFound."""
+    session = db.session()
+    found = rows(session, _booking(), public_id=public_id)
+    if not found:
+        raise NotFound("There is no booking with this id.")
+    row = found[0]
+    slugs = rows(session, _slugs(), appointment_id=row.appointment_id)
     return {
         "id": row.public_id,
         "status": row.status,
-        "service": appointment.service.slug,
-        "start_at": show_instant(appointment.start_at),
-        "end_at": show_instant(appointment.end_at),
+        "service": row.slug,
+        "start_at": show_instant(row.start_at),
+        "end_at": show_instant(row.end_at),
         "resources": [slug for (slug,) in slugs],
         "party_size": row.party_size,
         "customer": {"name": row.customer_name, "email": row.customer_email, "phone": row.customer_phone},
         "answers": row.answers,
         "created_at": show_instant(row.created_at),
-        "sync": {"state": sync},
+        "sync": {"state": sync_state(session, row.appointment_id)},
     }
 
 
@@ -130,6 +136,30 @@ def health(vitals: Vitals) -> dict[str, Any]:
         "open_conflicts": vitals.open_conflicts,
         "quarantined_calendars": vitals.quarantined_calendars,
     }
+
+
+@cache
+def _booking() -> Select[Any]:
+    """Columns and no objects: every booking over the API is told this way."""
+    return (
+        select(
+            Booking.public_id,
+            Booking.appointment_id,
+            Booking.status,
+            Booking.party_size,
+            Booking.customer_name,
+            Booking.customer_email,
+            Booking.customer_phone,
+            Booking.answers,
+            Booking.created_at,
+            Appointment.start_at,
+            Appointment.end_at,
+            Service.slug,
+        )
+        .join(Appointment, Appointment.id == Booking.appointment_id)
+        .join(Service, Service.id == Appointment.service_id)
+        .where(Booking.public_id == bindparam("public_id"), Booking.status != "held")
+    )
 
 
 @cache

@@ -187,14 +187,17 @@ def _refuse_constant(name: str) -> None:
 
 
 def _find(public_id: str) -> Booking:
+    return queries.booking_of_public_id(db.session(), _checked(public_id))
+
+
+def _checked(public_id: str) -> str:
     if not _PUBLIC_ID.fullmatch(public_id):
         raise NotFound("There is no booking with this id.")
-    return queries.booking_of_public_id(db.session(), public_id)
+    return public_id
 
 
 def _show(public_id: str) -> dict[str, Any]:
-    row = _find(public_id)
-    return present.booking(row, sync=queries.sync_state(db.session(), row.appointment_id))
+    return present.booking(_checked(public_id))
 
 
 def _chosen(resources: list[Resource], slug: str | None) -> int | None:

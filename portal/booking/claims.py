@@ -33,8 +33,7 @@ def open_appointment(session: Session, service: Service, slot: Slot, *, resource
     )
     values = {"service_id": service.id, "start_at": start_at, "end_at": end_at, "capacity": service.capacity}
     values |= {"claim_start_at": claimed.start, "claim_end_at": claimed.end}
-    statement = insert(_APPOINTMENT).values(**values, **_FRESH).returning(_APPOINTMENT.c.id)
-    id_: int = session.connection().execute(statement).scalar_one()
+    id_: int = session.connection().execute(_INSERT, values | _FRESH).scalar_one()
     members = [(0, resource_id) for resource_id in resources]
     members += [(list_no, resource_id) for list_no, resource_id in enumerate(slot.also, start=1)]
     _claim(session, id_, claimed, members)
@@ -145,4 +144,5 @@ def _unclaim(session: Session, appointment_id: int) -> None:
 _APPOINTMENT, _MEMBER, _CLAIM, _SEAT = (
     cast(Table, model.__table__) for model in (Appointment, AppointmentResource, Claim, Seat)
 )
+_INSERT = insert(_APPOINTMENT).returning(_APPOINTMENT.c.id)
 _FRESH = {"is_active": True, "version": 1, "generation": 1}

@@ -29,6 +29,17 @@ class StaleCalendar(NamedTuple):
     when_unreadable: str
 
 
+@dataclass(slots=True)
+class Facts:
+    """What is set about the time of a service's resources. `lists` holds active ones only, list by list."""
+
+    lists: list[list[int]] = field(default_factory=lambda: [[]])
+    zones: dict[int, str] = field(default_factory=dict)
+    weekly: dict[int, dict[int, tuple[TimeRange, ...]]] = field(default_factory=lambda: defaultdict(dict))
+    overrides: dict[int, dict[date, tuple[TimeRange, ...]]] = field(default_factory=lambda: defaultdict(dict))
+    business_zone: str = "UTC"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """What to ask the engine. `moving` is a booking whose own time counts as free; `extra_busy` is what a last look found."""
@@ -44,12 +55,14 @@ class Question:
     """What `stale_calendars` says of the resources, where the caller has asked already."""
     is_swept: bool = False
     """The expired holds of the resources have just been deleted, so none need be looked for."""
+    facts: Facts | None = None
+    """What is set about the service's time around the window, where the caller has read it already."""
 
 
 def build_demand(session: Session, service: Service, question: Question, *, now: datetime) -> Demand:
     """Everything the engine needs to answer `question` for `service`; about five small queries."""
     reach = _reach(service, question.window)
-    facts = _read_facts(session, service.id, reach)
+    facts = question.facts or read_facts(session, service, question.window)
     lists = facts.lists
     if question.resource_id is not None and service.assignment == "choose":
         lists = [[i for i in lists[0] if i == question.resource_id], *lists[1:]]
@@ -66,6 +79,29 @@ def build_demand(session: Session, service: Service, question: Question, *, now:
         open_appointments=_open_appointments(session, service, question) if service.capacity > 1 else (),
         chosen=question.resource_id,
     )
+
+
+def read_facts(session: Session, service: Service, window: Interval) -> Facts:
+    """One statement for all that is set about the time of the service's resources around the window."""
+    reach = _reach(service, window)
+    margin = timedelta(days=2)  # local dates may be a day off from UTC's, on either side
+    dates = {"first_on": reach.start.date() - margin, "last_on": reach.end.date() + margin}
+    facts = Facts()
+    needs = []
+    for kind, a, b, c, d, text in rows(session, statements.timetable_facts(), service_id=service.id, **dates):
+        if kind == 1:
+            needs.append((a, c, b, bool(d)))
+            facts.zones[b] = text
+        elif kind == 2:
+            facts.weekly[a][b] = (*facts.weekly[a].get(b, ()), _time_range(c, d))
+        elif kind == 3:
+            days, on_date = facts.overrides[a], date.fromisoformat(text)
+            ranges = days.get(on_date, ())
+            days[on_date] = ranges if b is None else (*ranges, _time_range(b, c))
+        else:
+            facts.business_zone = text
+    facts.lists = _lists((list_no, id_, is_active) for list_no, _, id_, is_active in sorted(needs))
+    return facts
 
 
 def needed_lists(session: Session, service_id: int) -> list[list[int]]:
@@ -103,38 +139,6 @@ def _reach(service: Service, window: Interval) -> Interval:
     return window.widened(before=room, after=room)
 
 
-@dataclass(slots=True)
-class _Facts:
-    """What is set about the time of a service's resources. `lists` holds active ones only, list by list."""
-
-    lists: list[list[int]] = field(default_factory=lambda: [[]])
-    zones: dict[int, str] = field(default_factory=dict)
-    weekly: dict[int, dict[int, tuple[TimeRange, ...]]] = field(default_factory=lambda: defaultdict(dict))
-    overrides: dict[int, dict[date, tuple[TimeRange, ...]]] = field(default_factory=lambda: defaultdict(dict))
-    business_zone: str = "UTC"
-
-
-def _read_facts(session: Session, service_id: int, reach: Interval) -> _Facts:
-    margin = timedelta(days=2)  # local dates may be a day off from UTC's, on either side
-    dates = {"first_on": reach.start.date() - margin, "last_on": reach.end.date() + margin}
-    facts = _Facts()
-    needs = []
-    for kind, a, b, c, d, text in rows(session, statements.timetable_facts(), service_id=service_id, **dates):
-        if kind == 1:
-            needs.append((a, c, b, bool(d)))
-            facts.zones[b] = text
-        elif kind == 2:
-            facts.weekly[a][b] = (*facts.weekly[a].get(b, ()), _time_range(c, d))
-        elif kind == 3:
-            days, on_date = facts.overrides[a], date.fromisoformat(text)
-            ranges = days.get(on_date, ())
-            days[on_date] = ranges if b is None else (*ranges, _time_range(b, c))
-        else:
-            facts.business_zone = text
-    facts.lists = _lists((list_no, id_, is_active) for list_no, _, id_, is_active in sorted(needs))
-    return facts
-
-
 def _lists(needs: Iterable[tuple[int, int, bool]]) -> list[list[int]]:
     """(list_no, resource_id, is_active) in their order -> the ids of the active ones, list by list."""
     lists: list[list[int]] = [[]]
@@ -147,7 +151,7 @@ def _lists(needs: Iterable[tuple[int, int, bool]]) -> list[list[int]]:
 
 
 def _timetables(
-    session: Session, ids: list[int], reach: Interval, *, facts: _Facts, question: Question, now: datetime
+    session: Session, ids: list[int], reach: Interval, *, facts: Facts, question: Question, now: datetime
 ) -> dict[int, Timetable]:
     busy = _busy(session, ids, reach, free=_not_counted(session, question), extra=question.extra_busy)
     blocked = _blocked(session, ids, question, now=now)

@@ -18,11 +18,12 @@ from sqlalchemy.orm import Session
 from portal.booking import claims, rules, statements
 from portal.booking.demand import StaleCalendar, stale_calendars
 from portal.booking.last_look import Seen, look_ahead
-from portal.booking.models import Booking
+from portal.booking.models import Appointment, Booking
 from portal.booking.move import move_booking
 from portal.booking.queries import find_service
 from portal.booking.records import Request, end, fill_in, held, locked, manage_token, tell, tell_of_new
 from portal.booking.rules import By, Customer
+from portal.booking.statements import rows
 from portal.booking.wish import Wish, check_no_outside_event, find_place, read_wish, sit_down, wish_of, with_nearest
 from portal.business.models import Resource
 from portal.db import database_now, transaction, write_transaction
@@ -192,7 +193,7 @@ def book(
         _decide(booking, _of(place.stale, place.resource_ids), seen=seen, now=now)
         sit_down(session, place, booking)
         if not place.is_new:
-            booking.appointment.version += 1  # the calendars' copy shows how many come
+            session.get_one(Appointment, place.appointment_id).version += 1  # the calendars' copy shows how many come
         _announce(session, booking)
         return Outcome(booking.id, booking.public_id, token, booking.status)
 
@@ -298,9 +299,9 @@ def _approve(session: Session, booking: Booking, *, by: By, now: datetime) -> No
 def _earlier_outcome(request: Request) -> Outcome | None:
     """What the same request achieved before. Raises RepeatedDifferently when the key was used for another one."""
     session: Session = db.session()
-    booking = session.scalar(statements.booking_by_key(), {"key": request.key})
-    if booking is None:
+    if not rows(session, statements.has_key(), key=request.key):
         return None
+    booking = session.scalars(select(Booking).where(Booking.idempotency_key == request.key)).one()
     if booking.request_digest != request.digest:
         raise RepeatedDifferently(
             "This was sent before with other content. Please begin again, so that nothing is booked twice."

@@ -182,8 +182,9 @@ def chosen() -> Select[Any]:
 
 
 @cache
-def booking_by_key() -> Select[Booking]:
-    return select(Booking).where(Booking.idempotency_key == bindparam("key"))
+def has_key() -> Select[Any]:
+    booking = _table(Booking).c
+    return select(booking.id).where(booking.idempotency_key == bindparam("key"))
 
 
 @cache

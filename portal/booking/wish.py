@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import TypeVar, cast
 
-from sqlalchemy import func, select
+from sqlalchemy import Table, func, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -18,7 +18,7 @@ from portal.availability.explain import ReasonCode, explain
 from portal.availability.model import Demand, Slot
 from portal.availability.slots import is_offered
 from portal.booking import claims, statements
-from portal.booking.demand import Question, StaleCalendar, build_demand, needed_lists, stale_calendars
+from portal.booking.demand import Facts, Question, StaleCalendar, build_demand, read_facts, stale_calendars
 from portal.booking.last_look import NOTHING_SEEN, Seen
 from portal.booking.models import Appointment, AppointmentResource, Booking
 from portal.booking.queries import nearest_slots
@@ -44,6 +44,8 @@ class Wish:
     party_size: int
     resource_ids: tuple[int, ...]
     moving_id: int | None = None
+    facts: Facts | None = None
+    """What is set about the service's time, as read with the wish; hours do not change under the lock of bookings anyway."""
 
 
 def read_wish(
@@ -59,7 +61,8 @@ def read_wish(
     if not 1 <= party_size <= service.capacity:
         sentence = f"At most {service.capacity} can come together." if service.capacity > 1 else "One person can come."
         raise Invalid(sentence, fields={"party_size": sentence})
-    lists = needed_lists(session, service.id)
+    facts = read_facts(session, service, Interval(start_at, start_at))
+    lists = facts.lists
     resource_id = _chosen(session, resource_slug, lists[0]) if resource_slug else None
     main = [resource_id] if resource_id and service.assignment == "choose" else lists[0]
     interval = Interval(start_at, start_at + timedelta(minutes=service.duration))
@@ -73,6 +76,7 @@ def read_wish(
         party_size=party_size,
         resource_ids=tuple(sorted({*main, *(i for members in lists[1:] for i in members)})),
         moving_id=moving_id,
+        facts=facts,
     )
 
 
@@ -116,10 +120,14 @@ def find_place(session: Session, wish: Wish, *, now: datetime, seen: Seen = NOTH
 
 
 def sit_down(session: Session, place: Place, booking: Booking) -> None:
-    """Store the booking in its appointment and give it seats. Raises SlotTaken when there are too few."""
+    """Store a new booking in its appointment and give it seats. Raises SlotTaken when there are too few.
+
+    One plain insert of what is set, and not the session's unit of work, which takes as long as the rest of the lock's time.
+    The object stays outside of the session, with its id.
+    """
     booking.appointment_id = place.appointment_id
-    session.add(booking)
-    session.flush()
+    values = {name: value for name, value in vars(booking).items() if not name.startswith("_")}
+    booking.id = session.connection().execute(_INSERT, values).scalar_one()
     claims.take_seats(session, booking, capacity=place.capacity, is_new=place.is_new)
 
 
@@ -147,6 +155,7 @@ def find_slot(
         looked_at=seen.calendars,
         stale=stale,
         is_swept=True,
+        facts=wish.facts,
     )
     demand = build_demand(session, service, question, now=now)
     slot = is_offered(demand, wish.interval, now=now)
@@ -256,3 +265,7 @@ def _least_busy(session: Session, choices: tuple[int, ...], instant: datetime) -
     )
     counts = dict(counted.tuples().all())
     return min(choices, key=lambda resource_id: (counts.get(resource_id, 0), choices.index(resource_id)))
+
+
+_BOOKING = cast(Table, Booking.__table__)
+_INSERT = insert(_BOOKING).returning(_BOOKING.c.id)
