@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from importlib import import_module
 
 from flask import current_app
-from sqlalchemy import select, update
+from sqlalchemy import select, true, update
 from sqlalchemy.orm import Session
 
 from portal.calendars.models import Calendar
@@ -61,12 +61,13 @@ def ring(*, drain: bool = True) -> None:
         bell_for(url).ring("portal.jobs.look_into_outbox" if drain else "portal.jobs.look_at_calendars")
 
 
-def request_pull(calendar_ids: Collection[int], now: datetime | None = None) -> None:
-    """Have these calendars read now instead of at their next turn. Those in trouble keep their pauses."""
+def request_pull(calendar_ids: Collection[int], now: datetime | None = None, *, is_urgent: bool = False) -> None:
+    """Have these calendars read now instead of at their next turn. Those in trouble keep their pauses, unless a person insists (`is_urgent`)."""
     moment = now or now_utc()
     ids = list(calendar_ids)
 
-    may_come_forward = (Calendar.id.in_(ids), Calendar.next_read_at > moment, Calendar.failures == 0)
+    is_well = true() if is_urgent else Calendar.failures == 0
+    may_come_forward = (Calendar.id.in_(ids), Calendar.next_read_at > moment, is_well)
 
     def work(session: Session) -> None:
         asked = update(Calendar).where(*may_come_forward).values(next_read_at=moment)

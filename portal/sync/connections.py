@@ -37,9 +37,9 @@ def read_now(connection_id: int, *, now: datetime) -> None:
 
 
 def catch_up(calendar_ids: Collection[int], *, now: datetime) -> None:
-    """Have these calendars read, and what waits for them written, as soon as the worker can. Best effort."""
+    """Have these calendars read, and what waits for them written, as soon as the worker can: a person asked for it. Best effort."""
     if calendar_ids:
-        jobs.request_pull(calendar_ids, now=now)
+        jobs.request_pull(calendar_ids, now=now, is_urgent=True)
         jobs.ring()
 
 

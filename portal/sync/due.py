@@ -35,9 +35,9 @@ def after_success(*, poll: timedelta) -> timedelta:
     return poll
 
 
-def after_failure(failures: int, *, needs_owner: bool, retry_after: float | None) -> timedelta:
+def after_failure(failures: int, *, is_signed_out: bool, retry_after: float | None) -> timedelta:
     """The pause after so many failures in a row: three tries within the first minute, then ever rarer, as the server asked at least."""
-    if needs_owner:
+    if is_signed_out:
         return OWNER_RETRY
     doubled = FIRST_RETRY * (1 << min(max(failures - 1, 0), 8))
     return max(min(doubled, LONGEST_RETRY), timedelta(seconds=min(retry_after or 0.0, 3600.0)))

@@ -216,7 +216,8 @@ def _note_failure(session: Session, reading: Reading, decision: states.Decision)
         return
     now = now_utc()
     states.note_failure(session, calendar, decision, now=now)
-    pause = due.after_failure(calendar.failures, needs_owner=decision.kind == "wait", retry_after=decision.retry_after)
+    is_signed_out = decision.trouble == "needs reauth"
+    pause = due.after_failure(calendar.failures, is_signed_out=is_signed_out, retry_after=decision.retry_after)
     calendar.next_read_at = now + pause
     leases.end_read(calendar)
 

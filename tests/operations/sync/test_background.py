@@ -16,7 +16,7 @@ from portal.booking.models import Booking
 from portal.clock import now_utc
 from portal.db import read_transaction, transaction
 from portal.extensions import db
-from portal.sync import leases
+from portal.sync import connections, leases
 from portal.sync.models import Lease
 from portal.vitals import HEARTBEAT
 from providers.errors import Temporary
@@ -206,3 +206,12 @@ class TestBells:
         db.session.commit()
         jobs.request_pull([studio.calendar_id], now=now)
         assert studio.calendar().next_read_at == now + timedelta(minutes=3)
+
+    def test_a_person_who_asks_for_a_read_gets_one_though_the_calendar_is_in_trouble(self, studio: Studio):
+        studio.pull()
+        now = now_utc()
+        calendar = studio.calendar()
+        calendar.failures, calendar.next_read_at = 2, now + timedelta(minutes=3)
+        db.session.commit()
+        connections.read_now(studio.connection().id, now=now)
+        assert studio.calendar().next_read_at == now

@@ -108,6 +108,12 @@ def test_a_calendar_that_is_not_there_any_more_is_misconfigured(studio):
     with pytest.raises(Misconfigured):
         studio.pull()
     assert studio.connection().state == "misconfigured"
+    assert studio.calendar().next_read_at < now_utc() + timedelta(minutes=1), "it may be back any moment"
+
+
+def test_a_refused_sign_in_is_not_tried_again_soon(studio):
+    fail(studio, REVOKED)
+    assert studio.calendar().next_read_at > now_utc() + timedelta(minutes=5)
 
 
 def test_success_mends_it_and_tells(studio):

@@ -48,20 +48,20 @@ def test_a_calendar_is_due_when(reading, expected):
 
 
 def test_a_failing_server_is_tried_three_times_in_the_first_minute():
-    pauses = [after_failure(n, needs_owner=False, retry_after=None) for n in (1, 2)]
+    pauses = [after_failure(n, is_signed_out=False, retry_after=None) for n in (1, 2)]
     assert sum(pauses, timedelta()) < timedelta(minutes=1)
 
 
 def test_pauses_grow_and_end_growing():
-    pauses = [after_failure(n, needs_owner=False, retry_after=None) for n in range(1, 40)]
+    pauses = [after_failure(n, is_signed_out=False, retry_after=None) for n in range(1, 40)]
     assert pauses == sorted(pauses)
     assert pauses[-1] == LONGEST_RETRY
 
 
 def test_the_server_may_ask_for_a_longer_pause_but_not_for_ever():
-    assert after_failure(1, needs_owner=False, retry_after=120) == timedelta(seconds=120)
-    assert after_failure(1, needs_owner=False, retry_after=10**9) == timedelta(hours=1)
+    assert after_failure(1, is_signed_out=False, retry_after=120) == timedelta(seconds=120)
+    assert after_failure(1, is_signed_out=False, retry_after=10**9) == timedelta(hours=1)
 
 
 def test_a_refused_sign_in_is_tried_rarely():
-    assert after_failure(1, needs_owner=True, retry_after=None) == OWNER_RETRY
+    assert after_failure(1, is_signed_out=True, retry_after=None) == OWNER_RETRY
