@@ -135,11 +135,18 @@ def claim_due(
 
 
 def settle(session: Session, entry_id: int, lease_token: str, *, state: str = "done", error: str | None = None) -> bool:
-    """Close an entry as done, stuck or dropped. False when the lease was lost meanwhile: nothing is changed then."""
+    """Close an entry as done, stuck or dropped. False when the lease was lost meanwhile: nothing is changed then.
+
+    Of a calendar's entries the newest says all, so older ones that were stuck are over with it.
+    """
     values: dict[str, Any] = {"state": state, "last_error": error, "lease_until": None, "lease_token": None}
     if state in ("done", "dropped"):
         values["finished_at"] = now_utc()
-    return _update_leased(session, entry_id, lease_token, values)
+    if not _update_leased(session, entry_id, lease_token, values):
+        return False
+    if state != "dropped":
+        _drop_older_stuck(session, entry_id)
+    return True
 
 
 def postpone(
@@ -185,6 +192,19 @@ def retry_delay(attempts: int, *, retry_after: float | None = None) -> timedelta
     """How long to wait after the given number of failed attempts."""
     exponential = min(5.0 * 2 ** min(attempts - 1, 10), LONGEST_WAIT.total_seconds()) * random.uniform(0.8, 1.2)
     return timedelta(seconds=max(exponential, retry_after or 0.0))
+
+
+def _drop_older_stuck(session: Session, entry_id: int) -> None:
+    newer = aliased(OutboxEntry)
+    is_same = and_(newer.id == entry_id, newer.subject == OutboxEntry.subject, newer.topic == OutboxEntry.topic)
+    statement = update(OutboxEntry).where(
+        OutboxEntry.state == "stuck",
+        OutboxEntry.topic.startswith("calendar."),
+        OutboxEntry.id < entry_id,
+        exists().where(is_same),
+    )
+    values = {"state": "dropped", "finished_at": now_utc()}
+    session.execute(statement.values(**values).execution_options(synchronize_session=False))
 
 
 def _update_leased(session: Session, entry_id: int, lease_token: str, values: dict[str, Any]) -> bool:

@@ -201,6 +201,7 @@ class TestWaitingWork:
         connections.refresh_connection(studio.connection().id, password="new")
         studio.publish_all()
         assert studio.link(appointment_id).state == "done"
+        assert not rows(OutboxEntry, OutboxEntry.state == "stuck"), "nobody is told of a trouble that is over"
 
     def test_a_dead_server_is_asked_once_for_many_bookings(self, studio):
         book_unseen(studio, hours=(9, 10, 11, 12))
