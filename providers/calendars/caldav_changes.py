@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from providers.calendars.base import CalendarRef, ChangeBatch, RemoteEvent, Span
 from providers.calendars.caldav_discovery import CalendarState, look_at_calendar, read_versions
 from providers.calendars.caldav_errors import error_of
-from providers.calendars.caldav_objects import CHUNK, fetch_events, told
+from providers.calendars.caldav_objects import fetch_events, told
 from providers.calendars.caldav_wire import LISTING_BYTES, LISTING_SECONDS, DavAnswer, DavWire, path_of
 from providers.calendars.caldav_xml import (
     CALENDAR_DATA,
@@ -33,6 +33,8 @@ from providers.errors import AccessRevoked, BadAnswer, SyncTokenExpired, Tempora
 CTAG_TOKEN = "ctag:"
 """A sync token of ours for servers without a change feed: it only says whether anything changed at all."""
 
+SAMPLE = 100
+"""So many objects are fetched first, to see how long all would take."""
 LONG_FETCH_SECONDS = 15.0
 """When reading all objects would take longer, only those are read that can matter."""
 
@@ -166,7 +168,7 @@ def _fetch_what_matters(
     Reading everything is the surer way, for it leaves nothing to the server's idea of time. How long it would take
     is seen from the first objects: on a slow line the server is asked which of the others fall into the window.
     """
-    first = dict(islice(changed.items(), CHUNK))
+    first = dict(islice(changed.items(), SAMPLE))
     started = time.monotonic()
     events = list(fetch_events(wire, calendar, first, window=window, zone=zone))
     seconds_each = (time.monotonic() - started) / max(1, len(first))

@@ -141,7 +141,7 @@ class CalDavContract(CalendarContract):
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         monkeypatch.setattr(caldav_changes, "LONG_FETCH_SECONDS", 0)
-        monkeypatch.setattr(caldav_changes, "CHUNK", 5)
+        monkeypatch.setattr(caldav_changes, "SAMPLE", 5)
         old = [
             person.add_event(f"Old {n}", NINE - timedelta(days=900 - n), NINE - timedelta(days=900 - n) + HOUR)
             for n in range(20)
