@@ -105,6 +105,13 @@ def seal_ledger() -> None:
         continue
 
 
+def try_refused_writes() -> None:
+    """Try again what a server refused: a calendar that was made writable again does not tell."""
+    from portal.sync import states
+
+    transaction(lambda session: states.release_refused(session, now=now_utc()))
+
+
 def forget_finished() -> None:
     """Delete outbox entries that were done a month ago; the ledger keeps the story."""
     from sqlalchemy import delete
@@ -120,6 +127,7 @@ def forget_finished() -> None:
 PERIODIC = (
     Periodic("sweep holds", timedelta(seconds=30), sweep_holds),
     Periodic("seal ledger", timedelta(seconds=60), seal_ledger),
+    Periodic("try refused writes", timedelta(minutes=15), try_refused_writes),
     Periodic("forget finished entries", timedelta(hours=6), forget_finished),
 )
 

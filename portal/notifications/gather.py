@@ -15,7 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.booking.invitation import customer_event
-from portal.booking.models import ACTIVE, Appointment, Booking
+from portal.booking.models import ACTIVE, Appointment, Booking, EventLink
 from portal.booking.records import manage_token
 from portal.business.models import Business, Resource
 from portal.calendars.models import Calendar, Connection
@@ -43,6 +43,7 @@ from providers.messaging.base import DeliveryRefused
 log = structlog.get_logger()
 Row = TypeVar("Row")
 QUARANTINE = "quarantine"
+UNWRITABLE = "unwritable"
 """Not a state of a connection, but told like one: a read would remove so much that a person has to decide."""
 
 
@@ -159,6 +160,8 @@ def _connection_for_staff(session: Session, work: Work) -> list[Facts]:
         return _silent(work, "the calendar is no longer connected")
     if work.payload["state"] == QUARANTINE and not _waits_for_a_decision(connection):
         return _silent(work, "a person has decided already")
+    if work.payload["state"] == UNWRITABLE and not _has_refused_writes(session, connection):
+        return _silent(work, "everything was written meanwhile")
     business, resource = _business(session), session.get_one(Resource, connection.resource_id)
     since = work.payload.get("since")
 
@@ -185,11 +188,18 @@ def _waits_for_a_decision(connection: Connection) -> bool:
     return any(not doubt.get("decision") for doubt in doubts)
 
 
+def _has_refused_writes(session: Session, connection: Connection) -> bool:
+    ids = [calendar.id for calendar in connection.calendars]
+    refused = select(EventLink.id).where(EventLink.calendar_id.in_(ids), EventLink.state.in_(("waiting", "stuck")))
+    return session.scalar(refused.limit(1)) is not None
+
+
 def _concerned(session: Session, work: Work, people: list[Person], business: Business) -> list[Person]:
-    """Those for whom this change is news. A read that waits for a decision, and the connection's state, do not outdate each other."""
+    """Those for whom this change is news. A read that waits for a decision, writes that were refused, and the connection's state do not
+    outdate each other."""
 
     def is_alike(other: Work) -> bool:
-        return bool((other.payload.get("state") == QUARANTINE) == (work.payload["state"] == QUARANTINE))
+        return _matter(other) == _matter(work)
 
     history = read_history(session, work)
     earlier, has_later = [each for each in history.earlier if is_alike(each)], any(map(is_alike, history.later))
@@ -202,6 +212,11 @@ def _concerned(session: Session, work: Work, people: list[Person], business: Bus
             has_later=has_later,
         )
     ]
+
+
+def _matter(work: Work) -> str:
+    state = str(work.payload.get("state", ""))
+    return state if state in (QUARANTINE, UNWRITABLE) else "state"
 
 
 def _to_each(

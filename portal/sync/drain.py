@@ -65,7 +65,7 @@ def _settle_failure(work: Work, error: Exception) -> None:
     _log(work, error, decision)
     is_too_old = decision.kind == "retry" and now_utc() - work.created_at > outbox.STUCK_AFTER
     if decision.kind == "stuck" or is_too_old:
-        transaction(lambda session: _stick(session, work, decision.reason))
+        transaction(lambda session: _stick(session, work, decision.reason, is_too_old=is_too_old))
     elif decision.kind == "wait":
         _give_back(work, after=outbox.LONGEST_WAIT, error=decision.reason)
     else:
@@ -77,11 +77,9 @@ def _settle_failure(work: Work, error: Exception) -> None:
         )  # fmt: skip
 
 
-def _stick(session: Session, work: Work, reason: str) -> None:
-    if (
-        outbox.settle(session, work.entry_id, work.lease_token, state="stuck", error=reason)
-        and work.topic == "calendar.publish"
-    ):
+def _stick(session: Session, work: Work, reason: str, *, is_too_old: bool) -> None:
+    is_ours = outbox.settle(session, work.entry_id, work.lease_token, state="stuck", error=reason)
+    if is_ours and is_too_old and work.topic == "calendar.publish":
         receipts.give_up(session, work.subject_id, reason)
 
 

@@ -235,5 +235,9 @@ def _tell_forced(target: Target) -> None:
 
 def _note_failure(target: Target, appointment_id: int, error: ProviderError) -> None:
     decision = states.classify(error)
-    receipts.note_failure(appointment_id, target.calendar_id, reason=decision.reason, is_stuck=decision.kind == "stuck")
+    is_stuck = decision.kind == "stuck"
+    is_news = is_stuck and decision.trouble != "degraded"
+    receipts.note_failure(
+        appointment_id, target.calendar_id, reason=decision.reason, is_stuck=is_stuck, is_news=is_news
+    )
     transaction(lambda session: states.note_refusal(session, target.calendar_id, decision, now=now_utc()))

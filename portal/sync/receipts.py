@@ -97,8 +97,8 @@ def confirm_unchanged(link: LinkView | None) -> None:
     transaction(lambda session: session.execute(update(EventLink).where(EventLink.id == link.id).values(**values)))
 
 
-def note_failure(appointment_id: int, calendar_id: int, *, reason: str, is_stuck: bool) -> None:
-    """Show at the link why its event is not in the calendar (yet)."""
+def note_failure(appointment_id: int, calendar_id: int, *, reason: str, is_stuck: bool, is_news: bool = False) -> None:
+    """Show at the link why its event is not in the calendar (yet). `is_news` mails the staff of it: no reading will find it out."""
 
     def work(session: Session) -> None:
         link = session.scalar(
@@ -106,13 +106,26 @@ def note_failure(appointment_id: int, calendar_id: int, *, reason: str, is_stuck
         )
         if link is None:
             return
-        if is_stuck and link.state != "stuck":
+        if is_stuck and link.last_error != reason:
             sentence = f"The event could not be written, and trying again will not help: {reason}"
             ledger.write(session, "stuck", sentence, calendar_id=calendar_id, appointment_id=appointment_id)
+            if is_news:
+                _tell_staff(session, calendar_id, reason)
         link.last_error = reason
         link.state = "stuck" if is_stuck else "waiting"
 
     transaction(work)
+
+
+def _tell_staff(session: Session, calendar_id: int, reason: str) -> None:
+    """A calendar that may be read but not written looks well: so staff are mailed of it, once for all events refused for this reason."""
+    unwritten = EventLink.state.in_(("waiting", "stuck"))
+    same = (EventLink.calendar_id == calendar_id, EventLink.last_error == reason, unwritten)
+    if session.scalar(select(EventLink.id).where(*same).limit(1)) is not None:
+        return
+    subject = f"connection:{session.get_one(Calendar, calendar_id).connection_id}"
+    since = now_utc().isoformat()
+    outbox.record(session, "notify.staff", subject, news="connection", state="unwritable", reason=reason, since=since)
 
 
 def give_up(session: Session, appointment_id: int, reason: str) -> None:

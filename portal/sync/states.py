@@ -149,6 +149,21 @@ def release(session: Session, connection_id: int, *, now: datetime) -> int:
     return len(behind)
 
 
+def release_refused(session: Session, *, now: datetime) -> int:
+    """Let everything that is stuck in calendars which can be reached be tried once more; returns how many appointments that concerns."""
+    stuck = set(
+        session.scalars(
+            select(EventLink.appointment_id)
+            .join(Calendar, Calendar.id == EventLink.calendar_id)
+            .join(Connection, Connection.id == Calendar.connection_id)
+            .where(EventLink.state == "stuck", Connection.state == "connected")
+        )
+    )
+    for appointment_id in stuck:
+        outbox.hasten(session, "calendar.publish", f"appointment:{appointment_id}", now=now)
+    return len(stuck)
+
+
 def _waiting_without_link(session: Session, connection_id: int, *, now: datetime) -> set[int]:
     """Appointments of the connection's resources whose publish was put off before it came to anything."""
     put_off = session.scalars(

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from portal import outbox
 from portal.accounts.models import User
-from portal.booking.models import Booking
+from portal.booking.models import Booking, EventLink
 from portal.clock import now_utc
 from portal.db import transaction
 from portal.extensions import db
@@ -141,6 +141,24 @@ def test_a_read_that_waits_for_a_decision_is_told_whatever_the_state_does(sent, 
     assert mail["Subject"] == "A calendar waits for your decision: Ana"
     assert "40 of 52 known events would be gone." in text(mail)
     assert "Nothing was removed" in text(mail)
+
+
+def test_refused_writes_are_told_whatever_the_state_does_unless_they_were_written_meanwhile(
+    sent, calendar, appointment_id
+):
+    link = save(EventLink(appointment_id=appointment_id, calendar_id=calendar.id, uid="u", state="stuck"))
+    state(calendar, "unwritable", reason="It may only be read.")
+    state(calendar, "degraded", reason="down")
+    state(calendar, "connected")
+    assert deliver_all() == []
+    [mail] = sent.sent
+    assert mail["Subject"] == "A calendar does not take bookings: Ana"
+    assert "It may only be read." in text(mail)
+    link.state = "done"
+    db.session.commit()
+    state(calendar, "unwritable", reason="It may only be read.")
+    deliver_all()
+    assert len(sent.sent) == 1
 
 
 @pytest.mark.parametrize("quarantine", [None, {"would_remove": 40, "decision": "keep"}])

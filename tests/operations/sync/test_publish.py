@@ -6,13 +6,15 @@ from datetime import timedelta
 
 import pytest
 
+from portal import jobs
 from portal.admin.queries import rows_of
 from portal.booking.models import Booking
 from portal.booking.operations import cancel_booking, move_booking
 from portal.booking.queries import sync_state
 from portal.clock import now_utc
 from portal.extensions import db
-from portal.sync import publish
+from portal.outbox import OutboxEntry
+from portal.sync import drain, publish
 from providers.calendars.base import EventMark
 from providers.errors import AccessRevoked, Conflict, PermissionMissing, Temporary
 from tests.factories import make_calendar, make_resource, make_service
@@ -58,6 +60,15 @@ def test_a_cancelled_booking_takes_its_event_away(studio):
     assert studio.events() == []
     assert studio.link(appointment_id).state == "none"
     assert studio.objects() == []
+
+
+READ_ONLY = PermissionMissing("This calendar may be read but not changed.")
+
+
+def drained(studio, *_):
+    """What the drain loop does with all that is due, failures and all."""
+    for work in drain.claim(10, topics=("calendar.publish",)):
+        drain.do(work, publish.publish_entry)
 
 
 def told(appointment_id):
@@ -226,6 +237,24 @@ def test_a_refused_write_is_shown_at_the_link_with_its_reason(studio):
         publish.publish(appointment_id)
     link = studio.link(appointment_id)
     assert (link.state, link.last_error) == ("stuck", "This calendar may be read but not changed.")
+
+
+def test_a_calendar_that_takes_no_events_any_more_is_told_once_and_tried_again(studio):
+    studio.pull()
+    studio.store.fail_always(READ_ONLY)
+    for hour in (10, 12):
+        drained(studio, studio.book(at(2, hour)))
+    refused = [entry.payload["state"] for entry in studio.news("notify.staff") if entry.payload["news"] == "connection"]
+    assert refused == ["unwritable"]
+    jobs.try_refused_writes()
+    drained(studio)
+    assert len(studio.news("notify.staff")) == 3, "the bookings, and one mail of the refusal"
+    assert studio.story().count("stuck") == 2, "the same refusal again is no story"
+    studio.store.fail_always(None)
+    jobs.try_refused_writes()
+    drained(studio)
+    assert len(studio.events()) == 2
+    assert not rows(OutboxEntry, OutboxEntry.state == "stuck")
 
 
 def test_a_refused_sign_in_is_a_state_of_the_connection_at_once_and_the_link_waits(studio):

@@ -278,6 +278,7 @@ CONNECTION = ConnectionNews(
         ("misconfigured", "check the address"),
         ("connected", "works again"),
         ("quarantine", "Nothing was removed"),
+        ("unwritable", "The bookings stand"),
     ],
 )
 def test_connection_news_say_what_since_when_why_and_what_to_do(state, words):
@@ -290,7 +291,7 @@ def test_connection_news_say_what_since_when_why_and_what_to_do(state, words):
 
 
 def test_every_state_that_a_connection_can_have_has_words():
-    for name in (*CONNECTION_STATES, "quarantine"):
+    for name in (*CONNECTION_STATES, "quarantine", "unwritable"):
         if name != "paused":  # whoever paused it knows
             assert compose(replace(CONNECTION, state=name)).subject.endswith(": Ana")
 
