@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 FIRST_RETRY = timedelta(seconds=10)
-LONGEST_RETRY = timedelta(minutes=5)
+LONGEST_RETRY = timedelta(minutes=2)
 OWNER_RETRY = timedelta(minutes=10)
 """A sign-in that was refused is tried rarely: servers lock accounts that are knocked at too often."""
 
