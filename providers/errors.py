@@ -4,6 +4,8 @@
 
     ProviderError
     ├── Temporary            try again later; `retry_after` seconds when the server said so
+    │   └── Throttled            too many requests: slow the whole account down
+    │       └── QuotaUsedUp          used up for hours: leave the account alone, and say so
     ├── OwnerMustAct         a person has to do something; retrying alone is of no use
     │   ├── AccessRevoked        password or token no longer accepted
     │   ├── PermissionMissing    signed in, but not allowed to do this
@@ -30,6 +32,14 @@ class Temporary(ProviderError):
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class Throttled(Temporary):
+    """The account asked too much in too short a time. `retry_after` is at least what the server asked for."""
+
+
+class QuotaUsedUp(Throttled):
+    """No more today, or for hours: the daily limit of the project is reached."""
 
 
 class OwnerMustAct(ProviderError):

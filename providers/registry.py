@@ -8,19 +8,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from providers.calendars.base import CalendarProvider
+from providers.calendars.base import AccessTokens, CalendarProvider
 from providers.errors import Misconfigured
 
-CALENDAR_KINDS = ("caldav", "memory")
+CALENDAR_KINDS = ("caldav", "google", "memory")
 
 
 def open_calendar_provider(
-    kind: str, *, account: Mapping[str, str], secret: Mapping[str, str], http_session: Any
+    kind: str,
+    *,
+    account: Mapping[str, str],
+    secret: Mapping[str, str],
+    http_session: Any,
+    tokens: AccessTokens | None = None,
+    api_url: str = "",
 ) -> CalendarProvider:
     """A provider for one account.
 
     `account` is what may be shown (url, username), `secret` what may not (password).
-    `http_session` is a guarded `requests.Session`; the provider makes every call through it.
+    `http_session` is a guarded `requests.Session`; the provider makes every call through it. `tokens` and `api_url` (root of
+    the API) are for providers with OAuth.
     Raises Misconfigured for a kind that does not exist.
     """
     if kind == "caldav":
@@ -33,6 +40,13 @@ def open_calendar_provider(
             http_session=http_session,
         )
         return provider
+    if kind == "google" and tokens is not None:
+        from providers.calendars.google import GoogleCalendars
+
+        google: CalendarProvider = GoogleCalendars(
+            tokens=tokens, account_name=account.get("username", ""), api_url=api_url, http_session=http_session
+        )
+        return google
     if kind == "memory":
         from providers.calendars.memory import MemoryCalendars
 

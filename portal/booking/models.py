@@ -153,6 +153,8 @@ class EventLink(Model):
     start_at: Mapped[datetime | None] = mapped_column(Instant)
     end_at: Mapped[datetime | None] = mapped_column(Instant)
     sequence: Mapped[int] = mapped_column(default=0)
+    meeting_url: Mapped[str] = mapped_column(String(500), default="")
+    """The link of the video meeting that the provider made for the event."""
     wanted_version: Mapped[int] = mapped_column(default=0)
     applied_version: Mapped[int] = mapped_column(default=0)
     state: Mapped[str] = mapped_column(String(8), default="waiting")

@@ -90,6 +90,8 @@ class Service(Model):
     name: Mapped[str] = mapped_column(String(200))
     description: Mapped[str] = mapped_column(String(2000), default="")
     location: Mapped[str] = mapped_column(String(300), default="")
+    meeting: Mapped[str] = mapped_column(String(8), default="")
+    """"google": each appointment gets a Google Meet link, if the calendar that receives it can make one. Empty: none."""
     duration: Mapped[int]
     step: Mapped[int]
     buffer_before: Mapped[int] = mapped_column(default=0)

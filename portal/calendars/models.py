@@ -26,8 +26,15 @@ class Connection(Model):
     resource_id: Mapped[int] = mapped_column(ForeignKey("resource.id"), index=True)
     provider: Mapped[str] = mapped_column(String(16))
     account: Mapped[dict[str, Any]] = mapped_column(JSON)
-    """What may be shown: for CalDAV `url` and `username`."""
+    """What may be shown: for CalDAV `url` and `username`; for Google `username` (the address), `subject` (the account's lasting id), `scopes`."""
     sealed_secret: Mapped[str | None] = mapped_column(Text)
+    token_lease_until: Mapped[datetime | None] = mapped_column(Instant)
+    token_lease: Mapped[str | None] = mapped_column(String(32))
+    """Who is fetching new tokens just now: only one may, for the old refresh token may end with its use."""
+    refreshed_at: Mapped[datetime | None] = mapped_column(Instant)
+    """When a person last refreshed the connection; the first reading of each calendar after it tells what changed meanwhile."""
+    leaving: Mapped[bool] = mapped_column(default=False)
+    """It is being disconnected: neither read nor offered any more, only tidied up."""
     state: Mapped[str] = mapped_column(String(16), default="connected")
     state_since: Mapped[datetime] = mapped_column(Instant, default=now_utc)
     state_reason: Mapped[str] = mapped_column(Text, default="")
@@ -65,6 +72,12 @@ class Calendar(Model):
     last_complete_read_at: Mapped[datetime | None] = mapped_column(Instant)
     last_written_at: Mapped[datetime | None] = mapped_column(Instant)
     next_read_at: Mapped[datetime] = mapped_column(Instant, default=now_utc)
+    notified_at: Mapped[datetime | None] = mapped_column(Instant)
+    """When the provider last said that something changed. What began to be read before, may lack it."""
+    read_begun_at: Mapped[datetime | None] = mapped_column(Instant)
+    """The start of the newest reading, whether it came to an end or not."""
+    meanwhile: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    """What the first reading after a refresh of the connection found changed; see `portal.sync.meanwhile`."""
     read_lease_until: Mapped[datetime | None] = mapped_column(Instant)
     read_lease_token: Mapped[str | None] = mapped_column(String(32))
     failures: Mapped[int] = mapped_column(default=0)
@@ -93,12 +106,36 @@ class ConnectionDraft(Model):
     id: Mapped[int] = mapped_column(primary_key=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"))
     resource_id: Mapped[int] = mapped_column(ForeignKey("resource.id", ondelete="CASCADE"))
-    url: Mapped[str] = mapped_column(String(1000))
-    username: Mapped[str] = mapped_column(String(300))
+    connection_id: Mapped[int | None] = mapped_column(ForeignKey("connection.id", ondelete="CASCADE"))
+    """The connection that is to be refreshed with it; None for a new one."""
+    provider: Mapped[str] = mapped_column(String(16), default="caldav")
+    account: Mapped[dict[str, Any]] = mapped_column(JSON)
+    """As in `Connection`."""
     sealed_secret: Mapped[str] = mapped_column(Text, default="")
     found: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
     """The calendars that the server listed: remote_id, name, zone, is_writable."""
     expires_at: Mapped[datetime] = mapped_column(Instant)
+
+
+class PushSubscription(Model):
+    """The provider tells us when this calendar changes (Google calls it a channel). Several may overlap while one takes over from another.
+
+    The row is made before the provider is asked, for its first message may come before its answer. `secret_hash` is that of the secret which
+    each message must carry. A subscription that is not confirmed, or over, is worth nothing: polling goes on in any case.
+    """
+
+    __tablename__ = "push_subscription"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    calendar_id: Mapped[int] = mapped_column(ForeignKey("calendar.id", ondelete="CASCADE"), index=True)
+    subscription_id: Mapped[str] = mapped_column(String(64), unique=True)
+    secret_hash: Mapped[str] = mapped_column(String(64))
+    resource_id: Mapped[str] = mapped_column(String(300), default="")
+    """The provider's name of what is watched; empty until it has answered."""
+    created_at: Mapped[datetime] = mapped_column(Instant, default=now_utc)
+    expires_at: Mapped[datetime | None] = mapped_column(Instant)
+    confirmed_at: Mapped[datetime | None] = mapped_column(Instant)
+    """When the first message came: only then it is known that messages reach us."""
+    heard_at: Mapped[datetime | None] = mapped_column(Instant)
 
 
 class RemoteObject(Model):

@@ -28,6 +28,7 @@ class RemoteCalendar:
     name: str
     zone: str | None = None
     is_writable: bool = True
+    is_primary: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +71,8 @@ class EventDraft:
     end_at: datetime
     zone: str
     sequence: int = 0
+    wants_meeting: bool = False
+    """Ask the provider for a link to a video meeting, where it makes such (Google Meet); elsewhere it is ignored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +99,7 @@ class RemoteEvent:
     busy: tuple[Span, ...] = ()
     content_hash: str = ""
     problem: str | None = None
+    meeting_url: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +126,8 @@ class Receipt:
     remote_id: str
     etag: str
     content_hash: str
+    meeting_url: str = ""
+    """The link of the video meeting, where one was asked for and is made already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +147,16 @@ class Capabilities:
     has_push: bool = False
     can_write: bool = True
     details: Mapping[str, str] = field(default_factory=dict)
+
+
+class AccessTokens(Protocol):
+    """Where a provider with OAuth gets its access tokens from. The portal keeps them; no provider ever sees a refresh token."""
+
+    def current(self) -> str:
+        """A token believed to be good for some time yet. Raises AccessRevoked, Misconfigured, Temporary."""
+
+    def renew(self, rejected: str) -> str:
+        """Another one, because the server did not accept `rejected` (HTTP 401). The same errors."""
 
 
 class CalendarProvider(Protocol):
