@@ -71,6 +71,21 @@ def connect_caldav(
     chosen: Sequence[ChosenCalendar],
     provider: str = "caldav",
 ) -> Connected:
+    """`connect_account` for an account with a password."""
+    account = {"url": url, "username": username}
+    return connect_account(
+        resource_id=resource_id, provider=provider, account=account, secret={"password": password}, chosen=chosen
+    )
+
+
+def connect_account(
+    *,
+    resource_id: int,
+    provider: str,
+    account: Mapping[str, str],
+    secret: Mapping[str, str],
+    chosen: Sequence[ChosenCalendar],
+) -> Connected:
     """Prove each chosen calendar readable, then store them; their first pull is due at once.
 
     A calendar that is too slow for a proof is connected all the same: it counts as unreadable until its first pull. Raises Invalid when
@@ -80,13 +95,10 @@ def connect_caldav(
         raise Invalid(
             "Please choose at least one calendar.", fields={"calendars": "Please choose at least one calendar."}
         )
-    account = {"url": url, "username": username}
     zone = read_transaction(lambda session: _zone(session, resource_id))
     read_transaction(lambda session: _refuse_connected(session, resource_id, account, chosen))
-    counts = prove(provider, account, {"password": password}, chosen, zone=zone)
-    return transaction(
-        lambda session: store(session, resource_id, provider, account, {"password": password}, chosen, zone, counts)
-    )
+    counts = prove(provider, account, secret, chosen, zone=zone)
+    return transaction(lambda session: store(session, resource_id, provider, account, secret, chosen, zone, counts))
 
 
 def renew(session: Session, connection: Connection, password: str) -> None:
@@ -112,10 +124,21 @@ def _refuse_connected(
     rows = session.execute(
         select(Calendar.remote_id, Connection.account)
         .join(Connection)
-        .where(Calendar.resource_id == resource_id, Calendar.remote_id.in_([one.remote_id for one in chosen]))
+        .where(
+            Calendar.resource_id == resource_id,
+            Calendar.remote_id.in_([one.remote_id for one in chosen]),
+            Connection.leaving.is_(False),
+        )
     )
-    if any(stored.get("username") == account["username"] for _, stored in rows):
-        raise Invalid("This calendar is connected already. Refresh the connection if its password has changed.")
+    if any(is_same_account(stored, account) for _, stored in rows):
+        raise Invalid("This calendar is connected already. Refresh the connection if its sign-in has changed.")
+
+
+def is_same_account(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    """By the provider's lasting id where there is one: the address of a Google account may change."""
+    if one.get("subject") and other.get("subject"):
+        return one["subject"] == other["subject"]
+    return one.get("username") == other.get("username")
 
 
 def prove(

@@ -65,16 +65,16 @@ def connect() -> Any:
     draft_id = drafts.keep(
         user_id=user_id,
         resource_id=typed.resource_id,
-        url=typed.url,
-        username=typed.username,
-        password=typed.password,
+        provider="caldav",
+        account={"url": typed.url, "username": typed.username},
+        secret={"password": typed.password},
         found=found,
         now=now_utc(),
     )
     return see_other(url_for("integrations.choose", draft_id=draft_id))
 
 
-@bp.route("/caldav/<int:draft_id>", methods=["GET", "POST"])
+@bp.route("/choice/<int:draft_id>", methods=["GET", "POST"])
 @limiter.limit(ASKING_RATE, methods=["POST"], key_func=visitors.address)
 def choose(draft_id: int) -> Any:
     """The second step: which calendars, and what for. Each is proved readable before anything is stored."""
@@ -85,11 +85,11 @@ def choose(draft_id: int) -> Any:
         return _choose_page(draft, resource)
     try:
         chosen = _read_choice(draft, zone=resource.zone)
-        made = connecting.connect_caldav(
+        made = connecting.connect_account(
             resource_id=draft.resource_id,
-            url=draft.url,
-            username=draft.username,
-            password=draft.password,
+            provider=draft.provider,
+            account=draft.account,
+            secret=draft.secret,
             chosen=chosen,
         )
     except Invalid as error:
@@ -243,7 +243,7 @@ def _choose_page(
     return render_template(
         "admin/choose.html",
         draft_id=draft.draft_id,
-        username=draft.username,
+        username=draft.account["username"],
         found=draft.found,
         resource=resource,
         typed=request.form,

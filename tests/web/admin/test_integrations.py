@@ -31,8 +31,11 @@ STEP_1 = "/admin/integrations/caldav"
 def in_memory(monkeypatch):
     """The page asks the memory provider, by the same functions."""
     MemoryCalendars.reset()
-    for name in ("list_remote", "connect_caldav"):
-        monkeypatch.setattr(connect, name, functools.partial(getattr(connect, name), provider="memory"))
+    monkeypatch.setattr(connect, "list_remote", functools.partial(connect.list_remote, provider="memory"))
+    connect_account = connect.connect_account
+    monkeypatch.setattr(
+        connect, "connect_account", lambda **values: connect_account(**{**values, "provider": "memory"})
+    )
 
 
 @pytest.fixture
