@@ -74,6 +74,8 @@ class Calendar(Model):
     next_read_at: Mapped[datetime] = mapped_column(Instant, default=now_utc)
     notified_at: Mapped[datetime | None] = mapped_column(Instant)
     """When the provider last said that something changed. What began to be read before, may lack it."""
+    asked_at: Mapped[datetime | None] = mapped_column(Instant)
+    """When a person last asked for a reading: that one is tried though the provider wants to be left alone."""
     read_begun_at: Mapped[datetime | None] = mapped_column(Instant)
     """The start of the newest reading, whether it came to an end or not."""
     meanwhile: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
@@ -136,6 +138,10 @@ class PushSubscription(Model):
     confirmed_at: Mapped[datetime | None] = mapped_column(Instant)
     """When the first message came: only then it is known that messages reach us."""
     heard_at: Mapped[datetime | None] = mapped_column(Instant)
+    problem: Mapped[str | None] = mapped_column(Text)
+    """Why the provider did not grant it; then the row only tells when that was."""
+    ended_at: Mapped[datetime | None] = mapped_column(Instant)
+    """Since when it is wanted no more: its messages are ignored, and the provider is told to stop when it can be reached."""
 
 
 class RemoteObject(Model):

@@ -34,6 +34,7 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column('leaving', sa.Boolean(), nullable=False, server_default=sa.false()))
     with op.batch_alter_table('calendar', schema=None) as batch_op:
         batch_op.add_column(sa.Column('notified_at', INSTANT, nullable=True))
+        batch_op.add_column(sa.Column('asked_at', INSTANT, nullable=True))
         batch_op.add_column(sa.Column('read_begun_at', INSTANT, nullable=True))
         batch_op.add_column(sa.Column('meanwhile', sa.JSON(none_as_null=True), nullable=True))
     with op.batch_alter_table('service', schema=None) as batch_op:
@@ -51,6 +52,8 @@ def upgrade() -> None:
         sa.Column('expires_at', INSTANT, nullable=True),
         sa.Column('confirmed_at', INSTANT, nullable=True),
         sa.Column('heard_at', INSTANT, nullable=True),
+        sa.Column('problem', sa.Text(), nullable=True),
+        sa.Column('ended_at', INSTANT, nullable=True),
         sa.ForeignKeyConstraint(
             ['calendar_id'], ['calendar.id'], name=op.f('fk_push_subscription_calendar_id_calendar'), ondelete='CASCADE'
         ),
@@ -68,7 +71,7 @@ def downgrade() -> None:
     with op.batch_alter_table('service', schema=None) as batch_op:
         batch_op.drop_column('meeting')
     with op.batch_alter_table('calendar', schema=None) as batch_op:
-        for name in ('meanwhile', 'read_begun_at', 'notified_at'):
+        for name in ('meanwhile', 'read_begun_at', 'asked_at', 'notified_at'):
             batch_op.drop_column(name)
     with op.batch_alter_table('connection', schema=None) as batch_op:
         for name in ('leaving', 'refreshed_at', 'token_lease', 'token_lease_until'):
