@@ -39,7 +39,8 @@ class Tie:
 class Situation:
     """What is known when a batch is judged. `known` maps remote ids to etags; `held` are those in quarantine already.
 
-    `token_at` is the start of the reading that gave the sync token; None before the first.
+    `token_at` is the start of the reading that gave the sync token; None before the first. `booked` maps the appointments that events of the
+    batch name by their marks to their times, as far as they take this calendar's resource.
     """
 
     known: Mapping[str, str]
@@ -49,6 +50,7 @@ class Situation:
     read_at: datetime
     now: datetime
     token_at: datetime | None = None
+    booked: Mapping[int, Span] = field(default_factory=dict)
     held: frozenset[str] = frozenset()
     verified_gone: frozenset[str] = frozenset()
     is_second_reading: bool = False

@@ -207,13 +207,9 @@ def _copy_busy(event: RemoteEvent, situation: Situation) -> tuple[Span, ...]:
     """A provider never counts marked objects as busy, so their time is taken from themselves. Where the booking itself stands, its claims do."""
     if event.is_cancelled or event.start_at is None or event.end_at is None or event.mark is None:
         return ()
-    for tie in situation.ties:
-        if (
-            tie.appointment_id == event.mark.appointment_id
-            and event.mark.instance_id == situation.instance_id
-            and tie.is_wanted
-        ):
-            return _overhang(event, tie.start_at, tie.end_at, situation)
+    booked = situation.booked.get(event.mark.appointment_id)
+    if booked and event.mark.instance_id == situation.instance_id:
+        return _overhang(event, *booked, situation)
     return _clip((event.start_at, event.end_at), situation)
 
 

@@ -74,7 +74,9 @@ def take_in(calendar_id: int, event: RemoteEvent) -> None:
 
     def work(session: Session) -> None:
         calendar = session.get_one(Calendar, calendar_id)
-        situation = situation_of(session, calendar, {}, window_at(session, now_utc()), read_at=now_utc())
+        situation = situation_of(
+            session, calendar, {}, window_at(session, now_utc()), read_at=now_utc(), events=[event]
+        )
         ties = [tie for tie in situation.ties if tie.remote_id == event.remote_id]
         if ties:
             result = judge(event, replace(ties[0], is_pending=False), situation)
@@ -123,7 +125,9 @@ def _prelude(reading: Reading, batch: ChangeBatch, read_at: datetime, *, is_seco
 
     def work(session: Session) -> Plan | None:
         calendar = session.get_one(Calendar, reading.calendar_id)
-        situation = situation_of(session, calendar, reading.known, reading.window, read_at=read_at)
+        situation = situation_of(
+            session, calendar, reading.known, reading.window, read_at=read_at, events=batch.upserts
+        )
         situation = replace(situation, is_second_reading=is_second, accepts_removals=reading.accepts_removals)
         return plan(batch, situation) if gone(batch, situation) else None
 
@@ -152,7 +156,7 @@ def _apply(
     if calendar is None:  # away too long: whoever reads now knows better
         return Outcome(), []
     situation = replace(
-        situation_of(session, calendar, reading.known, reading.window, read_at=read_at),
+        situation_of(session, calendar, reading.known, reading.window, read_at=read_at, events=batch.upserts),
         verified_gone=verified,
         is_second_reading=is_second,
         accepts_removals=reading.accepts_removals,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from portal.booking.models import Appointment, Booking, EventLink
+from portal.booking.models import Appointment, AppointmentResource, Booking, EventLink
 from portal.business.models import Business, Resource, Service
 from portal.calendars.access import Account, account_of, calendar_ref
 from portal.calendars.models import Calendar, RemoteObject
@@ -18,7 +18,7 @@ from portal.clock import now_utc
 from portal.errors import NotFound
 from portal.sync import leases
 from portal.sync.actions import Situation, Tie
-from providers.calendars.base import CalendarRef, Span
+from providers.calendars.base import CalendarRef, RemoteEvent, Span
 
 BACK = timedelta(days=1)
 AHEAD = timedelta(days=21)
@@ -93,9 +93,15 @@ def window_at(session: Session, now: datetime) -> Span:
 
 
 def situation_of(
-    session: Session, calendar: Calendar, known: dict[str, str], window: Span, *, read_at: datetime
+    session: Session,
+    calendar: Calendar,
+    known: dict[str, str],
+    window: Span,
+    *,
+    read_at: datetime,
+    events: Iterable[RemoteEvent] = (),
 ) -> Situation:
-    """Everything that the plan must know, as it is in this transaction."""
+    """Everything that the plan must know about these events, as it is in this transaction."""
     instance_id = session.scalars(select(Business.instance_id)).first() or ""
     now = now_utc()
     return Situation(
@@ -106,8 +112,27 @@ def situation_of(
         read_at=read_at,
         token_at=calendar.sync_token_at,
         now=now,
+        booked=_booked(session, calendar.resource_id, {event.mark.appointment_id for event in events if event.mark}),
         held=frozenset((calendar.quarantine or {}).get("remote_ids", ())),
     )
+
+
+def _booked(session: Session, resource_id: int, appointment_ids: Collection[int]) -> dict[int, Span]:
+    """The times of those that stand and take this resource. Their events may be seen more than once: through a shared calendar, or as a copy."""
+    confirmed = select(Booking.appointment_id).where(Booking.status.in_(("confirmed", "completed", "no_show")))
+    found: dict[int, Span] = {}
+    ids = sorted(appointment_ids)
+    for first in range(0, len(ids), 500):  # SQLite takes a limited number of parameters
+        rows = session.execute(
+            select(Appointment.id, Appointment.start_at, Appointment.end_at)
+            .join(AppointmentResource, AppointmentResource.appointment_id == Appointment.id)
+            .where(
+                Appointment.id.in_(ids[first : first + 500]), Appointment.id.in_(confirmed), Appointment.is_active,
+                AppointmentResource.resource_id == resource_id,
+            )
+        )  # fmt: skip
+        found |= {row.id: (row.start_at, row.end_at) for row in rows}
+    return found
 
 
 def _ties(session: Session, calendar_id: int, *, since: datetime) -> tuple[Tie, ...]:

@@ -56,6 +56,7 @@ def situation(*ties: Tie, known: dict[str, str] | None = None, **more: object) -
         "window": (NOW - timedelta(days=1), NOW + timedelta(days=60)),
         "read_at": NOW,
         "now": NOW,
+        "booked": {tie.appointment_id: (tie.start_at, tie.end_at) for tie in ties if tie.is_wanted},
     }
     return Situation(**{**values, **more})  # type: ignore[arg-type]
 
@@ -114,6 +115,10 @@ class TestCopiesOfOurEvents:
     def test_do_not_stand_against_the_booking_they_were_copied_from(self):
         copy = replace(OURS, remote_id="/copy.ics", uid="other")
         assert stored(result_of(copy)).busy == ()
+
+    def test_block_where_the_booking_they_were_copied_from_takes_somebody_else(self):
+        copy = replace(OURS, remote_id="/copy.ics", uid="other")
+        assert stored(result_of(copy, booked={})).busy == ((at(10), at(11)),)
 
     def test_that_are_called_off_block_nothing(self):
         copy = replace(OURS, remote_id="/copy.ics", uid="other", start_at=at(16), end_at=at(17), is_cancelled=True)

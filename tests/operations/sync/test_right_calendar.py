@@ -1,0 +1,123 @@
+"""Several people, several accounts each: an appointment stands in the destination calendars of those who give it, and nowhere else."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from flask import Flask
+
+from portal.booking import queries
+from portal.business.models import Resource
+from portal.calendars.models import Calendar
+from portal.clock import now_utc
+from portal.extensions import db
+from portal.intervals import Interval
+from portal.sync import pull
+from providers.calendars.memory import DEFAULT_CALENDAR, MemoryCalendars
+from tests.factories import make_calendar, make_resource, make_service
+from tests.operations.sync.conftest import ALL_DAY, HOUR, Studio, at
+
+
+_numbers = itertools.count(1)
+
+
+class House:
+    """Ana with two accounts (bookings go into the second), Ben with one, and a room with its own."""
+
+    def __init__(self) -> None:
+        self._number = next(_numbers)
+        self.ana, self.ben = (self._person(name) for name in ("ana", "ben"))
+        self.room: Resource = make_resource(slug="room", kind="room", name="Room", weekly=ALL_DAY, zone="UTC")
+        self.private = self._calendar(self.ana, "ana-private", is_destination=False)
+        self.calendars = {name: self._calendar(row, name) for name, row in self._destinations().items()}
+        self.stores = {name: MemoryCalendars.open(self._url(name)) for name in ("ana-private", *self.calendars)}
+        self.service = make_service([self.ana, self.ben], [self.room], duration=60, step=60, assignment="choose")
+        self.studio = Studio(self.ana.id, self.calendars["ana"].id, self.service.slug, self.stores["ana"])
+
+    def standing(self) -> dict[str, int]:
+        """Account -> number of our events in it, where there are any."""
+        counts = {
+            name: sum(event.mark is not None for event in store.events(DEFAULT_CALENDAR))
+            for name, store in self.stores.items()
+        }
+        return {name: count for name, count in counts.items() if count}
+
+    def pull_all(self) -> None:
+        for calendar in (self.private, *self.calendars.values()):
+            pull.pull(calendar.id)
+
+    def free(self, hour: int) -> list[int]:
+        """Who is free for that hour the day after tomorrow."""
+        window = Interval(at(2, hour), at(2, hour + 1))
+        slots = queries.free_slots(db.session(), self.service, window=window, now=now_utc())
+        return sorted(choice for slot in slots for choice in slot.choices)
+
+    def _person(self, slug: str) -> Resource:
+        made: Resource = make_resource(slug=slug, weekly=ALL_DAY, zone="UTC", email=f"{slug}@studio.example")
+        return made
+
+    def _calendar(self, resource: Resource, name: str, **roles: bool) -> Calendar:
+        made: Calendar = make_calendar(resource, url=self._url(name), remote_id=DEFAULT_CALENDAR, zone="UTC", **roles)
+        return made
+
+    def _url(self, name: str) -> str:
+        return f"{name}-of-house-{self._number}"
+
+    def _destinations(self) -> dict[str, Resource]:
+        return {"ana": self.ana, "ben": self.ben, "room": self.room}
+
+
+@pytest.fixture
+def house(app: Flask) -> House:
+    return House()
+
+
+def test_a_booking_stands_in_the_destination_of_whoever_gives_it_and_in_the_rooms(house: House):
+    house.studio.booked(at(2, 9), resource_slug="ben")
+    assert house.standing() == {"ben": 1, "room": 1}
+
+
+def test_of_two_accounts_only_the_destination_gets_bookings(house: House):
+    house.studio.booked(at(2, 9), resource_slug="ana")
+    assert house.standing() == {"ana": 1, "room": 1}
+
+
+def test_anyone_means_the_calendar_of_the_one_who_was_chosen(house: House):
+    appointment_id = house.studio.booked(at(2, 9))
+    (chosen,) = {row.resource_id for row in house.studio.appointment(appointment_id).resources} - {house.room.id}
+    assert house.standing() == {"ana" if chosen == house.ana.id else "ben": 1, "room": 1}
+
+
+def test_each_of_two_accounts_closes_times(house: House):
+    for name, hour in (("ana-private", 10), ("ana", 12)):
+        house.stores[name].add_event(DEFAULT_CALENDAR, "Errand", at(2, hour), at(2, hour) + HOUR)
+    house.pull_all()
+    assert [house.free(hour) for hour in (10, 12, 14)] == [[house.ben.id], [house.ben.id], [house.ana.id, house.ben.id]]
+
+
+def test_one_meeting_in_the_calendars_of_two_people_blocks_both(house: House):
+    for name in ("ana-private", "ben"):
+        house.stores[name].add_event(DEFAULT_CALENDAR, "All hands", at(2, 10), at(2, 11), remote_id="all-hands")
+    house.pull_all()
+    assert house.free(10) == []
+    house.stores["ben"].remove_event(DEFAULT_CALENDAR, "all-hands")
+    house.pull_all()
+    assert house.free(10) == [house.ben.id], "the one copy that is left blocks its own person alone"
+
+
+def test_a_busy_room_closes_the_time_for_everybody(house: House):
+    house.stores["room"].add_event(DEFAULT_CALENDAR, "Painting", at(2, 10), at(2, 11))
+    house.pull_all()
+    assert house.free(10) == []
+
+
+def test_a_shared_calendar_that_shows_our_event_twice_does_not_block_it(house: House):
+    """The room's event, seen through Ana's account too: our mark, at the booking's own time."""
+    appointment_id = house.studio.booked(at(2, 9), resource_slug="ana")
+    (event,) = house.stores["room"].events(DEFAULT_CALENDAR)
+    copy = {"uid": event.uid, "mark": event.mark}
+    house.stores["ana-private"].add_event(DEFAULT_CALENDAR, event.summary, at(2, 9), at(2, 10), **copy)
+    house.pull_all()
+    assert house.studio.appointment(appointment_id).is_active
+    assert house.studio.conflicts() == []
