@@ -17,7 +17,8 @@ from flask import current_app
 from portal.calendars.models import Calendar, Connection
 from portal.errors import Invalid
 from portal.extensions import db
-from providers.calendars.base import CalendarProvider, CalendarRef
+from portal.security import token_hash
+from providers.calendars.base import AccessTokens, CalendarProvider, CalendarRef
 from providers.errors import Misconfigured
 from providers.registry import open_calendar_provider
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from portal.security import Sealer
 
 KEPT_PER_THREAD = 4
+WITH_TOKENS = frozenset({"google"})
+"""Providers whose secret is a pair of tokens, which end and are renewed; the others have a password."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,11 @@ def open_provider(connection: Connection | Account, *, budget: float | None = No
     or when the stored secret does not open.
     """
     account = connection if isinstance(connection, Account) else account_of(connection)
+    if account.provider in WITH_TOKENS:
+        from portal.calendars.tokens import StoredTokens
+
+        tokens = StoredTokens(account, is_hurried=budget is not None)
+        return _opened(account.provider, account.account, {}, budget=budget, tokens=tokens)
     try:
         secret = unseal_secret(account)
     except Invalid as error:
@@ -61,8 +69,11 @@ def open_with(
     kind: str, account: Mapping[str, str], secret: Mapping[str, str], *, budget: float | None = None
 ) -> CalendarProvider:
     """A provider for credentials that are not stored (yet)."""
-    session = None if kind == "memory" else _http_session(budget)
-    return open_calendar_provider(kind, account=account, secret=secret, http_session=session)
+    if kind in WITH_TOKENS:
+        from portal.calendars.tokens import GivenTokens
+
+        return _opened(kind, account, {}, budget=budget, tokens=GivenTokens(secret))
+    return _opened(kind, account, secret, budget=budget)
 
 
 @contextmanager
@@ -82,7 +93,7 @@ def kept_provider(account: Account) -> Iterator[CalendarProvider]:
     """Like `provider_of`, for the worker: this thread keeps the provider open, and its HTTP connections with it, until it fails."""
     refuse_open_transaction()
     kept = _kept_in_this_thread()
-    key = (account.connection_id, account.sealed_secret, json.dumps(dict(account.account), sort_keys=True))
+    key = (account.connection_id, _lasting(account), json.dumps(dict(account.account), sort_keys=True))
     provider = kept.pop(key, None) or open_provider(account)
     try:
         yield provider
@@ -128,6 +139,36 @@ def _kept_in_this_thread() -> dict[tuple[int, str | None, str], CalendarProvider
         _threads.kept = {}
     kept: dict[tuple[int, str | None, str], CalendarProvider] = _threads.kept
     return kept
+
+
+def _lasting(account: Account) -> str | None:
+    """What of the secret tells whether an open provider still has the right one: a new access token every hour is no reason to begin anew."""
+    if account.provider not in WITH_TOKENS:
+        return account.sealed_secret
+    try:
+        return token_hash(unseal_secret(account).get("refresh_token", ""))
+    except Invalid as error:
+        raise Misconfigured(str(error)) from error
+
+
+def _opened(
+    kind: str,
+    account: Mapping[str, str],
+    secret: Mapping[str, str],
+    *,
+    budget: float | None,
+    tokens: AccessTokens | None = None,
+) -> CalendarProvider:
+    settings: Settings = current_app.extensions["settings"]
+    session = None if kind == "memory" else _http_session(budget)
+    return open_calendar_provider(
+        kind,
+        account=account,
+        secret=secret,
+        http_session=session,
+        tokens=tokens,
+        api_url=settings.google_api_url,
+    )
 
 
 def _http_session(budget: float | None) -> Any:
