@@ -20,6 +20,7 @@ BLUEPRINTS = (
     "portal.health",
     "portal.accounts.routes",
     "portal.admin.routes",
+    "portal.calendars.google_routes",
     "portal.calendars.routes",
     "portal.notifications.routes",
     "portal.api.routes",

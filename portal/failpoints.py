@@ -18,6 +18,10 @@ NAMES = (
     "pull.after_request",
     "pull.before_commit",
     "pull.after_commit",
+    "tokens.after_answer",
+    "tokens.after_commit",
+    "farewell.after_delete",
+    "farewell.before_forget",
     "mail.after_send",
 )
 

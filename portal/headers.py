@@ -1,4 +1,5 @@
-"""Security headers of every answer. The policy allows no inline script and no inline style; a route may widen `frame-ancestors` only."""
+"""Security headers of every answer. The policy allows no inline script and no inline style; a route may widen `frame-ancestors`
+only, and pages that send somebody to a provider's sign-in the addresses that a form may lead to."""
 
 from __future__ import annotations
 
@@ -13,6 +14,12 @@ POLICY = (
 def init_app(app: Flask) -> None:
     """Set the headers on every answer, errors included."""
     app.after_request(_set_headers)
+
+
+def let_forms_lead_to(response: Response, origin: str) -> Response:
+    """Let the forms of this page lead, by a redirect, to `origin` as well (scheme, host, port)."""
+    response.headers["Content-Security-Policy"] = POLICY.replace("form-action 'self'", f"form-action 'self' {origin}")
+    return response
 
 
 def _set_headers(response: Response) -> Response:

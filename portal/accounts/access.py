@@ -37,6 +37,7 @@ STAFF = frozenset(
         "integrations.index", "integrations.connect", "integrations.choose", "integrations.refresh", "integrations.disconnect",
         "integrations.pause", "integrations.resume", "integrations.read_now", "integrations.try_again", "integrations.rules",
         "integrations.decide",
+        "google.connect", "google.callback", "google.confirm", "google.help",
     }
 )  # fmt: skip
 

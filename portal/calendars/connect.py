@@ -53,9 +53,14 @@ class Connected:
 
 
 def list_remote(url: str, username: str, password: str, *, provider: str = "caldav") -> list[RemoteCalendar]:
-    """The calendars of an account, found from whatever address was typed. Raises the errors of `providers.errors`."""
+    """`list_calendars` for an account with a password, found from whatever address was typed."""
+    return list_calendars(provider, {"url": url, "username": username}, {"password": password})
+
+
+def list_calendars(provider: str, account: Mapping[str, str], secret: Mapping[str, str]) -> list[RemoteCalendar]:
+    """The calendars of an account that is not stored yet. Raises the errors of `providers.errors`."""
     db.session.rollback()  # whoever waits for a server holds no transaction
-    opened = open_with(provider, {"url": url, "username": username}, {"password": password}, budget=BUDGET)
+    opened = open_with(provider, account, secret, budget=BUDGET)
     try:
         return opened.list_calendars()
     finally:
@@ -101,6 +106,16 @@ def connect_account(
     return transaction(lambda session: store(session, resource_id, provider, account, secret, chosen, zone, counts))
 
 
+def unseen(calendars: Sequence[Calendar], found: Sequence[RemoteCalendar]) -> list[str]:
+    """Names of the calendars that another account cannot use as they are used now: it does not see them, or may not write into them."""
+    writable = {calendar.remote_id: calendar.is_writable for calendar in found}
+    return [
+        one.name
+        for one in calendars
+        if one.remote_id not in writable or (one.is_destination and not writable[one.remote_id])
+    ]
+
+
 def renew(session: Session, connection: Connection, password: str) -> None:
     """Store another password in the caller's transaction, and have its calendars read with it at once.
 
@@ -122,15 +137,17 @@ def _refuse_connected(
     session: Session, resource_id: int, account: Mapping[str, str], chosen: Sequence[ChosenCalendar]
 ) -> None:
     rows = session.execute(
-        select(Calendar.remote_id, Connection.account)
-        .join(Connection)
+        select(Connection.leaving, Connection.account)
+        .join(Calendar, Calendar.connection_id == Connection.id)
         .where(
             Calendar.resource_id == resource_id,
             Calendar.remote_id.in_([one.remote_id for one in chosen]),
-            Connection.leaving.is_(False),
         )
     )
-    if any(is_same_account(stored, account) for _, stored in rows):
+    same = [leaving for leaving, stored in rows if is_same_account(stored, account)]
+    if any(same):  # its events are just being taken away, and would be mistaken for those of the new connection
+        raise Invalid("This calendar is just being disconnected. Please connect it again when that has ended.")
+    if same:
         raise Invalid("This calendar is connected already. Refresh the connection if its sign-in has changed.")
 
 

@@ -42,11 +42,32 @@ class Role:
     is_destination: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """What is ticked when the second step is first shown, by the places of the calendars in the list."""
+
+    busy: frozenset[int]
+    destination: int | None
+
+
+def suggest(found: Sequence[RemoteCalendar]) -> Suggestion:
+    """All close times, and the first that can be written receives bookings. Where the account has a main calendar, that one does, and what can
+    only be read (holidays, colleagues) is left out."""
+    writable = [number for number, calendar in enumerate(found) if calendar.is_writable]
+    primary = [number for number in writable if found[number].is_primary]
+    busy = writable if primary else range(len(found))
+    return Suggestion(frozenset(busy), next(iter(primary or writable), None))
+
+
+def read_number(text: str | None) -> int | None:
+    """An id from a hidden field or a list; None for anything that is none."""
+    return int(text) if text and text.isascii() and text.isdecimal() and len(text) < 10 else None
+
+
 def read_credentials(form: Mapping[str, str], *, resource_ids: Collection[int]) -> Credentials:
     """The first step of connecting. Raises Invalid with all fields that are wrong."""
     errors: dict[str, str] = {}
-    text = form.get("resource_id", "")
-    resource_id = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0
+    resource_id = read_number(form.get("resource_id")) or 0
     if resource_id not in resource_ids:
         errors["resource_id"] = "Please choose whose calendars these are."
     url = _url(form.get("url", ""), errors)

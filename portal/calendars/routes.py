@@ -18,6 +18,8 @@ from portal.booking import visitors
 from portal.business.models import Resource
 from portal.calendars import connect as connecting
 from portal.calendars import drafts, forms, words
+from portal.calendars.access import WITH_TOKENS
+from portal.calendars.google_routes import let_forms_lead_to_google
 from portal.calendars.models import Calendar, Connection
 from portal.clock import now_utc
 from portal.errors import Invalid, NotAllowedNow, NotFound
@@ -27,6 +29,7 @@ from portal.sync import connections, overview
 from providers.errors import ProviderError
 
 bp = Blueprint("integrations", __name__, url_prefix="/admin/integrations")
+bp.after_request(let_forms_lead_to_google)
 
 ASKING_RATE = "20 per minute"
 """How often one person may have outside servers asked."""
@@ -80,6 +83,8 @@ def choose(draft_id: int) -> Any:
     """The second step: which calendars, and what for. Each is proved readable before anything is stored."""
     now = now_utc()
     draft = drafts.find(db.session(), user_id=current_user.id, draft_id=draft_id, now=now)
+    if draft.connection_id is not None or not access.sees(current_user, draft.resource_id):
+        raise NotFound("There is no such step. Please begin connecting again.")
     resource = _resource(draft.resource_id)
     if request.method != "POST":
         return _choose_page(draft, resource)
@@ -107,8 +112,12 @@ def choose(draft_id: int) -> Any:
 @bp.route("/<int:connection_id>/refresh", methods=["GET", "POST"])
 @limiter.limit(ASKING_RATE, methods=["POST"], key_func=visitors.address)
 def refresh(connection_id: int) -> Any:
-    """A new password for the same account; every mapping stays."""
+    """A new password for the same account, or another sign-in at its provider; every mapping stays."""
     connection = _connection(connection_id)
+    if connection.provider in WITH_TOKENS:
+        return render_template(
+            "admin/google_refresh.html", connection=connection, resource=_resource(connection.resource_id)
+        )
     if request.method != "POST":
         return _refresh_page(connection)
     errors: dict[str, str] = {}
@@ -244,13 +253,15 @@ def _choose_page(
         "admin/choose.html",
         draft_id=draft.draft_id,
         username=draft.account["username"],
+        server=words.SERVERS.get(draft.provider, "the server"),
         found=draft.found,
+        suggested=forms.suggest(draft.found),
         resource=resource,
         typed=request.form,
         destinations=[row.calendar.name for row in present if row.calendar.is_destination],
         errors=errors or {},
         refusal=refusal,
-        hint=words.advice(refusal),
+        hint=words.advice(refusal, provider=draft.provider),
         words=words,
     )
 

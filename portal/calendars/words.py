@@ -56,6 +56,8 @@ _UNREADABLE = {
     "stop": "no times are offered",
     "keep": "times are offered as last known",
 }
+SERVERS = {"google": "Google"}
+"""Who accepts a sign-in; for all others it is “the server”."""
 PROVIDERS = {"caldav": "CalDAV", "google": "Google Calendar", "microsoft": "Microsoft 365", "memory": "Test calendar"}
 
 
@@ -108,12 +110,17 @@ def proof(name: str, busy_count: int | None) -> str:
     return f"“{name}” can be read: {busy_count} busy {'time' if busy_count == 1 else 'times'} in the next two months."
 
 
-def advice(error: Exception | None) -> str:
+def advice(error: Exception | None, *, provider: str = "caldav") -> str:
     """What to try when a server refused to be connected; follows the error's own sentence."""
-    for kind, sentence in _ADVICE:
+    for kind, sentence in _GOOGLE_ADVICE if provider == "google" else _ADVICE:
         if isinstance(error, kind):
             return sentence
     return ""
+
+
+def google_refusal(error: str) -> str:
+    """Why Google sent somebody back without a permission, by its word for it."""
+    return _GOOGLE_REFUSALS.get(error, "Google did not give the portal a permission.")
 
 
 _ADVICE: tuple[tuple[type[Exception], str], ...] = (
@@ -132,3 +139,30 @@ _ADVICE: tuple[tuple[type[Exception], str], ...] = (
         "Something answers at this address, but it does not speak CalDAV. Please compare it with the hints below.",
     ),
 )
+_GOOGLE_ADVICE: tuple[tuple[type[Exception], str], ...] = (
+    (AccessRevoked, "Nothing was stored; please begin connecting again."),
+    (
+        PermissionMissing,
+        "This calendar may belong to somebody else who shares it only in part. Leave it out, or ask its owner.",
+    ),
+    (Misconfigured, "Nothing was stored."),
+    (Temporary, "Nothing was stored; please try again in a minute."),
+    (BadAnswer, "Nothing was stored; please try again in a minute."),
+)
+_GOOGLE_REFUSALS = {
+    "access_denied": "You did not allow the portal to use your calendars.",
+    "admin_policy_enforced": "The administrator of this Google account does not allow the portal to use its calendars.",
+    "org_internal": "The portal's Google project is only for accounts of its own organisation. Please use one of those.",
+    "disallowed_useragent": "Google does not let people sign in from this browser. Please use another one.",
+}
+GOOGLE_PERMISSIONS = {
+    "https://www.googleapis.com/auth/calendar.events": (
+        "View and edit events on all your calendars",
+        "Without it the portal can neither see when you are busy nor enter bookings into your calendar.",
+    ),
+    "https://www.googleapis.com/auth/calendar.calendarlist.readonly": (
+        "See the list of Google calendars you’re subscribed to",
+        "Without it you could not choose which of your calendars count, and which one receives bookings.",
+    ),
+}
+"""Scope -> what Google's page calls it, and what the portal needs it for."""
