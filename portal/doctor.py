@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from portal import schema
 from portal.booking.self_test import NotGuarded, self_test
+from portal.calendars.meetings import gaps
 from portal.calendars.models import Calendar, Connection
 from portal.clock import now_utc
 from portal.config import Settings
@@ -48,7 +49,7 @@ def examine(*, strict: bool = False) -> list[Finding]:
     findings = [*_database()]
     if any(finding.state == "bad" for finding in findings):
         return findings  # nothing else can be known
-    checks: list[Check] = [_guards, _vital, _connections, _stuck, _keys, _clock]
+    checks: list[Check] = [_guards, _vital, _connections, _meetings, _stuck, _keys, _clock]
     for check in [*checks, _invariants] if strict else checks:
         findings += read_transaction(lambda session, check=check: list(check(session)))  # type: ignore[misc]
     return [*findings, *_disk()]
@@ -101,7 +102,8 @@ def _vital(session: Session) -> Iterator[Finding]:
 
 def _connections(session: Session) -> Iterator[Finding]:
     now = now_utc()
-    for calendar in session.scalars(select(Calendar).join(Connection).order_by(Calendar.id)):
+    in_use = select(Calendar).join(Connection).where(Connection.leaving.is_(False))
+    for calendar in session.scalars(in_use.order_by(Calendar.id)):
         connection = calendar.connection
         name = f"calendar {calendar.id} ({calendar.name or calendar.remote_id})"
         if connection.state == "paused":
@@ -126,6 +128,11 @@ def _freshness(name: str, calendar: Calendar, now: datetime) -> Finding:
             f"Last read {words(age)} ago; after {calendar.freshness} s the rule “{calendar.when_unreadable}” applies.",
         )
     return Finding(name, "ok", f"Connected, read {words(age)} ago.")
+
+
+def _meetings(session: Session) -> Iterator[Finding]:
+    for sentence in gaps(session):
+        yield Finding("meetings", "warn", sentence)
 
 
 def _stuck(session: Session) -> Iterator[Finding]:

@@ -12,6 +12,7 @@
     │   ├── NotAllowedNow        this status does not permit it (already cancelled, already over)
     │   └── RepeatedDifferently  the same idempotency key with other content
     └── TryAgain             503  the database was too busy, five times over
+        └── NotYet               something else has to come first; `after` seconds until the next look
 """
 
 from __future__ import annotations
@@ -77,3 +78,11 @@ class RepeatedDifferently(Refused):
 class TryAgain(PortalError):
     code = "try_again"
     http_status = 503
+
+
+class NotYet(TryAgain):
+    """Raised by handlers of outbox entries that wait for something: the attempt does not count as failed."""
+
+    def __init__(self, sentence: str, *, after: float) -> None:
+        super().__init__(sentence)
+        self.after = after

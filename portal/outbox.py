@@ -166,12 +166,18 @@ def postpone(
 
 def hasten(session: Session, topic: str, subject: str, *, now: datetime) -> None:
     """Bring an unfinished entry's turn forward to now; write a new one when there is none."""
+    if not bring_forward(session, topic, subject, now=now):
+        record(session, topic, subject)
+
+
+def bring_forward(session: Session, topic: str, subject: str, *, now: datetime) -> bool:
+    """Give the unfinished entries of this subject their turn now; False when there are none. One that is just being done is left alone."""
     unfinished = (OutboxEntry.topic == topic, OutboxEntry.subject == subject, OutboxEntry.state == "todo")
     if session.scalar(select(OutboxEntry.id).where(*unfinished).limit(1)) is None:
-        record(session, topic, subject)
-        return
-    statement = update(OutboxEntry).where(*unfinished, OutboxEntry.next_at > now, OutboxEntry.lease_token.is_(None))
-    session.execute(statement.values(next_at=now).execution_options(synchronize_session=False))
+        return False
+    later = update(OutboxEntry).where(*unfinished, OutboxEntry.next_at > now, OutboxEntry.lease_token.is_(None))
+    session.execute(later.values(next_at=now).execution_options(synchronize_session=False))
+    return True
 
 
 def renew(session: Session, entry_id: int, lease_token: str, *, now: datetime) -> bool:

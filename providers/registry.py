@@ -12,6 +12,8 @@ from providers.calendars.base import AccessTokens, CalendarProvider
 from providers.errors import Misconfigured
 
 CALENDAR_KINDS = ("caldav", "google", "memory")
+MEETING_MAKERS = ("google", "memory")
+"""Kinds whose calendars make a link to a video meeting when a draft asks for one."""
 
 
 def open_calendar_provider(

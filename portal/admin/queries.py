@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Select, and_, func, or_, select, true
 from sqlalchemy.orm import InstrumentedAttribute, Session, contains_eager
 
 from portal.accounts.models import User
+from portal.booking.meetings import Meeting, meeting_of
 from portal.booking.models import Appointment, AppointmentResource, Booking, EventLink
 from portal.business.models import Resource, Service
 from portal.calendars.models import Calendar, RemoteObject
@@ -99,6 +100,14 @@ def find_booking(session: Session, user: User, booking_id: int) -> BookingRow:
     if booking is None:
         raise NotFound("There is no such booking.")
     return rows_of(session, [booking])[0]
+
+
+def meeting_of_booking(session: Session, booking: Booking) -> Meeting | None:
+    """The video meeting of a booking that stands; None where there is none to speak of."""
+    if booking.status == "cancelled":
+        return None
+    meeting = meeting_of(session, booking.appointment_id, kind=booking.appointment.service.meeting)
+    return meeting if meeting.state != "none" else None
 
 
 def ledger_of(session: Session, appointment_id: int, *, limit: int = 30) -> list[LedgerLine]:

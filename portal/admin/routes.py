@@ -67,7 +67,8 @@ def bookings() -> Any:
 def booking(booking_id: int) -> Any:
     row = queries.find_booking(db.session(), current_user, booking_id)
     lines = queries.ledger_of(db.session(), row.appointment.id)
-    return render_template("admin/booking.html", row=row, lines=lines, at=moments())
+    meeting = queries.meeting_of_booking(db.session(), row.booking)
+    return render_template("admin/booking.html", row=row, meeting=meeting, lines=lines, at=moments())
 
 
 @bp.get("/bookings/<int:booking_id>/cancellation")

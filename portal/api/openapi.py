@@ -7,7 +7,7 @@ from typing import Any
 from portal.api.schemas import LONGEST_WINDOW
 from portal.availability.explain import ReasonCode
 from portal.booking.models import STATUSES
-from portal.business.models import ASSIGNMENTS
+from portal.business.models import ASSIGNMENTS, MEETINGS
 from portal.calendars.models import CONNECTION_STATES
 
 Json = dict[str, Any]
@@ -17,6 +17,7 @@ NUMBER: Json = {"type": "integer", "minimum": 0}
 NUMBER_OR_NULL: Json = {"type": ["integer", "null"], "minimum": 0}
 TRUTH: Json = {"type": "boolean"}
 INSTANT: Json = {"type": "string", "format": "date-time", "examples": ["2026-12-01T09:00:00Z"]}
+ADDRESS_OR_NULL: Json = {"type": ["string", "null"], "format": "uri"}
 INSTANT_OR_NULL: Json = {"type": ["string", "null"], "format": "date-time"}
 WHEN: Json = {"type": "string", "examples": ["2026-12-01", "2026-12-01T09:00:00Z"]}
 
@@ -212,6 +213,10 @@ def _service_schemas() -> Json:
         "Service": _object(
             {
                 "slug": TEXT, "name": TEXT, "description": TEXT, "location": TEXT,
+                "meeting": {
+                    "type": ["string", "null"], "enum": [*MEETINGS, None],
+                    "description": "Who makes the link of the video meeting, where the service is one.",
+                },
                 "duration": {**NUMBER, "description": "Minutes, as are step and notice."}, "step": NUMBER, "notice": NUMBER,
                 "horizon": {**NUMBER, "description": "Days."}, "capacity": NUMBER,
                 "assignment": {"type": "string", "enum": list(ASSIGNMENTS)},
@@ -241,6 +246,7 @@ def _booking_schemas() -> Json:
     booking: Json = {
         "id": TEXT, "status": {"type": "string", "enum": list(STATUSES)}, "service": TEXT, "start_at": INSTANT, "end_at": INSTANT,
         "resources": _texts(), "party_size": NUMBER, "customer": _object(customer), "answers": {"type": "object"},
+        "meeting_url": {**ADDRESS_OR_NULL, "description": "Link of the video meeting; null until a calendar has made it."},
         "created_at": INSTANT,
         "sync": _object({"state": {"type": "string", "enum": ["waiting", "done", "stuck", "none"]}}),
     }  # fmt: skip

@@ -12,6 +12,7 @@ from sqlalchemy import Select, bindparam, select
 
 from portal.api.schemas import show_instant, show_optional
 from portal.availability.explain import Reason, ReasonCode
+from portal.booking.meetings import meeting_of
 from portal.booking.models import Appointment, AppointmentResource, Booking
 from portal.booking.queries import sync_state
 from portal.booking.statements import rows
@@ -45,6 +46,7 @@ def service(row: Service, resources: Iterable[Resource]) -> dict[str, Any]:
         "name": row.name,
         "description": row.description,
         "location": row.location,
+        "meeting": row.meeting or None,
         "duration": row.duration,
         "step": row.step,
         "notice": row.notice,
@@ -73,6 +75,7 @@ def booking(public_id: str) -> dict[str, Any]:
         "party_size": row.party_size,
         "customer": {"name": row.customer_name, "email": row.customer_email, "phone": row.customer_phone},
         "answers": row.answers,
+        "meeting_url": _meeting_url(row),
         "created_at": show_instant(row.created_at),
         "sync": {"state": sync_state(session, row.appointment_id)},
     }
@@ -155,11 +158,19 @@ def _booking() -> Select[Any]:
             Appointment.start_at,
             Appointment.end_at,
             Service.slug,
+            Service.meeting,
         )
         .join(Appointment, Appointment.id == Booking.appointment_id)
         .join(Service, Service.id == Appointment.service_id)
         .where(Booking.public_id == bindparam("public_id"), Booking.status != "held")
     )
+
+
+def _meeting_url(row: Any) -> str | None:
+    """The link for who has a confirmed place; None while it is not made yet."""
+    if row.status in ("pending", "cancelled"):
+        return None
+    return meeting_of(db.session(), row.appointment_id, kind=row.meeting).url or None
 
 
 @cache

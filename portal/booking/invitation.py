@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from email.utils import parseaddr
 
+from portal.booking.meetings import Meeting
 from portal.booking.models import Booking
 from portal.business.models import Business
 from portal.calendars.ical import CustomerEvent
@@ -16,17 +17,18 @@ def customer_event(
     business: Business,
     people: str,
     place: str,
+    meeting: Meeting,
     mail_from: str,
     manage_url: str,
     stamped_at: datetime,
 ) -> CustomerEvent:
     """The event in the state that the booking has now.
 
-    `people` and `place` are in words, "Ana and Ben"; `mail_from` is the setting (the business's address is the ORGANIZER), `manage_url` the
-    customer's own link or empty, `stamped_at` the time at which this state came about.
+    `people` and `place` are in words, "Ana and Ben"; `meeting` is what this customer may know of it; `mail_from` is the setting (the business's
+    address is the ORGANIZER), `manage_url` the customer's own link or empty, `stamped_at` the time at which this state came about.
     """
     appointment, service = booking.appointment, booking.appointment.service
-    lines = [f"With {people}." if people else "", f"Your booking: {manage_url}" if manage_url else ""]
+    lines = [f"With {people}." if people else "", _call(meeting), f"Your booking: {manage_url}" if manage_url else ""]
     return CustomerEvent(
         instance_id=business.instance_id,
         public_id=booking.public_id,
@@ -36,7 +38,8 @@ def customer_event(
         stamped_at=stamped_at,
         summary=f"{service.name}, {business.name}",
         description="\n".join(line for line in lines if line),
-        location=place,
+        location=place or meeting.url,
+        meeting_url=meeting.url,
         organizer_name=business.name,
         organizer_email=parseaddr(mail_from)[1],
         customer_name=booking.customer_name,
@@ -44,3 +47,9 @@ def customer_event(
         manage_url=manage_url,
         is_tentative=booking.status == "pending",
     )
+
+
+def _call(meeting: Meeting) -> str:
+    if meeting.url:
+        return f"Video call: {meeting.url}"
+    return "Video call: the link will stand on your booking's page." if meeting.state == "coming" else ""

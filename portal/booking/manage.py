@@ -35,6 +35,8 @@ bp = Blueprint("manage", __name__, url_prefix="/b")
 CHANGES = "20 per minute; 100 per hour"
 LINK_LASTS = timedelta(days=30)
 """After the appointment; then the link leads nowhere."""
+LINK_IS_MADE_WITHIN = timedelta(minutes=5)
+"""So long the page looks by itself for the link of a video meeting."""
 UNKNOWN = "This link does not lead to a booking (any more). Please use the newest link from our mails, or ask us."
 
 
@@ -146,11 +148,18 @@ def _values(booking: Booking, token: str) -> dict[str, Any]:
         "service_slug": service.slug if service.is_active else "",
         "summary": summary,
         "links": _calendar_links(summary),
+        "call_url": _call_url(booking, summary, token, now),
         "no_cancel": _too_late(start_at, service.cancel_until, "cancel", now),
         "no_move": _too_late(start_at, service.move_until, "move", now),
         "cancel_until": _limit(start_at, service.cancel_until, zone),
         "move_until": _limit(start_at, service.move_until, zone),
     }
+
+
+def _call_url(booking: Booking, summary: Summary, token: str, now: datetime) -> str:
+    """Where the page looks for the link of its video meeting; empty once it is there, or is not to be expected."""
+    is_new = booking.confirmed_at is not None and now - booking.confirmed_at < LINK_IS_MADE_WITHIN
+    return url_for("manage.show", token=token) if summary.meeting.is_near and is_new else ""
 
 
 def _state(booking: Booking, now: datetime) -> str:
@@ -216,7 +225,7 @@ def _calendar_links(summary: Summary) -> list[CalendarLink]:
         "action": "TEMPLATE",
         "text": title,
         "dates": f"{start}/{end}".replace("-", "").replace(":", ""),
-        "location": summary.place,
+        "location": summary.place or summary.meeting.url,
     }
     outlook = {
         "path": "/calendar/action/compose",
@@ -224,7 +233,7 @@ def _calendar_links(summary: Summary) -> list[CalendarLink]:
         "subject": title,
         "startdt": start,
         "enddt": end,
-        "location": summary.place,
+        "location": summary.place or summary.meeting.url,
     }
     return [
         CalendarLink("Google", f"https://calendar.google.com/calendar/render?{urlencode(google)}"),
@@ -241,6 +250,7 @@ def _event(booking: Booking, token: str) -> CustomerEvent:
         business=session.scalars(select(Business)).one(),
         people=summary.people,
         place=summary.place,
+        meeting=summary.meeting,
         mail_from=settings.mail_from,
         manage_url=f"{settings.url}{url_for('manage.show', token=token)}",
         stamped_at=now_utc(),

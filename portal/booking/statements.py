@@ -31,7 +31,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from portal.booking.models import ACTIVE, Appointment, AppointmentResource, Booking, EventLink, Seat
 from portal.business.models import Business, DateOverride, Resource, Service, ServiceResource, WeeklyHours
-from portal.calendars.models import BusyInterval, Calendar
+from portal.calendars.models import BusyInterval, Calendar, Connection
 from portal.db import database_clock
 from portal.outbox import OutboxEntry
 
@@ -226,6 +226,38 @@ def still_to_write() -> Select[Any]:
     entry = _table(OutboxEntry).c
     return select(entry.id).where(
         entry.subject == bindparam("subject"), entry.topic == "calendar.publish", entry.state == "todo"
+    )
+
+
+@cache
+def meetings() -> Select[Any]:
+    """The calendars of an appointment's resources, the main resource's first, with what is known of its event there."""
+    member, calendar = _table(AppointmentResource).c, _table(Calendar).c
+    connection, link = _table(Connection).c, _table(EventLink).c
+    places = (
+        _table(AppointmentResource)
+        .join(_table(Calendar), calendar.resource_id == member.resource_id)
+        .join(_table(Connection), connection.id == calendar.connection_id)
+        .outerjoin(
+            _table(EventLink),
+            and_(link.calendar_id == calendar.id, link.appointment_id == member.appointment_id),
+        )
+    )
+    return (
+        select(
+            calendar.id,
+            calendar.is_destination,
+            connection.provider,
+            connection.leaving,
+            connection.state.label("connection_state"),
+            link.meeting_url,
+            link.etag,
+            link.state,
+            link.outside,
+        )
+        .select_from(places)
+        .where(member.appointment_id == bindparam("appointment_id"))
+        .order_by(member.list_no, member.resource_id, calendar.id)
     )
 
 

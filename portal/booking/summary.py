@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from portal import dates
 from portal.booking import pages
+from portal.booking.meetings import Meeting, meeting_for
 from portal.booking.models import AppointmentResource, Booking
 from portal.business.models import Resource
 
@@ -25,6 +26,7 @@ class Summary:
     people: str
     """Names of the staff, "Ana and Ben"."""
     place: str
+    meeting: Meeting
     party: str
     start_at: datetime
     end_at: datetime
@@ -43,6 +45,7 @@ def summarize(session: Session, booking: Booking, *, zone: str, locale: Locale) 
         duration=dates.duration((appointment.end_at - appointment.start_at).seconds // 60),
         people=_and(staff),
         place=", ".join(filter(None, [service.location, _and(rooms)])),
+        meeting=meeting_for(session, booking),
         party=f"{booking.party_size} people" if booking.party_size > 1 else "",
         start_at=appointment.start_at,
         end_at=appointment.end_at,

@@ -15,11 +15,11 @@ from sqlalchemy.orm import Session
 
 from portal.business.models import Business, DateOverride, Resource, Service
 from portal.business.seed_file import WEEKDAYS
-from portal.calendars.models import Calendar
+from portal.calendars.models import Calendar, Connection
 from portal.errors import NotFound
 
 _SERVICE_KEYS = (
-    "slug", "name", "description", "location", "duration", "step", "buffer_before", "buffer_after", "notice", "horizon",
+    "slug", "name", "description", "location", "meeting", "duration", "step", "buffer_before", "buffer_after", "notice", "horizon",
     "capacity", "assignment", "cancel_until", "move_until",
 )  # fmt: skip
 _CALENDAR_RULES = ("when_moved", "when_deleted", "when_unreadable", "freshness")
@@ -67,7 +67,8 @@ def _overrides(rows: Iterable[DateOverride]) -> list[str]:
 
 def _calendars(session: Session, resource: Resource) -> list[str]:
     lines: list[str] = []
-    calendars = select(Calendar).where(Calendar.resource_id == resource.id).order_by(Calendar.id)
+    in_use = (Calendar.resource_id == resource.id, Connection.leaving.is_(False))
+    calendars = select(Calendar).join(Connection).where(*in_use).order_by(Calendar.id)
     for number, calendar in enumerate(session.scalars(calendars)):
         if calendar.connection.provider != "caldav":
             continue

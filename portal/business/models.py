@@ -13,6 +13,7 @@ from portal.extensions import Model
 
 RESOURCE_KINDS = ("staff", "room", "equipment")
 ASSIGNMENTS = ("choose", "any", "all")
+MEETINGS = ("google",)
 
 
 class Business(Model):

@@ -26,6 +26,7 @@ from portal.business.seed_table import REQUIRED, Problems, Table, shown
 from portal.business.seed_values import (
     ASSIGNMENTS,
     KINDS,
+    MEETINGS,
     PROVIDERS,
     ROLES,
     WHEN_DELETED,
@@ -141,6 +142,7 @@ def _service(table: Table, slugs: Collection[str]) -> SeedService:
         name=table.text("name"),
         description=table.text("description", default="", longest=2000),
         location=table.text("location", default="", longest=300),
+        meeting=table.choice("meeting", MEETINGS, default=""),
         duration=duration,
         step=minutes("step", least=5, step=5, default=duration),
         buffer_before=minutes("buffer_before", least=0, step=5, default=0),

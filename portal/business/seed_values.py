@@ -12,6 +12,7 @@ Range: TypeAlias = tuple[int, int]
 
 KINDS = ("staff", "room", "equipment")
 ASSIGNMENTS = ("choose", "any", "all")
+MEETINGS = ("google",)
 ROLES = ("busy", "destination")
 PROVIDERS = ("caldav",)
 WHEN_MOVED = ("follow", "ask", "put back")
@@ -62,6 +63,7 @@ class SeedService:
     name: str
     description: str
     location: str
+    meeting: str
     duration: int
     step: int
     buffer_before: int

@@ -8,6 +8,7 @@ What stands here, and why:
 - ATTENDEE is the customer alone, since nobody may learn who else comes, and has accepted already: the portal asks for no answer, so
   RSVP is FALSE. ORGANIZER is the business's mail address, as iTIP demands (RFC 5546 3.2.2); Gmail and Outlook ignore requests without it.
   PUBLISH must not name attendees (RFC 5546 3.2.1).
+- The link of a video meeting stands in the text, which every client shows, and as CONFERENCE (RFC 7986 5.11), which some make a button of.
 - Times are in UTC (RFC 5545 3.3.5, form 2). One appointment is one instant, which every client shows in its owner's zone; a VTIMEZONE would
   only matter for repeated events, and Outlook mistakes made-up ones.
 
@@ -51,6 +52,7 @@ class CustomerEvent:
     customer_email: str = ""
     description: str = ""
     location: str = ""
+    meeting_url: str = ""
     manage_url: str = ""
     is_tentative: bool = False
 
@@ -73,7 +75,7 @@ def customer_uid(instance_id: str, public_id: str) -> str:
 
 
 def _vevent(event: CustomerEvent, method: Method) -> Event:
-    from icalendar import Event
+    from icalendar import Conference, Event
 
     vevent = Event.new(
         uid=customer_uid(event.instance_id, event.public_id),
@@ -89,6 +91,8 @@ def _vevent(event: CustomerEvent, method: Method) -> Event:
         url=event.manage_url or None,
     )
     vevent.add("transp", "OPAQUE")
+    if event.meeting_url:
+        vevent.conferences = [Conference(event.meeting_url, feature="VIDEO", label="Video call")]
     if method != "PUBLISH":
         vevent.attendees = [_attendee(event)]
     return vevent

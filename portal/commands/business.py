@@ -18,6 +18,8 @@ _json = click.option("--json", "as_json", is_flag=True, help="Answer for a progr
 def seed(file: Path, as_json: bool) -> None:
     """Load the business in FILE (TOML). Run it again after editing: it changes what differs, all of it or nothing, and says what."""
     from portal.business.seed import seed as apply_seed
+    from portal.calendars.meetings import gaps
+    from portal.db import read_transaction
     from portal.errors import Invalid
 
     try:
@@ -26,11 +28,14 @@ def seed(file: Path, as_json: bool) -> None:
         raise Invalid(f"{file.name} is not a text in UTF-8 (byte {error.start}).") from None
     with instance():
         changes = apply_seed(text, name=file.name, environ=os.environ)
+        warnings = read_transaction(gaps)
         _ring()
     if as_json:
-        say_json({"changes": changes})
-    else:
-        click.echo("\n".join(changes) if changes else "Nothing differs.")
+        say_json({"changes": changes, "warnings": warnings})
+        return
+    click.echo("\n".join(changes) if changes else "Nothing differs.")
+    for warning in warnings:
+        click.echo(f"Note: {warning}", err=True)
 
 
 import_ = click.Command(

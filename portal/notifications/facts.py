@@ -31,7 +31,8 @@ class Person:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BookingFacts:
-    """A booking as mails may mention it. `people` and `rooms` are the names of what the appointment takes."""
+    """A booking as mails may mention it. `people` and `rooms` are the names of what the appointment takes; `meeting` is the state of
+    `portal.booking.meetings.Meeting`, as the booking's customer may know it."""
 
     service: str
     start_at: datetime
@@ -39,6 +40,8 @@ class BookingFacts:
     people: tuple[str, ...]
     rooms: tuple[str, ...] = ()
     location: str = ""
+    meeting: str = "none"
+    meeting_url: str = ""
     party_size: int = 1
     status: str = "confirmed"
     pending_reason: str = ""

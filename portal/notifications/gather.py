@@ -6,7 +6,7 @@ The history is read after the booking: a change that lands between the two shows
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import structlog
@@ -15,12 +15,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.booking.invitation import customer_event
+from portal.booking.meetings import Meeting, meeting_for
 from portal.booking.models import ACTIVE, Appointment, Booking, EventLink
 from portal.booking.records import manage_token
 from portal.business.models import Business, Resource
 from portal.calendars.models import Calendar, Connection
 from portal.config import Settings
-from portal.errors import Invalid
+from portal.errors import Invalid, NotYet
 from portal.notifications.facts import (
     BookingFacts,
     ConflictNews,
@@ -45,23 +46,29 @@ Row = TypeVar("Row")
 QUARANTINE = "quarantine"
 UNWRITABLE = "unwritable"
 """Not a state of a connection, but told like one: a read would remove so much that a person has to decide."""
+LONGEST_WAIT = timedelta(seconds=60)
+"""So long a mail waits for the link of a video meeting; then it goes without, and says where the link will stand."""
 
 
 def for_customer(session: Session, work: Work, *, now: datetime) -> list[Facts]:
-    """What the booking's customer should read now: one mail, or none."""
+    """What the booking's customer should read now: one mail, or none. Raises NotYet while the link of its video meeting is being made."""
     booking = _row(session, work, Booking)
     if booking is None or not booking.customer_email:
         return _silent(work, "there is nobody to tell")
-    business, facts = _business(session), _booking_facts(session, booking)
+    meeting = meeting_for(session, booking)
+    business, facts = _business(session), _booking_facts(session, booking, meeting)
     news = _news_of(session, work, booking, business, recipient=booking.customer_email, now=now)
     if isinstance(news, Silence):
         return _silent(work, news.reason)
+    if booking.status == "confirmed":
+        _wait_for_link(meeting, work.created_at, now=now)
     manage_url = _manage_url(booking)
     event = customer_event(
         booking,
         business=business,
         people=in_a_row(facts.people),
         place=", ".join(filter(None, (facts.location, in_a_row(facts.rooms)))),
+        meeting=meeting,
         mail_from=_settings().mail_from,
         manage_url=manage_url,
         stamped_at=work.created_at,
@@ -92,7 +99,7 @@ def _booking_for_staff(session: Session, work: Work, now: datetime) -> list[Fact
     booking = _row(session, work, Booking)
     if booking is None:
         return _silent(work, "there is no such booking")
-    business, facts = _business(session), _booking_facts(session, booking)
+    business, facts = _business(session), _booking_facts(session, booking, meeting_for(session, booking))
     found: list[Facts] = []
     for person in people_of(session, resources_of(session, booking.appointment), business):
         news = _news_of(session, work, booking, business, recipient=person.email, now=now)
@@ -242,7 +249,15 @@ def _news_of(
     )
 
 
-def _booking_facts(session: Session, booking: Booking) -> BookingFacts:
+def _wait_for_link(meeting: Meeting, since: datetime, *, now: datetime) -> None:
+    """Whoever learns of the link brings this mail forward; the looks in between, rarer and rarer, are for what they missed."""
+    waited = now - since
+    if meeting.state == "coming" and meeting.is_near and waited < LONGEST_WAIT:
+        after = min(1 + waited / LONGEST_WAIT * 6, (LONGEST_WAIT - waited).total_seconds() + 0.1)
+        raise NotYet("It waits for the link of the video meeting.", after=after)
+
+
+def _booking_facts(session: Session, booking: Booking, meeting: Meeting) -> BookingFacts:
     appointment, service = booking.appointment, booking.appointment.service
     resources = resources_of(session, appointment)
     return BookingFacts(
@@ -252,6 +267,8 @@ def _booking_facts(session: Session, booking: Booking) -> BookingFacts:
         people=tuple(resource.name for resource in resources if resource.kind == "staff"),
         rooms=tuple(resource.name for resource in resources if resource.kind == "room"),
         location=service.location,
+        meeting=meeting.state,
+        meeting_url=meeting.url,
         party_size=booking.party_size,
         status=booking.status,
         pending_reason=booking.pending_reason,

@@ -101,10 +101,28 @@ def _booking_values(facts: CustomerNews | StaffNews) -> dict[str, Any]:
         "customer": booking.customer,
         "people": in_a_row(booking.people),
         "rooms": in_a_row(booking.rooms),
+        "call_words": _call_words(facts),
         "when": when(booking.start_at, booking.end_at, zone=zone, locale=locale),
         "when_there": _when_there(facts.house, booking, zone),
         "previous": instant(before, zone=zone, locale=locale) if before and before != booking.start_at else "",
     }
+
+
+def _call_words(facts: CustomerNews | StaffNews) -> str:
+    """What is to be said of the video call while its link cannot be told; empty where there is none, or the link is known."""
+    meeting, is_staff = facts.booking.meeting, isinstance(facts, StaffNews)
+    if meeting == "coming" and is_staff:
+        return "The link stands in the event in your calendar, as soon as it is there."
+    if meeting == "coming":
+        once = ", once it is confirmed" if facts.booking.status == "pending" else ""
+        return f"The link will stand on the page of your booking{once}; the way there is below."
+    if meeting == "unable":
+        return (
+            "No calendar here can make a link: please send one."
+            if is_staff
+            else "We will let you know the link in time."
+        )
+    return ""
 
 
 def _when_there(house: House, booking: BookingFacts, zone: str) -> str:

@@ -18,7 +18,7 @@ from portal import outbox
 from portal.booking.models import EventLink
 from portal.calendars.models import BusyInterval, Calendar, RemoteObject
 from portal.outbox import OutboxEntry
-from portal.sync import conflicts, ledger, outside
+from portal.sync import conflicts, ledger, meetings, outside
 from portal.sync.actions import (
     Action,
     Adopt,
@@ -208,6 +208,7 @@ def _adopt(session: Session, link: EventLink, action: Adopt, *, now: datetime) -
     link.content_hash = link.sent_hash = event.content_hash
     if event.start_at and event.end_at:
         link.start_at, link.end_at = event.start_at, event.end_at
+    meetings.note_link(session, link, event.meeting_url, now=now)
     if action.is_settled:
         outside.end(session, link, now=now)
 

@@ -101,7 +101,7 @@ class Guest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """All that the text of the event tells."""
+    """All that the text of the event tells. `wants_meeting` asks this calendar for a link; `meeting_url` is one that another calendar has made."""
 
     instance_id: str
     appointment_id: int
@@ -111,6 +111,8 @@ class Subject:
     portal_url: str
     guests: tuple[Guest, ...]
     capacity: int = 1
+    wants_meeting: bool = False
+    meeting_url: str = ""
 
 
 def draft_event(subject: Subject, wanted: Wanted, *, generation: int, sequence: int) -> EventDraft:
@@ -123,12 +125,13 @@ def draft_event(subject: Subject, wanted: Wanted, *, generation: int, sequence: 
         mark=EventMark(instance_id=subject.instance_id, appointment_id=subject.appointment_id, generation=generation),
         summary=_summary(subject),
         description=_description(subject),
-        location=subject.location,
+        location=subject.location or subject.meeting_url,
         url=subject.portal_url,
         start_at=wanted.start_at,
         end_at=wanted.end_at,
         zone=subject.zone,
         sequence=sequence,
+        wants_meeting=subject.wants_meeting,
     )
 
 
@@ -153,6 +156,8 @@ def _summary(subject: Subject) -> str:
 
 def _description(subject: Subject) -> str:
     blocks = [_about(guest) for guest in subject.guests]
+    if subject.meeting_url:
+        blocks.append(f"Video call: {subject.meeting_url}")
     blocks.append(f"Manage in the portal: {subject.portal_url}")
     return "\n\n".join(blocks)
 

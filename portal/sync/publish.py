@@ -14,10 +14,11 @@ from flask import current_app
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from portal.booking.meetings import Meeting, meeting_of
 from portal.booking.models import Appointment, Booking, EventLink
 from portal.business.models import Business
 from portal.calendars.access import Account, account_of, calendar_ref, kept_provider
-from portal.calendars.models import Calendar
+from portal.calendars.models import Calendar, Connection
 from portal.clock import now_utc
 from portal.db import read_transaction, transaction, write_transaction
 from portal.failpoints import reach
@@ -65,12 +66,16 @@ def publish(appointment_id: int, *, work: Work | None = None) -> None:
     first, since the entry is then tried again. Raises LeaseLost when `work` belongs to somebody else by now.
     """
     errors: list[ProviderError] = []
-    for target in read_transaction(lambda session: _targets(session, appointment_id)):
+    waiting = read_transaction(lambda session: _targets(session, appointment_id))
+    while waiting:
+        target, *waiting = waiting
         try:
             _serve(target, appointment_id, work)
         except ProviderError as error:
             _note_failure(target, appointment_id, error)
             errors.append(error)
+        if target.subject.wants_meeting and waiting:
+            waiting = _read_again(waiting, appointment_id)  # the others' events tell the link that this one has got
     conflicts.refresh_appointment(appointment_id, now=now_utc())
     if errors:
         raise min(errors, key=lambda failure: not isinstance(failure, Temporary))
@@ -87,14 +92,30 @@ def _targets(session: Session, appointment_id: int) -> list[Target]:
     resource_ids = {row.resource_id for row in appointment.resources}
     calendars = session.scalars(
         select(Calendar)
+        .join(Connection)
         .where(Calendar.id.in_(links) | (Calendar.resource_id.in_(resource_ids) & Calendar.is_destination))
+        .where(Connection.leaving.is_(False))
         .order_by(Calendar.id)
     )
-    return [_target(session, appointment, calendar, links.get(calendar.id), resource_ids) for calendar in calendars]
+    meeting = meeting_of(session, appointment_id, kind=appointment.service.meeting)
+    return [
+        _target(session, appointment, calendar, links.get(calendar.id), resource_ids, meeting)
+        for calendar in sorted(calendars, key=lambda calendar: calendar.id != meeting.calendar_id)
+    ]
+
+
+def _read_again(targets: list[Target], appointment_id: int) -> list[Target]:
+    ids = {target.calendar_id for target in targets}
+    return [t for t in read_transaction(lambda session: _targets(session, appointment_id)) if t.calendar_id in ids]
 
 
 def _target(
-    session: Session, appointment: Appointment, calendar: Calendar, link: EventLink | None, resource_ids: set[int]
+    session: Session,
+    appointment: Appointment,
+    calendar: Calendar,
+    link: EventLink | None,
+    resource_ids: set[int],
+    meeting: Meeting,
 ) -> Target:
     bookings = [booking for booking in appointment.bookings if booking.status in ("confirmed", "completed", "no_show")]
     is_wanted = appointment.is_active and bool(bookings) and calendar.resource_id in resource_ids
@@ -112,12 +133,14 @@ def _target(
             end_at=appointment.end_at,
         ),
         link=view(link) if link else None,
-        subject=_subject(session, appointment, bookings),
+        subject=_subject(session, appointment, bookings, meeting, makes_it=calendar.id == meeting.calendar_id),
         is_paused=calendar.connection.state == "paused",
     )
 
 
-def _subject(session: Session, appointment: Appointment, bookings: list[Booking]) -> Subject:
+def _subject(
+    session: Session, appointment: Appointment, bookings: list[Booking], meeting: Meeting, *, makes_it: bool
+) -> Subject:
     business = session.scalars(select(Business)).one()
     return Subject(
         instance_id=business.instance_id,
@@ -134,6 +157,8 @@ def _subject(session: Session, appointment: Appointment, bookings: list[Booking]
             for booking in bookings
         ),
         capacity=appointment.capacity,
+        wants_meeting=makes_it and bool(appointment.service.meeting),
+        meeting_url="" if makes_it else meeting.url,
     )  # fmt: skip
 
 
@@ -155,9 +180,7 @@ def _serve(target: Target, appointment_id: int, work: Work | None) -> None:
         with line_to(target.account.connection_id), kept_provider(target.account) as provider:
             if _take_step(target, step, provider, appointment_id, work):
                 return None
-        again = [
-            t for t in read_transaction(lambda s: _targets(s, appointment_id)) if t.calendar_id == target.calendar_id
-        ]
+        again = _read_again([target], appointment_id)
         if not again:
             return None
         target = again[0]
@@ -182,6 +205,7 @@ def _take_step(target: Target, step: Step, provider: CalendarProvider, appointme
         sequence=step.sequence,
         start_at=target.wanted.start_at,
         end_at=target.wanted.end_at,
+        wants_meeting=draft.wants_meeting,
     )
     reach("publish.before_intent")
     if not receipts.commit_intent(intent):

@@ -19,7 +19,7 @@ from portal.clock import now_utc
 from portal.db import transaction, write_transaction
 from portal.failpoints import reach
 from portal.outbox import Work
-from portal.sync import ledger
+from portal.sync import ledger, meetings
 from portal.sync.desired import LinkView
 from portal.sync.models import Question
 from portal.sync.sentences import moment
@@ -44,6 +44,7 @@ class Intent:
     sequence: int
     start_at: datetime
     end_at: datetime
+    wants_meeting: bool = False
 
 
 def commit_intent(intent: Intent) -> bool:
@@ -51,7 +52,7 @@ def commit_intent(intent: Intent) -> bool:
 
     def work(session: Session) -> bool:
         appointment = session.get(Appointment, intent.appointment_id)
-        if appointment is None or appointment.version != intent.version:
+        if appointment is None or appointment.version != intent.version or _is_leaving(session, intent.calendar_id):
             return False
         link = _link(session, intent)
         if link is None:
@@ -60,6 +61,7 @@ def commit_intent(intent: Intent) -> bool:
         if link.uid != intent.uid or not link.remote_id:
             link.uid, link.remote_id, link.generation = intent.uid, intent.remote_id, intent.generation
             link.etag = link.content_hash = ""
+            meetings.note_lost(session, link, now=now_utc())
         appointment.generation = max(appointment.generation, intent.generation)
         link.wanted_version, link.state = intent.version, "waiting"
         link.sent_hash = _with_newest(link.sent_hash, intent.sent_hash)
@@ -156,6 +158,12 @@ def _with_newest(hashes: str | None, newest: str) -> str:
     return " ".join([*known, newest][-MOST_SENT:]).strip()
 
 
+def _is_leaving(session: Session, calendar_id: int) -> bool:
+    """Gone already, or being disconnected since the decision: nothing is to be written there any more."""
+    calendar = session.get(Calendar, calendar_id)
+    return calendar is None or calendar.connection.leaving
+
+
 def _link(session: Session, intent: Intent) -> EventLink | None:
     return session.scalar(
         select(EventLink).where(
@@ -170,7 +178,7 @@ def forget_object(session: Session, calendar_id: int, remote_id: str) -> None:
 
 
 def _set_absent(link: EventLink, intent: Intent) -> None:
-    link.etag = link.content_hash = link.outside = ""
+    link.etag = link.content_hash = link.outside = link.meeting_url = ""
     link.applied_version, link.last_error = intent.version, None
     link.state = "none" if link.wanted_version <= intent.version else "waiting"
 
@@ -191,6 +199,10 @@ def _set_standing(session: Session, link: EventLink, intent: Intent, receipt: Re
             calendar_id=intent.calendar_id, remote_id=receipt.remote_id, etag=receipt.etag, is_ours=True
         )
     )  # fmt: skip
+    if receipt.meeting_url:
+        meetings.note_link(session, link, receipt.meeting_url, now=now_utc())
+    elif intent.wants_meeting and not link.meeting_url:
+        meetings.look_soon(session, intent.calendar_id, now=now_utc())
 
 
 def _tell(session: Session, intent: Intent, receipt: Receipt | None) -> None:

@@ -46,7 +46,12 @@ def update_event(
         except Conflict as refusal:
             current = _current(provider, ref, link.remote_id, refusal, draft=draft)
         if current.content_hash == draft_hash(draft):  # written by ourselves, and the answer was lost
-            return Receipt(remote_id=current.remote_id, etag=current.etag, content_hash=current.content_hash)
+            return Receipt(
+                remote_id=current.remote_id,
+                etag=current.etag,
+                content_hash=current.content_hash,
+                meeting_url=current.meeting_url,
+            )
         if is_changed(current, draft, link):
             raise ChangedOutside(current)
         etag = current.etag

@@ -7,6 +7,7 @@ made. One store per name, shared by everybody who opens that name, safe between 
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -55,6 +56,8 @@ class _Entry:
     is_transparent: bool = False
     problem: str | None = None
     repeats: tuple[Span, ...] = ()
+    meeting_url: str = ""
+    awaits_meeting: bool = False
 
 
 @dataclass(slots=True)
@@ -80,6 +83,7 @@ class MemoryCalendars:
         self._standing_fault: ProviderError | None = None
         self._lost_answers = 0
         self._has_change_feed = True
+        self._meetings_are_slow = False
         self.add_calendar(DEFAULT_CALENDAR, name="Calendar")
 
     @classmethod
@@ -126,16 +130,21 @@ class MemoryCalendars:
     def put(self, calendar: CalendarRef, draft: EventDraft, *, remote_id: str, if_match: str | None) -> Receipt:
         with self._called("put"):
             held = self._writable(calendar)
-            self._check_put(held.entries.get(remote_id), draft, if_match)
+            present = held.entries.get(remote_id)
+            self._check_put(present, draft, if_match)
+            meeting_url = self._meeting_of(present, draft)
             entry = self._store(
                 held,
                 _Entry(
                     remote_id=remote_id, etag="", uid=draft.uid, mark=draft.mark, summary=draft.summary,
                     start_at=draft.start_at, end_at=draft.end_at, sequence=draft.sequence,
+                    meeting_url=meeting_url, awaits_meeting=draft.wants_meeting and not meeting_url,
                 ),
             )  # fmt: skip
             self._perhaps_lose_answer()
-            return Receipt(remote_id=remote_id, etag=entry.etag, content_hash=draft_hash(draft))
+            return Receipt(
+                remote_id=remote_id, etag=entry.etag, content_hash=draft_hash(draft), meeting_url=meeting_url
+            )
 
     def delete(self, calendar: CalendarRef, remote_id: str, *, if_match: str | None) -> None:
         with self._called("delete"):
@@ -249,6 +258,12 @@ class MemoryCalendars:
             del held.entries[remote_id]
             held.log.append(remote_id)
 
+    def set_meeting(self, calendar: str, remote_id: str, meeting_url: str) -> None:
+        """A person puts another video meeting into the event, or with an empty link takes it out."""
+        with self._lock:
+            held = self._calendars[calendar]
+            self._store(held, replace(held.entries[remote_id], meeting_url=meeting_url, awaits_meeting=False))
+
     def events(self, calendar: str = DEFAULT_CALENDAR) -> list[RemoteEvent]:
         """All that stands in the calendar now, by start, without counting as a call."""
         with self._lock:
@@ -283,6 +298,18 @@ class MemoryCalendars:
         """From now on the store behaves like a server that can only list."""
         with self._lock:
             self._has_change_feed = False
+
+    def make_meetings_slowly(self) -> None:
+        """From now on links to video meetings are not made at once, but when `finish_meetings` is called."""
+        with self._lock:
+            self._meetings_are_slow = True
+
+    def finish_meetings(self, calendar: str = DEFAULT_CALENDAR) -> None:
+        """Make the links that are still awaited; their events get new versions."""
+        with self._lock:
+            held = self._calendars[calendar]
+            for entry in [entry for entry in held.entries.values() if entry.awaits_meeting]:
+                self._store(held, replace(entry, meeting_url=_meeting_link(entry.uid), awaits_meeting=False))
 
     # Helpers
 
@@ -336,6 +363,12 @@ class MemoryCalendars:
         if if_match is not None and if_match != entry.etag:
             raise Conflict("The event was changed since it was last read.", current=_told(entry, _ALL_TIME))
 
+    def _meeting_of(self, present: _Entry | None, draft: EventDraft) -> str:
+        """The link that the event has keeps being its link, wherever it is moved."""
+        if present is not None and present.meeting_url:
+            return present.meeting_url
+        return _meeting_link(draft.uid) if draft.wants_meeting and not self._meetings_are_slow else ""
+
     def _store(self, held: _Calendar, entry: _Entry) -> _Entry:
         self._serial += 1
         entry = replace(entry, etag=f'"{self._serial}"')
@@ -374,7 +407,14 @@ def _told(entry: _Entry, window: Span) -> RemoteEvent:
         busy=_busy_times(entry, window),
         content_hash=_entry_hash(entry),
         problem=entry.problem,
+        meeting_url=entry.meeting_url,
     )
+
+
+def _meeting_link(uid: str) -> str:
+    """Three words of letters, as such links look."""
+    letters = "".join(chr(ord("a") + byte % 26) for byte in hashlib.sha256(uid.encode()).digest())
+    return f"https://meet.example/{letters[:3]}-{letters[3:7]}-{letters[7:10]}"
 
 
 def _busy_times(entry: _Entry, window: Span) -> tuple[Span, ...]:
