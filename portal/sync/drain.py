@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from portal import outbox
 from portal.clock import now_utc
 from portal.db import read_transaction, transaction
+from portal.errors import NotYet
 from portal.failpoints import reach
 from portal.outbox import OutboxEntry, Work
 from portal.sync import receipts
@@ -44,6 +45,9 @@ def do(work: Work, handler: Callable[[Work], None]) -> None:
         return
     except LineBusy:
         _give_back(work, after=SHORTLY, error=None)
+        return
+    except NotYet as wait:
+        _give_back(work, after=timedelta(seconds=wait.after), error=str(wait))
         return
     except Exception as error:
         _settle_failure(work, error)
