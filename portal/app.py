@@ -23,6 +23,7 @@ BLUEPRINTS = (
     "portal.calendars.google_routes",
     "portal.calendars.routes",
     "portal.notifications.routes",
+    "portal.sync.hooks",
     "portal.api.routes",
     "portal.booking.manage",
     "portal.booking.routes",

@@ -17,7 +17,7 @@ from typing import Any
 
 import structlog
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -122,15 +122,18 @@ class Background:
         jobs.reading_bell.set()
         return all([self._handlers.wait(until), self._readers.wait(until)])
 
-    def _loop(self, step: Callable[[], None], bell: threading.Event) -> None:
+    def _loop(self, step: Callable[[], float | None], bell: threading.Event) -> None:
+        """Again and again, at the bell, or when the last step said that something will be due."""
+        pause: float | None = None
         while not self._stopping.is_set():
-            bell.wait(POLL)
+            bell.wait(POLL if pause is None else min(pause, POLL))
             bell.clear()
             if self._stopping.is_set():
                 return
+            pause = None
             with self._app.app_context():
                 try:
-                    step()
+                    pause = step()
                 except SQLAlchemyError as error:  # the database is away for a moment: so is everything else
                     log.warning("the database did not answer", reason=type(error).__name__)
                     self._stopping.wait(AFTER_TROUBLE)
@@ -154,15 +157,16 @@ class Background:
             except Exception as error:  # its lease ends, and somebody does it again
                 log.warning("an entry could not be settled", topic=work.topic, reason=type(error).__name__)
 
-    def _read_due(self) -> None:
-        """Hand due calendars to free readers, one at a time for each calendar."""
+    def _read_due(self) -> float | None:
+        """Hand due calendars to free readers, one at a time for each calendar. Gives the seconds until the next one's turn, if that is near."""
         free = self._readers.free
         if not free:
-            return
+            return None
         for calendar_id, in_full in read_transaction(self._due_calendars)[:free]:
             with self._reading_lock:
                 self._reading.add(calendar_id)
             self._readers.submit(lambda i=calendar_id, f=in_full: self._read(i, in_full=f))  # type: ignore[misc]
+        return read_transaction(_next_turn)
 
     def _read(self, calendar_id: int, *, in_full: bool) -> None:
         try:
@@ -186,7 +190,7 @@ class Background:
                 Calendar.read_lease_until, Calendar.failures,
             )
             .join(Connection)
-            .where(Calendar.next_read_at <= now)
+            .where(Calendar.next_read_at <= now, Connection.leaving.is_(False))
             .order_by(Calendar.next_read_at)
         ).all()  # fmt: skip
         ids = [row.id for row in rows if self._is_due(row)]
@@ -231,6 +235,14 @@ class Background:
             return False
         self._due_at[name] = now + every.total_seconds()
         return True
+
+
+def _next_turn(session: Session) -> float | None:
+    """Seconds until the next turn of a calendar within the loop's own pause: a push is not to wait for that pause to end."""
+    now = now_utc()
+    ahead = (Calendar.next_read_at > now, Calendar.next_read_at <= now + timedelta(seconds=POLL))
+    turn = session.scalar(select(func.min(Calendar.next_read_at)).where(*ahead))
+    return max((turn - now).total_seconds(), 0.001) if turn is not None else None
 
 
 def release_connections(app: Flask) -> None:

@@ -6,7 +6,7 @@ All three are public and tell nothing personal. What they read is kept for two s
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, current_app, jsonify
@@ -14,10 +14,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from portal.clock import now_utc
 from portal.extensions import db
+from portal.sync import hook_counts
 from portal.vitals import Vitals, read_vitals
 
 if TYPE_CHECKING:
-    from prometheus_client.core import GaugeMetricFamily
+    from prometheus_client.core import Metric
 
 bp = Blueprint("health", __name__)
 KEPT_FOR = 2.0
@@ -42,20 +43,28 @@ def readyz() -> tuple[Response, int]:
 
 @bp.get("/metrics")
 def metrics() -> Response:
-    """Gauges in Prometheus's text format, all read from the database: the same from every process."""
+    """Figures in Prometheus's text format, all read from the database or a shared file: the same from every process."""
     from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collector(_vitals()))
+    registry.register(_Collector(_vitals(), hook_counts.counts(current_app.extensions["settings"].data)))
     return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
 
 class _Collector:
-    def __init__(self, vitals: Vitals) -> None:
+    def __init__(self, vitals: Vitals, messages: Mapping[str, int]) -> None:
         self._vitals = vitals
+        self._messages = messages
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        from prometheus_client.core import GaugeMetricFamily
+    def collect(self) -> Iterator[Metric]:
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+        received = CounterMetricFamily(
+            "lockstep_hook_messages", "Messages of providers, by what became of them", labels=["outcome"]
+        )
+        for outcome, number in self._messages.items():
+            received.add_metric([outcome], number)
+        yield received
 
         vitals = self._vitals
         for name, sentence, age in (

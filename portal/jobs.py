@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from importlib import import_module
 
 from flask import current_app
-from sqlalchemy import select, true, update
+from sqlalchemy import ColumnElement, and_, or_, select, true, update
 from sqlalchemy.orm import Session
 
 from portal.calendars.models import Calendar
@@ -27,6 +27,8 @@ __all__ = ["PERIODIC", "TOPICS", "Decision", "Periodic", "classify", "handler_of
 TOPICS = {
     "calendar.publish": "portal.sync.publish:publish_entry",
     "calendar.outside": "portal.sync.outside:settle",
+    "calendar.push": "portal.sync.subscriptions:keep_entry",
+    "calendar.farewell": "portal.sync.farewell:farewell",
     "notify.customer": "portal.notifications.deliver:notify_customer",
     "notify.staff": "portal.notifications.deliver:notify_staff",
 }
@@ -62,20 +64,30 @@ def ring(*, drain: bool = True) -> None:
 
 
 def request_pull(calendar_ids: Collection[int], now: datetime | None = None, *, is_urgent: bool = False) -> None:
-    """Have these calendars read now instead of at their next turn. Those in trouble keep their pauses, unless a person insists (`is_urgent`)."""
+    """Have these calendars read now instead of at their next turn; those that are being read, once more after that. Those in trouble keep
+    their pauses, unless a person insists (`is_urgent`)."""
     moment = now or now_utc()
     ids = list(calendar_ids)
-
-    is_well = true() if is_urgent else Calendar.failures == 0
-    may_come_forward = (Calendar.id.in_(ids), Calendar.next_read_at > moment, is_well)
+    may_come_forward = (Calendar.id.in_(ids), _lies_ahead(moment), true() if is_urgent else Calendar.failures == 0)
 
     def work(session: Session) -> None:
         asked = update(Calendar).where(*may_come_forward).values(next_read_at=moment)
         session.execute(asked.execution_options(synchronize_session=False))
+        if is_urgent:
+            insisted = update(Calendar).where(Calendar.id.in_(ids)).values(asked_at=moment)
+            session.execute(insisted.execution_options(synchronize_session=False))
 
-    if ids and read_transaction(lambda session: session.scalar(select(Calendar.id).where(*may_come_forward).limit(1))):
+    if ids and (
+        is_urgent or read_transaction(lambda s: s.scalar(select(Calendar.id).where(*may_come_forward).limit(1)))
+    ):
         transaction(work)
     ring(drain=False)
+
+
+def _lies_ahead(moment: datetime) -> ColumnElement[bool]:
+    """Its turn has not come yet; or it is being read just now, so that this turn may miss what happened a moment ago."""
+    is_being_read = and_(Calendar.read_lease_until > moment, Calendar.next_read_at <= Calendar.read_begun_at)
+    return or_(Calendar.next_read_at > moment, is_being_read)
 
 
 # The periodic table: done by one worker at a time, whichever comes first.
@@ -124,9 +136,17 @@ def forget_finished() -> None:
     )
 
 
+def keep_subscriptions() -> None:
+    """Set on their way: push subscriptions that are missing, must be renewed, or are wanted no more."""
+    from portal.sync import subscriptions
+
+    subscriptions.keep_subscriptions()
+
+
 PERIODIC = (
     Periodic("sweep holds", timedelta(seconds=30), sweep_holds),
     Periodic("seal ledger", timedelta(seconds=60), seal_ledger),
+    Periodic("keep push subscriptions", timedelta(seconds=30), keep_subscriptions),
     Periodic("try refused writes", timedelta(minutes=15), try_refused_writes),
     Periodic("forget finished entries", timedelta(hours=6), forget_finished),
 )

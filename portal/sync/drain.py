@@ -16,11 +16,10 @@ from portal.errors import NotYet
 from portal.failpoints import reach
 from portal.outbox import OutboxEntry, Work
 from portal.sync import receipts
-from portal.sync.lines import LineBusy
+from portal.sync.lines import FIRST_REST, LineBusy
 from portal.sync.publish import LeaseLost
 from portal.sync.states import Decision, classify
 
-SHORTLY = timedelta(milliseconds=300)
 log = structlog.get_logger()
 
 
@@ -43,8 +42,8 @@ def do(work: Work, handler: Callable[[Work], None]) -> None:
     except LeaseLost:
         log.info("another worker took this entry over", topic=work.topic, subject=work.subject)
         return
-    except LineBusy:
-        _give_back(work, after=SHORTLY, error=None)
+    except LineBusy as busy:
+        _give_back(work, after=timedelta(seconds=busy.seconds), error=None)
         return
     except NotYet as wait:
         _give_back(work, after=timedelta(seconds=wait.after), error=str(wait))
@@ -72,6 +71,8 @@ def _settle_failure(work: Work, error: Exception) -> None:
         transaction(lambda session: _stick(session, work, decision.reason, is_too_old=is_too_old))
     elif decision.kind == "wait":
         _give_back(work, after=outbox.LONGEST_WAIT, error=decision.reason)
+    elif decision.is_throttled:  # the account must slow down; that is no failed attempt of this very entry
+        _give_back(work, after=timedelta(seconds=decision.retry_after or FIRST_REST), error=decision.reason)
     else:
         transaction(
             lambda session: outbox.postpone(

@@ -9,6 +9,9 @@ FIRST_RETRY = timedelta(seconds=10)
 LONGEST_RETRY = timedelta(minutes=2)
 OWNER_RETRY = timedelta(minutes=10)
 """A sign-in that was refused is tried rarely: servers lock accounts that are knocked at too often."""
+PUSHED_POLL = timedelta(seconds=50)
+NOTICE_GAP = timedelta(seconds=1.3)
+"""Between two readings that pushes cause: a storm of a hundred messages a second costs less than one reading a second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,9 +33,14 @@ def is_due(reading: Reading, *, now: datetime) -> bool:
     return is_new or reading.next_read_at <= now
 
 
-def after_success(*, poll: timedelta) -> timedelta:
-    """The pause until the next look."""
-    return poll
+def after_success(*, poll: timedelta, has_push: bool = False) -> timedelta:
+    """The pause until the next look. With push it may be longer, but a permission that ended is still to be noticed within a minute."""
+    return max(poll, PUSHED_POLL) if has_push else poll
+
+
+def after_notice(begun_at: datetime | None, *, now: datetime) -> datetime:
+    """When a calendar is read about which the provider said that something changed: at once, but not right after the last reading began."""
+    return now if begun_at is None else max(now, begun_at + NOTICE_GAP)
 
 
 def after_failure(failures: int, *, is_signed_out: bool, retry_after: float | None) -> timedelta:

@@ -30,7 +30,7 @@ def take_read(session: Session, calendar_id: int, *, now: datetime, length: time
     taken = session.execute(
         update(Calendar)
         .where(Calendar.id == calendar_id, is_free)
-        .values(read_lease_until=now + length, read_lease_token=token)
+        .values(read_lease_until=now + length, read_lease_token=token, read_begun_at=now)
         .execution_options(synchronize_session=False)
     )
     if taken.rowcount != 1:  # type: ignore[attr-defined]

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from flask import current_app
-from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from portal.calendars.access import kept_provider
@@ -18,7 +17,7 @@ from portal.calendars.models import Calendar
 from portal.clock import now_utc
 from portal.db import read_transaction, transaction, write_transaction
 from portal.failpoints import reach
-from portal.sync import apply, due, leases, ledger, outside, states
+from portal.sync import apply, due, leases, ledger, meanwhile, outside, push, readopt, states
 from portal.sync.actions import Drop, Plan
 from portal.sync.lines import LineBusy, line_to
 from portal.sync.plan import gone, judge, plan
@@ -52,17 +51,19 @@ def pull(
     if reading is None:
         return None
     try:
-        with line_to(reading.account.connection_id, is_probe=True), kept_provider(reading.account) as provider:
+        line = line_to(reading.account.connection_id, is_probe=True, is_asked=reading.is_asked)
+        with line, kept_provider(reading.account) as provider:
             outcome, link_ids = _read(provider, reading)
-    except LineBusy:
-        transaction(lambda session: _put_off(session, reading, now_utc() + timedelta(seconds=1)))
+    except LineBusy as busy:
+        pause = timedelta(seconds=max(busy.seconds, 1.0))
+        transaction(lambda session: _put_off(session, reading, pause))
         return None
     except ProviderError as error:
         decision = states.classify(error)
         transaction(lambda session: _note_failure(session, reading, decision))
         raise
     except BaseException:
-        transaction(lambda session: _put_off(session, reading, now_utc() + due.FIRST_RETRY))
+        transaction(lambda session: _put_off(session, reading, due.FIRST_RETRY))
         raise
     for link_id in link_ids:
         outside.settle_link(link_id, now=now_utc())
@@ -155,6 +156,7 @@ def _apply(
     calendar = leases.locked_calendar(session, reading.calendar_id, reading.lease)
     if calendar is None:  # away too long: whoever reads now knows better
         return Outcome(), []
+    readopt.take_up(session, calendar, batch.upserts)
     situation = replace(
         situation_of(session, calendar, reading.known, reading.window, read_at=read_at, events=batch.upserts),
         verified_gone=verified,
@@ -162,10 +164,13 @@ def _apply(
         accepts_removals=reading.accepts_removals,
     )
     result = plan(batch, situation)
+    note = meanwhile.compare(session, calendar, result.actions, situation=situation)
     apply.carry_out(session, calendar, result.actions, situation=situation)
+    meanwhile.store(calendar, note)
     apply.note_plan(session, calendar, result, now=situation.now)
     apply.heal_links(session, {tie.appointment_id for tie in situation.ties if tie.is_pending})
     _note_success(session, calendar, batch, result, read_at=read_at)
+    calendar.next_read_at = _next_turn(session, calendar, keeps_token=result.keeps_token)
     link_ids = [action.tie.link_id for action in result.actions if hasattr(action, "tie")]
     reach("pull.before_commit")
     outcome = Outcome(
@@ -181,10 +186,8 @@ def _apply(
 def _note_success(session: Session, calendar: Calendar, batch: ChangeBatch, result: Plan, *, read_at: datetime) -> None:
     now = now_utc()
     is_first = calendar.last_read_at is None
-    poll = timedelta(seconds=current_app.extensions["settings"].poll_seconds)
     calendar.last_read_at = read_at
     calendar.last_complete_read_at = read_at if batch.is_complete else calendar.last_complete_read_at
-    calendar.next_read_at = now + (SOON if result.keeps_token else due.after_success(poll=poll))
     if not result.keeps_token:
         calendar.sync_token, calendar.sync_token_at = batch.next_token, read_at
     leases.end_read(calendar)
@@ -195,6 +198,25 @@ def _note_success(session: Session, calendar: Calendar, batch: ChangeBatch, resu
     if is_first or result.actions:
         _tell_read(session, calendar, batch, is_first=is_first)
     _confirm_waiting(session, calendar, now=now)
+
+
+def _next_turn(session: Session, calendar: Calendar, *, keeps_token: bool) -> datetime:
+    """After a good reading. What we were told of, or asked for, since it began, it may lack: then soon again."""
+    now = now_utc()
+    begun = calendar.read_begun_at or now
+    soonest = due.after_notice(begun, now=now)
+    is_notified = calendar.notified_at is not None and calendar.notified_at >= begun
+    if is_notified or _is_asked_since(calendar, begun):
+        return soonest
+    poll = timedelta(seconds=current_app.extensions["settings"].poll_seconds)
+    has_push = push.is_live(session, calendar.id, now=now)
+    regular = now + (SOON if keeps_token else due.after_success(poll=poll, has_push=has_push))
+    was_brought_forward = calendar.next_read_at > begun
+    return min(regular, max(calendar.next_read_at, soonest)) if was_brought_forward else regular
+
+
+def _is_asked_since(calendar: Calendar, begun_at: datetime) -> bool:
+    return calendar.asked_at is not None and calendar.asked_at >= begun_at
 
 
 def _tell_read(session: Session, calendar: Calendar, batch: ChangeBatch, *, is_first: bool) -> None:
@@ -222,14 +244,15 @@ def _note_failure(session: Session, reading: Reading, decision: states.Decision)
     states.note_failure(session, calendar, decision, now=now)
     is_signed_out = decision.trouble == "needs reauth"
     pause = due.after_failure(calendar.failures, is_signed_out=is_signed_out, retry_after=decision.retry_after)
-    calendar.next_read_at = now + pause
+    calendar.next_read_at = now + (SOON if _is_asked_since(calendar, calendar.read_begun_at or now) else pause)
     leases.end_read(calendar)
 
 
-def _put_off(session: Session, reading: Reading, until: datetime) -> None:
+def _put_off(session: Session, reading: Reading, pause: timedelta) -> None:
+    calendar = leases.locked_calendar(session, reading.calendar_id, reading.lease)
     leases.forget_read(reading.calendar_id)
-    session.execute(
-        update(Calendar)
-        .where(Calendar.id == reading.calendar_id, Calendar.read_lease_token == reading.lease)
-        .values(read_lease_until=None, read_lease_token=None, next_read_at=until)
-    )
+    if calendar is not None:
+        now = now_utc()
+        is_asked = _is_asked_since(calendar, calendar.read_begun_at or now)
+        calendar.next_read_at = now + (min(pause, SOON) if is_asked else pause)
+        leases.end_read(calendar)

@@ -41,14 +41,17 @@ class Reading:
     rereads: frozenset[str]
     window: Span
     accepts_removals: bool
+    is_asked: bool
 
 
 def begin(session: Session, calendar_id: int, *, is_complete: bool, lease_for: timedelta) -> Reading | None:
     """Lease the calendar and gather what a look at it needs; None while somebody else reads it. Raises NotFound."""
-    now = now_utc()
-    calendar = session.get(Calendar, calendar_id)
-    if calendar is None:
-        raise NotFound("There is no such calendar.")
+    calendar = session.get(Calendar, calendar_id, with_for_update=True, populate_existing=True)
+    if calendar is None or calendar.connection.leaving:
+        raise NotFound("There is no such calendar, or its account is being disconnected.")
+    now = now_utc()  # under the row's lock: whether a message came before or after this beginning must be certain
+    last_begun_at = calendar.read_begun_at
+    is_asked = calendar.asked_at is not None and (last_begun_at is None or calendar.asked_at >= last_begun_at)
     lease = leases.take_read(session, calendar_id, now=now, length=lease_for)
     if lease is None:
         return None
@@ -72,6 +75,7 @@ def begin(session: Session, calendar_id: int, *, is_complete: bool, lease_for: t
         rereads=_to_read_again(session, calendar_id, rows) if is_complete else frozenset(),
         window=window_at(session, now),
         accepts_removals=accepts,
+        is_asked=is_asked,
     )
 
 

@@ -20,7 +20,7 @@ from portal.booking.models import AppointmentResource, EventLink
 from portal.calendars.models import Calendar, Connection
 from portal.errors import TryAgain
 from portal.outbox import OutboxEntry
-from portal.sync import ledger
+from portal.sync import ledger, meanwhile
 from providers.errors import (
     AccessRevoked,
     BadAnswer,
@@ -28,7 +28,9 @@ from providers.errors import (
     Misconfigured,
     OwnerMustAct,
     PermissionMissing,
+    QuotaUsedUp,
     Temporary,
+    Throttled,
 )
 from providers.messaging.base import DeliveryRefused
 
@@ -55,13 +57,16 @@ class Decision:
     ``retry``  try again by itself, after `retry_after` seconds when the server said so
     ``wait``   trying alone is of no use: wait until the connection works again
     ``stuck``  this very thing will not work: show it, and let a person act
-    `trouble` is what the error says about the whole connection; empty when it says nothing.
+    `trouble` is what the error says about the whole connection; empty when it says nothing. `is_throttled`: the account asked too much, so
+    only time tells whether that is a trouble. `is_lasting`: it will not be over soon, so people are told at once.
     """
 
     kind: Literal["retry", "wait", "stuck"]
     reason: str
     trouble: str = ""
     retry_after: float | None = None
+    is_throttled: bool = False
+    is_lasting: bool = False
 
 
 def classify(error: BaseException) -> Decision:
@@ -79,6 +84,9 @@ def classify(error: BaseException) -> Decision:
         return Decision("stuck", reason)
     if isinstance(error, BadAnswer):
         return Decision("stuck", reason, "degraded")
+    if isinstance(error, Throttled):
+        is_lasting = isinstance(error, QuotaUsedUp)
+        return Decision("retry", reason, "degraded", error.retry_after, is_throttled=True, is_lasting=is_lasting)
     if isinstance(error, Temporary):
         return Decision("retry", reason, "degraded", error.retry_after)
     if isinstance(error, TryAgain):
@@ -104,19 +112,21 @@ def note_failure(session: Session, calendar: Calendar, decision: Decision, *, no
     calendar.failures += 1
     calendar.failing_since = calendar.failing_since or now
     calendar.last_error = decision.reason
-    lasts = calendar.failures >= DEGRADED_TRIES or now - calendar.failing_since >= DEGRADED_AFTER
+    has_tried = calendar.failures >= DEGRADED_TRIES and not decision.is_throttled
+    lasts = has_tried or now - calendar.failing_since >= DEGRADED_AFTER
     trouble = decision.trouble or "degraded"
-    if trouble != "degraded" or lasts:
+    if trouble != "degraded" or lasts or decision.is_lasting:
         calendar.trouble = trouble
     _settle_state(session, calendar.connection, now=now)
 
 
 def note_refusal(session: Session, calendar_id: int, decision: Decision, *, now: datetime) -> None:
-    """A write was refused for a reason that lies with the owner. What the next read would find out is noted at once."""
+    """A write was refused for a reason that lies with the owner, or for hours. What the next read would find out is noted at once."""
     calendar = session.get(Calendar, calendar_id)
-    if calendar is None or decision.kind != "wait" or not decision.trouble:
+    is_certain = decision.kind == "wait" or decision.is_lasting
+    if calendar is None or not is_certain or not decision.trouble:
         return
-    shares_it = decision.trouble == "needs reauth"
+    shares_it = decision.trouble == "needs reauth" or decision.is_lasting
     for concerned in calendar.connection.calendars if shares_it else [calendar]:
         concerned.trouble = _worst((concerned.trouble, decision.trouble))
         concerned.last_error = decision.reason
@@ -125,7 +135,11 @@ def note_refusal(session: Session, calendar_id: int, decision: Decision, *, now:
 
 
 def note_mended(session: Session, connection: Connection, *, now: datetime) -> None:
-    """A person did something about it (a new password, an end of the pause): forget the trouble, read and write again at once."""
+    """A person did something about it (a new password, an end of the pause): forget the trouble, read and write again at once.
+
+    What waits, and what the first reading then finds changed, is told on the integrations page (`meanwhile`).
+    """
+    meanwhile.await_reading(session, connection, now=now)
     for calendar in connection.calendars:
         calendar.failures, calendar.failing_since, calendar.trouble, calendar.last_error = 0, None, "", None
         calendar.next_read_at = now

@@ -1,0 +1,171 @@
+"""Notification hooks: calls from providers that say no more than "something changed".
+
+A message is believed when it names a subscription of ours, its secret and the thing it watches; its body is never read. It is noted at the
+calendar, and the worker's bell is rung; no server is asked from here. Whatever else comes gets the same empty answer: a provider would
+send a refused message again and again, and a stranger learns nothing. One change in a busy calendar gives many messages; all that come
+before the next reading begins are one to us, and cost the database one small read.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import structlog
+from flask import Blueprint, Response, abort, current_app, request
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+from werkzeug.datastructures import Headers
+
+from portal.calendars.models import Calendar, PushSubscription
+from portal.clock import now_utc
+from portal.config import Settings
+from portal.db import read_transaction, transaction
+from portal.extensions import csrf, limiter
+from portal.security import token_hash
+from portal.sync import hook_counts, ledger, push
+
+bp = Blueprint("hooks", __name__, url_prefix="/hooks")
+
+LARGEST = 64 * 1024
+_SUBSCRIPTION_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{32}")
+_CHANGES = frozenset({"exists", "not_exists"})
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One message as its headers tell. `expires_at` is when the subscription ends, as the provider sees it."""
+
+    subscription_id: str
+    secret: str
+    resource_id: str
+    state: str
+    expires_at: datetime | None
+
+
+@bp.post("/google")
+@csrf.exempt  # type: ignore[untyped-decorator]
+@limiter.exempt  # all of Google's messages come from few addresses
+def google() -> Response:
+    """Google's push messages: headers only (calendar/api/guides/push). 204 for whatever is not too large."""
+    if (request.content_length or 0) > LARGEST:
+        abort(413)
+    message = _google_message(request.headers)
+    outcome = _take(message)
+    settings: Settings = current_app.extensions["settings"]
+    hook_counts.count(settings.data, outcome)
+    if outcome == "noted":
+        from portal import jobs
+
+        jobs.ring(drain=False)
+    elif outcome not in ("coalesced", "confirmed"):
+        log.info("a message was ignored", hook="google", reason=outcome)
+    return Response(status=204)
+
+
+def _google_message(headers: Headers) -> Message:
+    return Message(
+        subscription_id=headers.get("X-Goog-Channel-ID", ""),
+        secret=headers.get("X-Goog-Channel-Token", ""),
+        resource_id=headers.get("X-Goog-Resource-ID", "")[:300],
+        state=headers.get("X-Goog-Resource-State", ""),
+        expires_at=_instant(headers.get("X-Goog-Channel-Expiration", "")),
+    )
+
+
+def _instant(text: str) -> datetime | None:
+    """An HTTP date, which is always GMT. What cannot be read is not known."""
+    try:
+        return parsedate_to_datetime(text).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What there is to know about a subscription and its calendar, read without a lock."""
+
+    row_id: int
+    calendar_id: int
+    secret_hash: str
+    resource_id: str
+    is_confirmed: bool
+    is_over: bool
+    notified_at: datetime | None
+    read_begun_at: datetime | None
+
+
+def _take(message: Message) -> str:
+    """What becomes of the message: one of `hook_counts.OUTCOMES`."""
+    if not _SUBSCRIPTION_ID.fullmatch(message.subscription_id):
+        return "unknown"
+    known = read_transaction(lambda session: _known(session, message.subscription_id))
+    if known is None:
+        return "unknown"
+    if not hmac.compare_digest(token_hash(message.secret), known.secret_hash):
+        return "wrong secret"
+    if known.resource_id and message.resource_id != known.resource_id:
+        return "wrong resource"
+    if known.is_over:
+        return "over"
+    if message.state != "sync" and message.state not in _CHANGES:
+        return "not understood"
+    is_change = message.state in _CHANGES
+    if known.is_confirmed and not (is_change and not push.will_be_read(known.notified_at, known.read_begun_at)):
+        return "coalesced"
+    return transaction(lambda session: _note(session, known, message, is_change=is_change))
+
+
+def _known(session: Session, subscription_id: str) -> _Known | None:
+    row = session.execute(
+        select(PushSubscription, Calendar.notified_at, Calendar.read_begun_at)
+        .join(Calendar, Calendar.id == PushSubscription.calendar_id)
+        .where(PushSubscription.subscription_id == subscription_id)
+    ).first()
+    if row is None:
+        return None
+    subscription = row.PushSubscription
+    return _Known(
+        row_id=subscription.id,
+        calendar_id=subscription.calendar_id,
+        secret_hash=subscription.secret_hash,
+        resource_id=subscription.resource_id,
+        is_confirmed=subscription.confirmed_at is not None,
+        is_over=_is_over(subscription, now=now_utc()),
+        notified_at=row.notified_at,
+        read_begun_at=row.read_begun_at,
+    )
+
+
+def _is_over(subscription: PushSubscription, *, now: datetime) -> bool:
+    return subscription.ended_at is not None or (subscription.expires_at is not None and subscription.expires_at <= now)
+
+
+def _note(session: Session, known: _Known, message: Message, *, is_change: bool) -> str:
+    """Any message confirms that messages reach us; a change also wants a reading."""
+    now = now_utc()
+    is_news = push.note_change(session, known.calendar_id, now=now) if is_change else False
+    subscription = session.get(PushSubscription, known.row_id, populate_existing=True)
+    if subscription is None or _is_over(subscription, now=now):  # ended in the meantime; the reading does no harm
+        return "over"
+    subscription.heard_at = now
+    if subscription.confirmed_at is None:
+        _confirm(session, subscription, message, now=now)
+    if is_change:
+        return "noted" if is_news else "coalesced"
+    return "confirmed"
+
+
+def _confirm(session: Session, subscription: PushSubscription, message: Message, *, now: datetime) -> None:
+    """The first message. It also tells what the provider's answer would have told, should that have been lost."""
+    if not push.is_live(session, subscription.calendar_id, now=now):
+        calendar = session.get_one(Calendar, subscription.calendar_id)
+        sentence = f"From now on the provider tells of changes in “{calendar.name}” at once."
+        ledger.write(session, "push", sentence, calendar_id=calendar.id, connection_id=calendar.connection_id)
+    subscription.confirmed_at, subscription.problem = now, None
+    subscription.resource_id = subscription.resource_id or message.resource_id
+    subscription.expires_at = subscription.expires_at or message.expires_at
