@@ -9,11 +9,12 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from flask import current_app
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from portal import schema
 from portal.booking.self_test import NotGuarded, self_test
+from portal.calendars import google_client
 from portal.calendars.meetings import gaps
 from portal.calendars.models import Calendar, Connection
 from portal.clock import now_utc
@@ -49,7 +50,7 @@ def examine(*, strict: bool = False) -> list[Finding]:
     findings = [*_database()]
     if any(finding.state == "bad" for finding in findings):
         return findings  # nothing else can be known
-    checks: list[Check] = [_guards, _vital, _connections, _meetings, _stuck, _keys, _clock]
+    checks: list[Check] = [_guards, _vital, _connections, _google, _meetings, _stuck, _keys, _clock]
     for check in [*checks, _invariants] if strict else checks:
         findings += read_transaction(lambda session, check=check: list(check(session)))  # type: ignore[misc]
     return [*findings, *_disk()]
@@ -133,6 +134,22 @@ def _freshness(name: str, calendar: Calendar, now: datetime) -> Finding:
 def _meetings(session: Session) -> Iterator[Finding]:
     for sentence in gaps(session):
         yield Finding("meetings", "warn", sentence)
+
+
+def _google(session: Session) -> Iterator[Finding]:
+    settings: Settings = current_app.extensions["settings"]
+    count = session.scalar(select(func.count()).select_from(Connection).where(Connection.provider == "google")) or 0
+    if google_client.is_configured(settings):
+        address = google_client.redirect_url(settings)
+        if google_client.is_refused(settings):
+            yield Finding("google", "bad", f"Google refuses {address}: LOCKSTEP_URL must begin with https://.")
+        else:
+            yield Finding("google", "ok", f"OAuth client set; {address} must be among its redirect addresses.")
+    elif count:
+        sentence = f"{count} connected Google account(s), but GOOGLE_CLIENT_ID and GOOGLE_CLIENT_SECRET are not both set: none can be read."
+        yield Finding("google", "bad", sentence)
+    elif settings.google_client_id or settings.google_client_secret:
+        yield Finding("google", "warn", "Of GOOGLE_CLIENT_ID and GOOGLE_CLIENT_SECRET only one is set.")
 
 
 def _stuck(session: Session) -> Iterator[Finding]:

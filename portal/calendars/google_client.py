@@ -25,6 +25,12 @@ def redirect_url(settings: Settings) -> str:
     return f"{settings.url}{CALLBACK}"
 
 
+def is_refused(settings: Settings) -> bool:
+    """Whether Google will not take the redirect address: it wants https, save on the very machine of the browser."""
+    host = urlsplit(settings.url).hostname
+    return not settings.is_https and host not in ("localhost", "127.0.0.1", "::1")
+
+
 def consent_origin(settings: Settings) -> str:
     """Scheme, host and port of the page where Google asks for consent."""
     parts = urlsplit(settings.google_auth_url)

@@ -19,7 +19,7 @@ from portal.business.models import Resource
 from portal.calendars import connect as connecting
 from portal.calendars import consents, drafts, forms, grants, tokens, words
 from portal.calendars.access import account_of, unseal_secret
-from portal.calendars.google_client import consent_origin, google_client, is_configured, redirect_url
+from portal.calendars.google_client import consent_origin, google_client, is_configured, is_refused, redirect_url
 from portal.calendars.models import Connection
 from portal.clock import now_utc
 from portal.config import Settings
@@ -140,7 +140,7 @@ def help() -> Any:
         "admin/google_help.html",
         redirect_url=redirect_url(settings),
         is_configured=is_configured(settings),
-        is_refused=not settings.is_https and not _is_loopback(settings),
+        is_refused=is_refused(settings),
         scopes=["openid", "email", *words.GOOGLE_PERMISSIONS],
     )
 
@@ -241,10 +241,6 @@ def _connection(connection_id: int | None) -> Connection | None:
     if connection is None or not is_there or not access.sees(current_user, connection.resource_id):
         raise NotFound("There is no such account.")
     return connection
-
-
-def _is_loopback(settings: Settings) -> bool:
-    return settings.url.removeprefix("http://").partition(":")[0] in ("127.0.0.1", "localhost")
 
 
 def _settings() -> Settings:

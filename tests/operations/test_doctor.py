@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import timedelta
 
 import pytest
@@ -167,3 +168,57 @@ def test_vitals_count_what_waits(two_bookings):
     assert vitals.outbox == {"todo": 6}
     assert vitals.outbox_age > timedelta(minutes=4)
     assert any("oldest entry of the outbox" in problem for problem in vitals.problems)
+
+
+GOOGLE = {"google_client_id": "id", "google_client_secret": "secret"}
+
+
+@pytest.mark.parametrize(
+    ("values", "connected", "state", "told"),
+    [
+        ({}, False, None, ""),
+        ({}, True, "bad", "1 connected Google account(s)"),
+        ({"google_client_id": "id"}, False, "warn", "only one is set"),
+        (GOOGLE, True, "ok", "http://localhost/admin/integrations/google/callback must be among"),
+        (
+            {**GOOGLE, "url": "https://book.example"},
+            False,
+            "ok",
+            "https://book.example/admin/integrations/google/callback",
+        ),
+        ({**GOOGLE, "url": "http://book.example"}, False, "bad", "LOCKSTEP_URL must begin with https://"),
+    ],
+)
+def test_the_doctor_sees_whether_google_can_be_connected(sqlite_app, monkeypatch, values, connected, state, told):
+    settings = dataclasses.replace(sqlite_app.extensions["settings"], **values)
+    monkeypatch.setitem(sqlite_app.extensions, "settings", settings)
+    if connected:
+        make_calendar(make_resource()).connection.provider = "google"
+        db.session.commit()
+    found = [finding for finding in examine() if finding.subject == "google"]
+    assert [finding.state for finding in found] == ([state] if state else [])
+    assert all(told in finding.sentence for finding in found)
+
+
+def test_services_that_promise_links_which_no_calendar_makes_are_named(app):
+    ana, ben, room = make_resource(name="Ana"), make_resource(name="Ben"), make_resource(name="Hall", kind="room")
+    choose = make_service([ana, ben], name="Talk", meeting="google")
+    make_service([ana, ben], name="Duo", meeting="google", assignment="all")
+    make_service([ben], [room], name="Lesson", meeting="google")
+    make_service([ben], name="Massage")
+    assert promised() == {"Talk": "Ana and Ben", "Duo": "Ana and Ben", "Lesson": "Ben"}
+    make_calendar(ana)
+    make_calendar(ben, provider="caldav")
+    make_calendar(room, is_destination=False)
+    assert promised() == {"Talk": "Ben", "Lesson": "Ben"}
+    make_calendar(room)
+    assert promised() == {"Talk": "Ben"}
+    choose.is_active = False
+    db.session.commit()
+    assert promised() == {}
+
+
+def promised():
+    """Service -> whose bookings get no link, as the doctor says it."""
+    warnings = [f.sentence for f in examine() if f.subject == "meetings" and f.state == "warn"]
+    return {w.split("”")[0][1:]: w.split("bookings of ")[1].split(" go into")[0] for w in warnings}
