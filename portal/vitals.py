@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -66,7 +67,7 @@ def read_vitals(session: Session, *, now: datetime) -> Vitals:
         worker_seen=_age(seen, now),
         outbox_age=_age(oldest, now),
         outbox=_counts(session, OutboxEntry.state),
-        connections=_counts(session, Connection.state),
+        connections=_counts(session, Connection.state, Connection.leaving.is_(False)),
         bookings=_counts(session, Booking.status),
         event_links=_counts(session, EventLink.state),
         open_questions=_count(session, Question.answered_at.is_(None)),
@@ -101,8 +102,8 @@ def _age(moment: datetime | None, now: datetime) -> timedelta | None:
     return None if moment is None else max(now - moment, timedelta(0))
 
 
-def _counts(session: Session, column: object) -> dict[str, int]:
-    rows = session.execute(select(column, func.count()).group_by(column))  # type: ignore[call-overload]
+def _counts(session: Session, column: object, *conditions: Any) -> dict[str, int]:
+    rows = session.execute(select(column, func.count()).where(*conditions).group_by(column))  # type: ignore[call-overload]
     return {row[0]: row[1] for row in rows}  # dict(rows) would ask the result for keys()
 
 

@@ -42,8 +42,10 @@ def prove_calendars(file: SeedFile, *, name: str) -> list[Proof]:
     problems: list[str] = []
     for resource in file.resources:
         for wanted in resource.calendars:
-            calendar_id, is_known = read_transaction(lambda session, r=resource, w=wanted: _find(session, r.slug, w))  # type: ignore[misc]
             try:
+                calendar_id, is_known = read_transaction(
+                    lambda session, r=resource, w=wanted: _find(session, r.slug, w)  # type: ignore[misc]
+                )
                 remote = None if is_known else _ask(wanted)
                 count = _count(wanted, remote) if remote and calendar_id is None else None
             except (ProviderError, Invalid) as error:
@@ -84,6 +86,8 @@ def _find(session: Session, slug: str, wanted: SeedCalendar) -> tuple[int | None
     for calendar in session.scalars(statement):
         same_user = calendar.connection.account.get("username") == wanted.username
         if same_user and canonical(calendar.remote_id) == canonical(wanted.url):
+            if calendar.connection.leaving:
+                raise Invalid(f"{wanted.url} is just being disconnected. Seed it again when that has ended.")
             secret = unseal_secret(account_of(calendar.connection))
             return calendar.id, secret.get("password") == wanted.password
     return None, False

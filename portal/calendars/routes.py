@@ -140,7 +140,7 @@ def disconnect(connection_id: int) -> Any:
         return render_template(
             "admin/disconnection.html", connection=connection, resource=_resource(connection.resource_id)
         )
-    connections.disconnect(connection_id)
+    connections.disconnect(connection_id, take_away=False, by=_who(), now=now_utc())
     flash("The account is disconnected. Events that were written into it stay there.", "ok")
     return see_other(url_for("integrations.index"))
 

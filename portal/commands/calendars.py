@@ -213,7 +213,8 @@ def _resource_id(slug: str) -> int:
 def _all_ids() -> list[int]:
     from sqlalchemy import select
 
-    from portal.calendars.models import Calendar
+    from portal.calendars.models import Calendar, Connection
     from portal.db import read_transaction
 
-    return list(read_transaction(lambda session: session.scalars(select(Calendar.id).order_by(Calendar.id)).all()))
+    in_use = select(Calendar.id).join(Connection).where(Connection.leaving.is_(False)).order_by(Calendar.id)
+    return list(read_transaction(lambda session: session.scalars(in_use).all()))

@@ -14,14 +14,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal import jobs, wake
-from portal.calendars.access import account_of, open_with
+from portal.calendars.access import Account, account_of, open_with
 from portal.calendars.connect import BUDGET, renew
 from portal.calendars.forms import Rules
 from portal.calendars.models import Calendar, Connection
 from portal.clock import now_utc
-from portal.db import read_transaction, transaction
+from portal.db import read_transaction, transaction, write_transaction
 from portal.errors import NotAllowedNow, NotFound
-from portal.sync import ledger, states
+from portal.sync import farewell, ledger, meanwhile, partings, states
 
 
 def read_now(connection_id: int, *, now: datetime) -> None:
@@ -130,30 +130,76 @@ def resume_connection(connection_id: int) -> None:
     transaction(lambda session: states.note_mended(session, _get(session, connection_id), now=now_utc()))
 
 
-def disconnect(connection_id: int) -> None:
-    """Forget the account, its calendars and what was read from them. Events that were written stay where they are. Twice is once."""
+def dismiss_meanwhile(calendar_id: int) -> None:
+    """Somebody has read what changed while the calendar was away. Raises NotFound."""
+    transaction(lambda session: meanwhile.dismiss(_calendar(session, calendar_id)))
+
+
+def disconnect(connection_id: int, *, take_away: bool, by: str, now: datetime) -> bool:
+    """Give the account no role any more, then forget it. True when that is done already, False when the worker has something to tidy up.
+
+    With `take_away` the events of bookings to come are taken out of its calendars; those that are over always stay. Twice is once.
+    """
+
+    def work(session: Session) -> bool:
+        connection = session.get(Connection, connection_id, with_for_update=True)
+        if connection is None or connection.leaving:
+            return connection is None
+        has_work = take_away and partings.events_to_come(session, connection_id, now=now) > 0
+        farewell.begin(session, connection, take_away=has_work, by=by, now=now)
+        if has_work or connection.provider == "google":  # its permission and its pushes are to be given back
+            return False
+        partings.give_up(session, connection, by=by)
+        return True
+
+    resource_id = read_transaction(lambda session: _resource_id(session, connection_id))
+    is_done = write_transaction([resource_id] if resource_id else [], work)
+    wake.ring()
+    return is_done
+
+
+def disconnect_anyway(connection_id: int, *, by: str, now: datetime) -> None:
+    """End a disconnection that does not get on: what was not taken away stays where it is. Raises NotAllowedNow while there is hope."""
+
+    def work(session: Session) -> Account | None:
+        connection = session.get(Connection, connection_id, with_for_update=True)
+        parting = partings.parting_of(session, connection, now=now) if connection else None
+        if connection is None or parting is None:
+            raise NotFound("This account is not being disconnected.")
+        if not parting.may_force:
+            raise NotAllowedNow("The portal is still taking the events away. Please let it try for a day.")
+        return partings.give_up(session, connection, by=by)
+
+    partings.give_back_grant(transaction(work))
+
+
+def finish_disconnecting(connection_id: int) -> None:
+    """Have the tidying up tried at once. Raises NotFound."""
 
     def work(session: Session) -> None:
-        connection = session.get(Connection, connection_id)
-        if connection is None:
-            return
-        name = connection.account.get("username") or connection.account.get("url")
-        session.delete(connection)
-        sentence = f"The calendar account {name} was disconnected. Events written into it stay there."
-        ledger.write(session, "disconnected", sentence, connection_id=connection_id)
+        connection = session.get(Connection, connection_id, with_for_update=True)
+        if connection is None or not connection.leaving:
+            raise NotFound("This account is not being disconnected.")
+        partings.try_again(session, connection)
 
     transaction(work)
+    wake.ring()
+
+
+def _resource_id(session: Session, connection_id: int) -> int | None:
+    return session.scalar(select(Connection.resource_id).where(Connection.id == connection_id))
 
 
 def _get(session: Session, connection_id: int) -> Connection:
+    """Raises NotFound, also for one that is being disconnected: nothing but that can be done with it."""
     connection = session.scalar(select(Connection).where(Connection.id == connection_id).with_for_update())
-    if connection is None:
-        raise NotFound("There is no such account.")
+    if connection is None or connection.leaving:
+        raise NotFound("There is no such account, or it is being disconnected.")
     return connection
 
 
 def _calendar(session: Session, calendar_id: int) -> Calendar:
     calendar = session.scalar(select(Calendar).where(Calendar.id == calendar_id).with_for_update())
-    if calendar is None:
-        raise NotFound("There is no such calendar.")
+    if calendar is None or calendar.connection.leaving:
+        raise NotFound("There is no such calendar, or its account is being disconnected.")
     return calendar

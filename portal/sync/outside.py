@@ -162,6 +162,8 @@ def matter_of(session: Session, appointment_id: int, calendar_id: int) -> Matter
 
 
 def _note(session: Session, link: EventLink, kind: str, sentence: str) -> None:
+    if session.get_one(Calendar, link.calendar_id).connection.leaving:
+        return  # it says nothing about bookings any more: we take its events away ourselves
     appointment = session.get_one(Appointment, link.appointment_id)
     link.outside, link.state, link.last_error = kind, "waiting", sentence
     # The rule decides over the appointment as it is at this moment; a later change of the booking counts more.

@@ -34,17 +34,19 @@ class CalendarFacts:
 
 
 def list_calendars(session: Session, *, resource_ids: Collection[int] | None = None) -> list[CalendarFacts]:
-    """All calendars (or those of these resources), by resource and connection."""
+    """All calendars in use (or those of these resources), by resource and connection."""
     statement = (
         select(Calendar, Resource)
         .join(Connection, Calendar.connection_id == Connection.id)
         .join(Resource, Resource.id == Calendar.resource_id)
+        .where(Connection.leaving.is_(False))
         .options(contains_eager(Calendar.connection))
         .order_by(Resource.position, Resource.id, Connection.id, Calendar.id)
     )
     if resource_ids is not None:
         statement = statement.where(Calendar.resource_id.in_(resource_ids))
-    waiting, stuck = _waiting_writes(session), _stuck_writes(session)
+    waiting = Counter(calendar_id for _, calendar_id in unwritten(session, states=("waiting",)))
+    stuck = _stuck_writes(session)
     return [
         CalendarFacts(
             calendar,
@@ -58,21 +60,17 @@ def list_calendars(session: Session, *, resource_ids: Collection[int] | None = N
     ]
 
 
-def _waiting_writes(session: Session) -> Counter[int]:
-    """By calendar: appointments that wait to be written. Right after a booking there is only an outbox entry, no event link yet."""
-    pairs = {
-        (appointment_id, calendar_id)
-        for appointment_id, calendar_id in session.execute(
-            select(EventLink.appointment_id, EventLink.calendar_id).where(EventLink.state == "waiting")
-        )
-    }
+def unwritten(session: Session, *, states: Collection[str] = ("waiting", "stuck")) -> set[tuple[int, int]]:
+    """(appointment, calendar) of all that is to be written yet. Right after a booking there is only an outbox entry, no event link."""
+    links = select(EventLink.appointment_id, EventLink.calendar_id).where(EventLink.state.in_(states))
+    pairs = {(appointment_id, calendar_id) for appointment_id, calendar_id in session.execute(links)}
     subjects = session.scalars(
         select(OutboxEntry.subject).where(OutboxEntry.topic == PUBLISH, OutboxEntry.state == "todo").limit(5000)
     )
     ids = {int(number) for subject in subjects if (number := subject.rpartition(":")[2]).isdecimal()}
     for appointment_id, calendar_id in _destinations(session, ids):
         pairs.add((appointment_id, calendar_id))
-    return Counter(calendar_id for _, calendar_id in pairs)
+    return pairs
 
 
 def _doubts(session: Session, calendar: Calendar) -> tuple[tuple[str, str], ...]:

@@ -133,8 +133,8 @@ def test_disconnecting_forgets_what_was_read_and_leaves_written_events_where_the
     studio.store.add_event("calendar", "Dentist", at(2, 14), at(2, 15))
     studio.pull()
     connection_id = studio.connection().id
-    disconnect(connection_id)
-    disconnect(connection_id)
+    for _ in range(2):
+        assert disconnect(connection_id, take_away=False, by="Ana", now=now_utc())
     for table in (Connection, Calendar, RemoteObject, BusyInterval, EventLink):
         assert rows(table) == [], table
     assert len(studio.events()) == 2

@@ -1,0 +1,198 @@
+"""The card “what changed while it was away”: a calendar's note (`meanwhile`) joined with what has become of it since. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import and_, func, select
+from sqlalchemy.orm import Session
+
+from portal.booking.models import Appointment, Booking, EventLink
+from portal.calendars.models import Calendar, RemoteObject
+from portal.sync.meanwhile import KEPT, NAMED
+from portal.sync.models import Conflict, Question
+
+Outcome = Literal["asked", "cancelled", "followed", "settling", "kept"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A foreign event: its next time, where it stood before if it was moved, and how many times it has in all."""
+
+    summary: str
+    start_at: datetime
+    end_at: datetime
+    from_at: datetime | None = None
+    times: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """All of one kind: the number, and the first few."""
+
+    count: int = 0
+    first: tuple[Change, ...] = ()
+
+    @property
+    def more(self) -> int:
+        return self.count - len(self.first)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnChange:
+    """What was done to the event of a booking of ours: moved (`to_at`) or deleted; and what the calendar's rule has made of it."""
+
+    booking_id: int
+    who: str
+    service: str
+    from_at: datetime
+    to_at: datetime | None
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """`until` is None while the calendar is still to be read. `waited` bookings were not in the calendar at the refresh."""
+
+    since: datetime
+    until: datetime | None
+    new: Changes
+    moved: Changes
+    gone: Changes
+    ours: tuple[OwnChange, ...]
+    more_of_ours: int
+    clashing: Changes
+    waited: int
+    written: int
+    stuck: int
+
+    @property
+    def is_quiet(self) -> bool:
+        """It was read, and nothing has changed."""
+        kinds = (self.new, self.moved, self.gone, self.clashing)
+        return self.until is not None and not self.ours and not any(kind.count for kind in kinds)
+
+
+def card_of(session: Session, calendar: Calendar, *, now: datetime) -> Card | None:
+    """None where there is nothing to tell, or it was read, or it is a week old."""
+    note = calendar.meanwhile
+    if not note or datetime.fromisoformat(note["refreshed_at"]) < now - KEPT:
+        return None
+    states = _states(session, calendar.id, note["waited"])
+    ours = note.get("ours", {"count": 0, "first": []})
+    return Card(
+        since=datetime.fromisoformat(note["since"]),
+        until=datetime.fromisoformat(note["at"]) if note["at"] else None,
+        new=_changes(note.get("new")),
+        moved=_changes(note.get("moved")),
+        gone=_changes(note.get("gone")),
+        ours=tuple(_own_changes(session, calendar.id, ours["first"])),
+        more_of_ours=ours["count"] - len(ours["first"]),
+        clashing=_clashes(session, calendar.id),
+        waited=len(note["waited"]),
+        written=sum(states.get(i) in ("done", "none") for i in note["waited"]),
+        stuck=sum(state == "stuck" for state in states.values()),
+    )
+
+
+def _changes(rows: Mapping[str, Any] | None) -> Changes:
+    if not rows:
+        return Changes()
+    return Changes(rows["count"], tuple(_change(row) for row in rows["first"]))
+
+
+def _change(row: Mapping[str, Any]) -> Change:
+    return Change(
+        summary=row["summary"],
+        start_at=datetime.fromisoformat(row["start"]),
+        end_at=datetime.fromisoformat(row["end"]),
+        from_at=datetime.fromisoformat(row["from"]) if "from" in row else None,
+        times=row["times"],
+    )
+
+
+def _states(session: Session, calendar_id: int, appointment_ids: Sequence[int]) -> dict[int, str]:
+    """Appointment -> the state of its link. A version behind the booking counts as waiting."""
+    if not appointment_ids:
+        return {}
+    rows = session.execute(
+        select(EventLink.appointment_id, EventLink.state, EventLink.applied_version, Appointment.version)
+        .join(Appointment, Appointment.id == EventLink.appointment_id)
+        .where(EventLink.calendar_id == calendar_id, EventLink.appointment_id.in_(appointment_ids))
+    )
+    return {
+        row.appointment_id: "waiting" if row.state == "done" and row.applied_version < row.version else row.state
+        for row in rows
+    }
+
+
+def _own_changes(session: Session, calendar_id: int, rows: Sequence[Mapping[str, Any]]) -> list[OwnChange]:
+    ids = [row["appointment_id"] for row in rows]
+    if not ids:
+        return []
+    bookings: dict[int, Booking] = {}
+    for booking in session.scalars(select(Booking).where(Booking.appointment_id.in_(ids), Booking.status != "held")):
+        kept = bookings.get(booking.appointment_id)
+        bookings[booking.appointment_id] = kept if kept and kept.status != "cancelled" else booking
+    asked = set(
+        session.scalars(
+            select(Question.appointment_id).where(
+                Question.calendar_id == calendar_id, Question.appointment_id.in_(ids), Question.answered_at.is_(None)
+            )
+        )
+    )
+    unsettled = set(
+        session.scalars(
+            select(EventLink.appointment_id).where(
+                EventLink.calendar_id == calendar_id, EventLink.appointment_id.in_(ids), EventLink.outside != ""
+            )
+        )
+    )
+    return [
+        _own_change(row, bookings[row["appointment_id"]], asked=asked, unsettled=unsettled)
+        for row in rows
+        if row["appointment_id"] in bookings
+    ]
+
+
+def _own_change(row: Mapping[str, Any], booking: Booking, *, asked: set[int], unsettled: set[int]) -> OwnChange:
+    to_at = datetime.fromisoformat(row["to"]) if row["to"] else None
+    return OwnChange(
+        booking_id=booking.id,
+        who=booking.customer_name,
+        service=booking.appointment.service.name,
+        from_at=datetime.fromisoformat(row["from"]),
+        to_at=to_at,
+        outcome=_outcome(booking, to_at, asked=asked, unsettled=unsettled),
+    )
+
+
+def _outcome(booking: Booking, to_at: datetime | None, *, asked: set[int], unsettled: set[int]) -> Outcome:
+    if booking.status == "cancelled":
+        return "cancelled"
+    if booking.appointment_id in asked:
+        return "asked"
+    if to_at is not None and booking.appointment.start_at == to_at:
+        return "followed"
+    return "settling" if booking.appointment_id in unsettled else "kept"
+
+
+def _clashes(session: Session, calendar_id: int) -> Changes:
+    """Events of this calendar that stand over a booking now."""
+    open_ones = and_(Conflict.calendar_id == calendar_id, Conflict.resolved_at.is_(None))
+    count = session.scalar(select(func.count(Conflict.id)).where(open_ones)) or 0
+    if not count:
+        return Changes()
+    known = and_(RemoteObject.calendar_id == Conflict.calendar_id, RemoteObject.remote_id == Conflict.remote_id)
+    rows = session.execute(
+        select(Conflict.start_at, Conflict.end_at, RemoteObject.summary)
+        .outerjoin(RemoteObject, known)
+        .where(open_ones)
+        .order_by(Conflict.start_at, Conflict.id)
+        .limit(NAMED)
+    )
+    first = tuple(Change(summary=summary or "", start_at=start, end_at=end) for start, end, summary in rows)
+    return Changes(count, first)
