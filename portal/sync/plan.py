@@ -24,11 +24,13 @@ foreign, gone                                          its busy time is free aga
 =====================================================  ==========================================================
 
 And over all of them: a reading that would take away more than half of what is known, or several of our own events at once, is
-suspicious. It is read a second time, and if it says the same, nothing is taken away until a person agrees (quarantine).
+suspicious. (Where a reading accounts only for a window of time, what is over does not count.) It is read a second time, and if it says
+the same, nothing is taken away until a person agrees (quarantine).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
@@ -50,6 +52,7 @@ BURST = 10
 """Up to so many objects may vanish at once without suspicion; beyond, only half of what is known."""
 OWN_BURST = 3
 """So many of our own events at once are never believed at first sight."""
+_OCCURRENCE = re.compile(r"_\d{8}(?:T\d{6}Z)?$")
 SERIES = "Somebody made a series of this booking's event; only its first time counts."
 
 
@@ -59,7 +62,7 @@ def plan(batch: ChangeBatch, situation: Situation) -> Plan:
     ties = _ties_by_object(batch, situation)
     vanished = gone(batch, situation)
     seen = {event.remote_id for event in batch.upserts} | batch.unchanged
-    result.held = frozenset(situation.held - seen)
+    result.held = frozenset(_to_come(situation.held - seen, situation))
     for event in batch.upserts:
         _judge_standing(event, ties.get(event.remote_id), situation, result)
     vanished = {remote_id for remote_id in vanished if remote_id not in result.held or situation.accepts_removals}
@@ -186,10 +189,24 @@ def _judge_gone(remote_id: str, tie: Tie | None, situation: Situation, result: P
 def _suspicion(vanished: Iterable[str], ties: Mapping[str, Tie], situation: Situation) -> Suspicion | None:
     losing = {remote_id for remote_id in vanished if not _is_expected_to_go(ties.get(remote_id))}
     own = {remote_id for remote_id in losing if remote_id in ties and ties[remote_id].end_at > situation.now}
-    too_many = len(losing) > BURST and len(losing) * 2 > len(situation.known)
-    if too_many:
+    losing = _to_come(losing, situation)
+    number = _number_of_events(losing, situation)
+    known = _to_come(situation.known.keys(), situation)
+    if number > BURST and number * 2 > _number_of_events(known, situation):
         return Suspicion(frozenset(losing), len(own), len(situation.known))
     return Suspicion(frozenset(own), len(own), len(situation.known)) if len(own) >= OWN_BURST else None
+
+
+def _to_come(remote_ids: Iterable[str], situation: Situation) -> set[str]:
+    """Without those that a reading of the window lacks only because their time is over."""
+    return set(remote_ids) if situation.coming is None else set(remote_ids) & situation.coming
+
+
+def _number_of_events(remote_ids: Iterable[str], situation: Situation) -> int:
+    """As a person counts: where each occurrence is an object of its own, whoever deletes a series deletes one event."""
+    if situation.coming is None:
+        return len(set(remote_ids))
+    return len({_OCCURRENCE.sub("", remote_id) for remote_id in remote_ids})
 
 
 def _is_expected_to_go(tie: Tie | None) -> bool:

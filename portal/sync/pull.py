@@ -18,10 +18,10 @@ from portal.clock import now_utc
 from portal.db import read_transaction, transaction, write_transaction
 from portal.failpoints import reach
 from portal.sync import apply, due, leases, ledger, meanwhile, outside, push, readopt, states
-from portal.sync.actions import Drop, Plan
+from portal.sync.actions import Drop, Plan, Situation
 from portal.sync.lines import LineBusy, line_to
 from portal.sync.plan import gone, judge, plan
-from portal.sync.reading import Reading, begin, situation_of, window_at
+from portal.sync.reading import Reading, begin, coming_ids, situation_of, window_at
 from providers.calendars.base import CalendarProvider, ChangeBatch, RemoteEvent
 from providers.errors import Gone, ProviderError, SyncTokenExpired
 
@@ -130,9 +130,18 @@ def _prelude(reading: Reading, batch: ChangeBatch, read_at: datetime, *, is_seco
             session, calendar, reading.known, reading.window, read_at=read_at, events=batch.upserts
         )
         situation = replace(situation, is_second_reading=is_second, accepts_removals=reading.accepts_removals)
-        return plan(batch, situation) if gone(batch, situation) else None
+        if not gone(batch, situation):
+            return None
+        return plan(batch, _with_coming(session, situation, batch, reading.calendar_id))
 
     return read_transaction(work)
+
+
+def _with_coming(session: Session, situation: Situation, batch: ChangeBatch, calendar_id: int) -> Situation:
+    """With what is to come, where that is the question: something is missing in a batch that accounts only for the window."""
+    if not batch.is_windowed or not gone(batch, situation):
+        return situation
+    return replace(situation, coming=coming_ids(session, situation, calendar_id))
 
 
 def _is_gone(provider: CalendarProvider, reading: Reading, remote_id: str) -> bool:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from portal.booking.models import Appointment, AppointmentResource, Booking, EventLink
 from portal.business.models import Business, Resource, Service
 from portal.calendars.access import Account, account_of, calendar_ref
-from portal.calendars.models import Calendar, RemoteObject
+from portal.calendars.models import BusyInterval, Calendar, RemoteObject
 from portal.clock import now_utc
 from portal.errors import NotFound
 from portal.sync import leases
@@ -119,6 +119,15 @@ def situation_of(
         booked=_booked(session, calendar.resource_id, {event.mark.appointment_id for event in events if event.mark}),
         held=frozenset((calendar.quarantine or {}).get("remote_ids", ())),
     )
+
+
+def coming_ids(session: Session, situation: Situation, calendar_id: int) -> frozenset[str]:
+    """The objects that take time which is not over, and our own events to come."""
+    busy = select(BusyInterval.remote_id).where(
+        BusyInterval.calendar_id == calendar_id, BusyInterval.end_at > situation.now
+    )
+    own = {tie.remote_id for tie in situation.ties if tie.end_at > situation.now}
+    return frozenset(session.scalars(busy)) | own
 
 
 def _booked(session: Session, resource_id: int, appointment_ids: Collection[int]) -> dict[int, Span]:

@@ -109,7 +109,8 @@ class ChangeBatch:
     With `is_complete` the batch accounts for every object: known objects that stand neither in `upserts` nor
     in `unchanged` are gone (mark and sweep). Without it, only `removals` are gone; they are explicit
     tombstones. A removal may name an object that was never known. `next_token` is None where the server has
-    no change feed.
+    no change feed. With `is_windowed` each occurrence of a series is an object of its own, named `<series>_<original time>`, and a complete
+    batch accounts only for what touches the window: that an object is missing whose time is over says nothing.
     """
 
     upserts: tuple[RemoteEvent, ...] = ()
@@ -117,6 +118,7 @@ class ChangeBatch:
     removals: tuple[str, ...] = ()
     next_token: str | None = None
     is_complete: bool = False
+    is_windowed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
