@@ -1,17 +1,18 @@
 """An honest calendar provider that lives in memory: for tests of everything that stands above a provider.
 
 It fulfils the same contract as the real ones (etags, sync tokens, tombstones, conditional writes) and adds
-what a test needs: acting as a person in the calendar, injected faults, and a list of the calls that were
-made. One store per name, shared by everybody who opens that name, safe between threads.
+what a test needs: acting as a person in the calendar, injected faults, a list of the calls that were made,
+and the newest draft of each object (`drafts`). One store per name, shared by everybody who opens that name, safe between threads.
 """
 
 from __future__ import annotations
 
-import hashlib
+import secrets
+import string
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 from providers.calendars.base import (
@@ -68,6 +69,16 @@ class _Calendar:
     generation: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class HeldSubscription:
+    """A push subscription as the store keeps it: what a messenger needs to know."""
+
+    granted: Subscription
+    calendar: str
+    address: str
+    secret: str
+
+
 class MemoryCalendars:
     """All calendars of one imagined account. `open` gives the one of that name; `reset` forgets all."""
 
@@ -76,6 +87,7 @@ class MemoryCalendars:
 
     def __init__(self) -> None:
         self.calls: list[str] = []
+        self.drafts: dict[str, EventDraft] = {}
         self._lock = threading.RLock()
         self._calendars: dict[str, _Calendar] = {}
         self._serial = 0
@@ -83,6 +95,9 @@ class MemoryCalendars:
         self._standing_fault: ProviderError | None = None
         self._lost_answers = 0
         self._has_change_feed = True
+        self._sees_window_only = False
+        self._push_life: timedelta | None = None
+        self.subscriptions: dict[str, HeldSubscription] = {}
         self._meetings_are_slow = False
         self.add_calendar(DEFAULT_CALENDAR, name="Calendar")
 
@@ -111,6 +126,8 @@ class MemoryCalendars:
             held = self._calendar(calendar)
             named = self._named_since(held, sync_token)
             present = [held.entries[remote_id] for remote_id in named if remote_id in held.entries]
+            if self._sees_window_only and sync_token is None:
+                present = [entry for entry in present if _touches(entry, window)]
             same = {entry.remote_id for entry in present if known.get(entry.remote_id) == entry.etag}
             return ChangeBatch(
                 upserts=tuple(_told(e, window) for e in present if e.remote_id not in same),
@@ -118,6 +135,7 @@ class MemoryCalendars:
                 removals=() if sync_token is None else tuple(r for r in named if r not in held.entries),
                 next_token=self._token(held) if self._has_change_feed else None,
                 is_complete=sync_token is None,
+                is_windowed=self._sees_window_only,
             )
 
     def get(self, calendar: CalendarRef, remote_id: str, *, window: Span) -> RemoteEvent:
@@ -141,6 +159,7 @@ class MemoryCalendars:
                     meeting_url=meeting_url, awaits_meeting=draft.wants_meeting and not meeting_url,
                 ),
             )  # fmt: skip
+            self.drafts[remote_id] = draft
             self._perhaps_lose_answer()
             return Receipt(
                 remote_id=remote_id, etag=entry.etag, content_hash=draft_hash(draft), meeting_url=meeting_url
@@ -166,16 +185,30 @@ class MemoryCalendars:
         self, calendar: CalendarRef, *, address: str, subscription_id: str, secret: str
     ) -> Subscription | None:
         with self._called("subscribe"):
-            return None
+            if self._push_life is None:
+                return None
+            granted = Subscription(
+                subscription_id=subscription_id,
+                resource_id=f"watched {self._calendar(calendar).about.remote_id}",
+                expires_at=datetime.now(UTC) + self._push_life,
+            )
+            self.subscriptions[subscription_id] = HeldSubscription(granted, calendar.remote_id, address, secret)
+            self._perhaps_lose_answer()
+            return granted
 
     def unsubscribe(self, subscription: Subscription) -> None:
         with self._called("unsubscribe"):
-            return
+            held = self.subscriptions.get(subscription.subscription_id)
+            if held is None or held.granted.resource_id != subscription.resource_id:
+                raise Gone("There is no such subscription.")
+            del self.subscriptions[subscription.subscription_id]
 
     def capabilities(self, calendar: CalendarRef) -> Capabilities:
         with self._called("capabilities"):
             return Capabilities(
-                has_change_feed=self._has_change_feed, can_write=self._calendar(calendar).about.is_writable
+                has_change_feed=self._has_change_feed,
+                has_push=self._push_life is not None,
+                can_write=self._calendar(calendar).about.is_writable,
             )
 
     def close(self) -> None:
@@ -294,6 +327,16 @@ class MemoryCalendars:
             held.generation += 1
             held.log.clear()
 
+    def with_push(self, life: timedelta = timedelta(days=7)) -> None:
+        """From now on the store grants push subscriptions that live so long. Nothing is sent: a test plays the messenger."""
+        with self._lock:
+            self._push_life = life
+
+    def sees_window_only(self) -> None:
+        """From now on a complete reading lists only what touches the window, as Google's does."""
+        with self._lock:
+            self._sees_window_only = True
+
     def without_change_feed(self) -> None:
         """From now on the store behaves like a server that can only list."""
         with self._lock:
@@ -309,7 +352,7 @@ class MemoryCalendars:
         with self._lock:
             held = self._calendars[calendar]
             for entry in [entry for entry in held.entries.values() if entry.awaits_meeting]:
-                self._store(held, replace(entry, meeting_url=_meeting_link(entry.uid), awaits_meeting=False))
+                self._store(held, replace(entry, meeting_url=_meeting_link(), awaits_meeting=False))
 
     # Helpers
 
@@ -367,7 +410,7 @@ class MemoryCalendars:
         """The link that the event has keeps being its link, wherever it is moved."""
         if present is not None and present.meeting_url:
             return present.meeting_url
-        return _meeting_link(draft.uid) if draft.wants_meeting and not self._meetings_are_slow else ""
+        return _meeting_link() if draft.wants_meeting and not self._meetings_are_slow else ""
 
     def _store(self, held: _Calendar, entry: _Entry) -> _Entry:
         self._serial += 1
@@ -411,10 +454,15 @@ def _told(entry: _Entry, window: Span) -> RemoteEvent:
     )
 
 
-def _meeting_link(uid: str) -> str:
+def _meeting_link() -> str:
     """Three words of letters, as such links look."""
-    letters = "".join(chr(ord("a") + byte % 26) for byte in hashlib.sha256(uid.encode()).digest())
-    return f"https://meet.example/{letters[:3]}-{letters[3:7]}-{letters[7:10]}"
+    words = ("".join(secrets.choice(string.ascii_lowercase) for _ in range(length)) for length in (3, 4, 3))
+    return f"https://meet.example/{'-'.join(words)}"
+
+
+def _touches(entry: _Entry, window: Span) -> bool:
+    spans = [(entry.start_at, entry.end_at), *entry.repeats]
+    return any(start < window[1] and end > window[0] for start, end in spans)
 
 
 def _busy_times(entry: _Entry, window: Span) -> tuple[Span, ...]:

@@ -131,7 +131,8 @@ def test_a_seed_file_tells_what_it_changed(business, tmp_path):
     (tmp_path / "studio.toml").write_text(SEED.replace("duration = 30", "duration = 45"), encoding="utf-8")
     status, printed, _ = business("seed", "studio.toml", "--json")
     assert json.loads(printed) == {
-        "changes": ["service consultation: duration 30 -> 45", "service consultation: step 30 -> 45"]
+        "changes": ["service consultation: duration 30 -> 45", "service consultation: step 30 -> 45"],
+        "warnings": [],
     }
     (tmp_path / "studio.toml").write_text(SEED.replace("duration = 30", "duration = 31"), encoding="utf-8")
     status, printed, complaint = business("seed", "studio.toml")
@@ -139,6 +140,18 @@ def test_a_seed_file_tells_what_it_changed(business, tmp_path):
     assert complaint == "lockstep: studio.toml, line 12: duration must be a multiple of 5 minutes, not 31.\n"
     (tmp_path / "studio.toml").write_bytes(b"\xff\xfe")
     assert business("seed", "studio.toml")[2] == "lockstep: studio.toml is not a text in UTF-8 (byte 0).\n"
+
+
+def test_a_service_that_promises_links_nobody_makes_is_loaded_and_noted(business, tmp_path):
+    text = SEED.replace("duration = 30", 'duration = 30\nmeeting = "google"')
+    (tmp_path / "studio.toml").write_text(text, encoding="utf-8")
+    status, printed, complaint = business("seed", "studio.toml")
+    assert (status, printed) == (0, "service consultation: meeting nothing -> google\n")
+    assert complaint.startswith(
+        "Note: “Consultation” promises a Google Meet link, but the bookings of Ana go into no Google calendar"
+    )
+    assert 'meeting = "google"' in business("export", "-")[1]
+    assert business("seed", "studio.toml")[1] == "Nothing differs.\n"
 
 
 def test_what_is_exported_is_what_is_imported(business, tmp_path):

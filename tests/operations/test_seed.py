@@ -12,7 +12,7 @@ from portal.booking.operations import Customer, book
 from portal.booking.queries import free_slots
 from portal.business import seed_values
 from portal.business.export import export_business
-from portal.business.models import ASSIGNMENTS, RESOURCE_KINDS, Business, Resource, Service
+from portal.business.models import ASSIGNMENTS, MEETINGS, RESOURCE_KINDS, Business, Resource, Service
 from portal.business.seed import seed
 from portal.calendars import models as calendars
 from portal.calendars.access import account_of, unseal_secret
@@ -117,6 +117,7 @@ def test_loading_the_same_file_again_changes_nothing(app):
         ('["ana", "ben"]', '["ben", "ana"]', "service consultation: resources ana or ben -> ben or ana"),
         ("also_needs", "# also_needs", "service consultation: also_needs room-1 -> nothing"),
         ("notice = 60", "notice = 60\ncapacity = 12", "service consultation: capacity 1 -> 12"),
+        ("notice = 60", 'notice = 60\nmeeting = "google"', "service consultation: meeting nothing -> google"),
     ],
 )
 def test_what_differs_is_changed_and_told(sqlite_app, old, new, change):
@@ -251,6 +252,7 @@ def test_nothing_is_changed_when_anything_is_wrong(app):
 def test_words_are_those_of_the_tables():
     assert seed_values.KINDS == RESOURCE_KINDS
     assert seed_values.ASSIGNMENTS == ASSIGNMENTS
+    assert seed_values.MEETINGS == MEETINGS
     assert seed_values.WHEN_MOVED == calendars.WHEN_MOVED
     assert seed_values.WHEN_DELETED == calendars.WHEN_DELETED
     assert set(seed_values.WHEN_UNREADABLE) == set(calendars.WHEN_UNREADABLE)

@@ -113,3 +113,26 @@ def test_a_series_takes_each_of_its_times(provider: MemoryCalendars, calendar: C
     assert event.is_recurring
     assert len(event.busy) == 9
     assert all(WINDOW[0] <= start < WINDOW[1] for start, _ in event.busy)
+
+
+def test_a_meeting_is_made_when_asked_for_and_kept(provider: MemoryCalendars, calendar: CalendarRef) -> None:
+    plain = provider.put(calendar, draft(1), remote_id="plain", if_match=None)
+    made = provider.put(calendar, draft(2, wants_meeting=True), remote_id="call", if_match=None)
+    assert plain.meeting_url == ""
+    assert made.meeting_url.startswith("https://meet.example/")
+    later = draft(2, wants_meeting=True, start_at=NINE + HOUR, end_at=NINE + 2 * HOUR)
+    assert provider.put(calendar, later, remote_id="call", if_match=made.etag).meeting_url == made.meeting_url
+    assert {event.remote_id: event.meeting_url for event in provider.events()} == {
+        "plain": "",
+        "call": made.meeting_url,
+    }
+
+
+def test_a_meeting_may_take_its_time(provider: MemoryCalendars, calendar: CalendarRef) -> None:
+    provider.make_meetings_slowly()
+    made = provider.put(calendar, draft(wants_meeting=True), remote_id="call", if_match=None)
+    token = read(provider, calendar).next_token
+    provider.finish_meetings()
+    (event,) = read(provider, calendar, token, {"call": made.etag}).upserts
+    assert made.meeting_url == ""
+    assert event.meeting_url.startswith("https://meet.example/")

@@ -152,3 +152,12 @@ def only_event(ics: bytes):
 
 def unfolded(ics: bytes) -> list[bytes]:
     return ics.replace(b"\r\n ", b"").split(b"\r\n")
+
+
+@pytest.mark.parametrize("method", ["REQUEST", "PUBLISH"])
+def test_a_video_call_is_a_conference_that_calendar_apps_can_open(method):
+    url = "https://meet.example/abc-defg-hij"
+    vevent = only_event(customer_ics(replace(EVENT, meeting_url=url), method=method))
+    assert str(vevent["conference"]) == url
+    assert dict(vevent["conference"].params) == {"VALUE": "URI", "FEATURE": "VIDEO", "LABEL": "Video call"}
+    assert "conference" not in only_event(customer_ics(EVENT, method=method))

@@ -377,3 +377,31 @@ class _Reader(HTMLParser):
 
     def handle_data(self, data):
         self.words.append(data)
+
+
+URL = "https://meet.example/abc-defg-hij"
+
+
+@pytest.mark.parametrize("compose_for", [to_customer, to_staff])
+def test_a_video_call_is_told_with_its_link(compose_for):
+    message = compose_for(meeting="ready", meeting_url=URL)
+    assert f"Video call: {URL}" in message.text
+    assert URL in links(message.html)
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        (to_customer(meeting="coming"), "The link will stand on the page of your booking; the way there is below."),
+        (to_customer("pending", meeting="coming"), "on the page of your booking, once it is confirmed;"),
+        (to_customer(meeting="unable"), "We will let you know the link in time."),
+        (to_staff(meeting="coming"), "The link stands in the event in your calendar, as soon as it is there."),
+        (to_staff(meeting="unable"), "No calendar here can make a link: please send one."),
+    ],
+)
+def test_where_there_is_no_link_yet_a_mail_says_where_it_will_stand(message, words):
+    assert all("Video call" in body and words in body for body in both(message))
+
+
+def test_mails_about_other_services_say_nothing_of_a_video_call():
+    assert all("Video call" not in body for news in NEWS for body in (*both(to_customer(news)), *both(to_staff(news))))

@@ -85,3 +85,13 @@ def test_a_class_shows_how_many_seats_are_taken():
     draft = draft_event(replace(SUBJECT, capacity=12, guests=guests), WANTED, generation=1, sequence=0)
     assert draft.summary == "Consultation · 3 of 12"
     assert "Ben (2 people)" in draft.description
+
+
+def test_the_calendar_that_makes_the_meeting_is_asked_and_the_others_tell_its_link():
+    asked = draft_event(replace(SUBJECT, wants_meeting=True), WANTED, generation=1, sequence=0)
+    assert (asked.wants_meeting, asked.location) == (True, SUBJECT.location)
+    url = "https://meet.example/abc-defg-hij"
+    told = draft_event(replace(SUBJECT, meeting_url=url), WANTED, generation=1, sequence=0)
+    assert (told.wants_meeting, told.location) == (False, SUBJECT.location)
+    assert f"Video call: {url}" in told.description
+    assert draft_event(replace(SUBJECT, location="", meeting_url=url), WANTED, generation=1, sequence=0).location == url

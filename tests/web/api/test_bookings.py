@@ -12,6 +12,8 @@ from portal.booking.models import Booking, Claim
 from portal.business.models import Resource
 from portal.clock import now_utc
 from portal.extensions import db
+from portal.sync.publish import publish
+from providers.calendars.memory import DEFAULT_CALENDAR, MemoryCalendars
 from tests.factories import make_calendar
 
 URL = "/api/v1/bookings"
@@ -201,3 +203,21 @@ def test_names_in_every_script_arrive_as_they_were_sent(service, post, client, b
     name = "Zoë O’Ñandú 山田 👩‍🔧 <b>"
     made = post(start_at, customer={"name": name, "email": "zoe@example.org"}).get_json()
     assert client.get(f"{URL}/{made['id']}", headers=bearer).get_json()["customer"]["name"] == name
+
+
+def test_a_booking_by_video_tells_its_link_once_a_calendar_has_made_it(client, bearer, service, post, start_at):
+    service.meeting = "google"
+    ana = db.session.get(Resource, service.needs[0].resource_id)
+    calendar = make_calendar(ana, remote_id=DEFAULT_CALENDAR, last_read_at=now_utc())
+    store = MemoryCalendars.open(calendar.connection.account["url"])
+    told = post(start_at, resource="ana").get_json()
+    assert told["meeting_url"] is None
+    db.session.rollback()
+    appointment_id = db.session.scalars(select(Booking)).one().appointment_id
+    db.session.rollback()
+    publish(appointment_id)
+    [event] = store.events()
+    address = f"{URL}/{told['id']}"
+    assert client.get(address, headers=bearer).get_json()["meeting_url"] == event.meeting_url != ""
+    assert client.post(f"{address}/cancellation", headers=bearer).get_json()["meeting_url"] is None
+    assert [row["meeting"] for row in client.get("/api/v1/services").get_json()["services"]] == ["google"]
