@@ -21,7 +21,7 @@ _PROPER = re.compile(r"https://[^\s\"'<>\\]+")
 
 def note_link(session: Session, link: EventLink, url: str, *, now: datetime) -> None:
     """The event carries this link now, or none any more (empty). Customers who know of another one, or were told to wait, learn of it."""
-    url = _proper(url)
+    url = proper(url)
     if url == link.meeting_url:
         return
     link.meeting_url = url
@@ -36,6 +36,11 @@ def note_lost(session: Session, link: EventLink, *, now: datetime) -> None:
     if link.meeting_url:
         link.meeting_url = ""
         _tell_customers(session, link.appointment_id, now=now)
+
+
+def proper(url: str) -> str:
+    """The link, or nothing: it goes into mails and pages, so only a plain https address counts."""
+    return url if len(url) <= 500 and _PROPER.fullmatch(url) else ""
 
 
 def look_soon(session: Session, calendar_id: int, *, now: datetime) -> None:
@@ -69,8 +74,3 @@ def _tell_customers(session: Session, appointment_id: int, *, now: datetime) -> 
         if not outbox.bring_forward(session, "notify.customer", subject, now=now):
             booking.sequence += 1
             outbox.record(session, "notify.customer", subject, news="moved", by="calendar", sequence=booking.sequence)
-
-
-def _proper(url: str) -> str:
-    """It goes into mails and pages, so nothing but a plain https address counts."""
-    return url if len(url) <= 500 and _PROPER.fullmatch(url) else ""

@@ -15,7 +15,7 @@ from portal.booking.models import Appointment, Booking, EventLink
 from portal.business.models import Business
 from portal.calendars.models import Calendar
 from portal.clock import now_utc
-from portal.sync import ledger
+from portal.sync import ledger, meetings
 from portal.sync.desired import derived_uid
 from providers.calendars.base import RemoteEvent
 
@@ -63,9 +63,7 @@ def _link(session: Session, calendar: Calendar, event: RemoteEvent) -> EventLink
         return None
     if calendar.resource_id not in {row.resource_id for row in appointment.resources}:
         return None
-    known = select(EventLink.id).where(
-        EventLink.appointment_id == appointment.id, EventLink.calendar_id == calendar.id
-    )
+    known = select(EventLink.id).where(EventLink.appointment_id == appointment.id, EventLink.calendar_id == calendar.id)
     confirmed = select(Booking.id).where(Booking.appointment_id == appointment.id, Booking.status == "confirmed")
     if session.scalar(known) is not None or session.scalar(confirmed.limit(1)) is None:
         return None
@@ -82,6 +80,7 @@ def _link(session: Session, calendar: Calendar, event: RemoteEvent) -> EventLink
         start_at=event.start_at,
         end_at=event.end_at,
         sequence=event.sequence,
+        meeting_url=meetings.proper(event.meeting_url),
         wanted_version=appointment.version,
         applied_version=0,
         state="waiting",

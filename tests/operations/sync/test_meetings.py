@@ -287,6 +287,17 @@ def test_only_a_plain_https_link_counts(desk, odd):
     assert desk.mail() == []
 
 
+def test_an_event_that_is_taken_up_again_after_connecting_anew_keeps_its_link(desk):
+    appointment_id = desk.booked(at(1, 10))
+    url, account = desk.url(), desk.studio.connection().account
+    transaction(lambda session: session.delete(session.get_one(Connection, desk.studio.connection().id)))
+    ana = fresh(Resource, desk.studio.resource_id)
+    desk.studio.calendar_id = make_calendar(ana, remote_id=DEFAULT_CALENDAR, url=account["url"], zone="UTC").id
+    desk.studio.pull()
+    assert desk.url() == desk.meeting(appointment_id).url == url
+    assert desk.mail() == []
+
+
 def test_a_lost_answer_loses_no_link(desk):
     desk.studio.store.lose_answer_next()
     appointment_id = desk.book(at(1, 10))
