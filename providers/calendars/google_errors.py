@@ -56,7 +56,14 @@ _TOO_FAST = frozenset(
     {"rateLimitExceeded", "userRateLimitExceeded", "concurrentLimitExceeded", "servingLimitExceeded", "RATE_LIMIT_EXCEEDED"}
 )  # fmt: skip
 _TOO_MUCH = frozenset(
-    {"quotaExceeded", "dailyLimitExceeded", "dailyLimitExceededUnreg", "variableTermLimitExceeded", "limitExceeded"}
+    {
+        "quotaExceeded",
+        "dailyLimitExceeded",
+        "dailyLimitExceededUnreg",
+        "variableTermLimitExceeded",
+        "limitExceeded",
+        "calendarUsageLimitsExceeded",
+    }
 )
 _SWITCHED_OFF = frozenset({"accessNotConfigured", "SERVICE_DISABLED", "serviceDisabled"})
 _SCOPES = frozenset({"insufficientPermissions", "ACCESS_TOKEN_SCOPE_INSUFFICIENT", "insufficientScopes"})
