@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,7 +22,7 @@ from portal.clock import now_utc
 from portal.db import transaction
 from portal.extensions import db
 from portal.outbox import OutboxEntry
-from portal.sync import lines, outside, publish, pull
+from portal.sync import drain, lines, outside, publish, pull, subscriptions
 from portal.sync.models import Conflict, LedgerLine, Question
 from providers.calendars.base import RemoteEvent
 from providers.calendars.memory import DEFAULT_CALENDAR, MemoryCalendars
@@ -89,6 +90,12 @@ class Studio:
         appointment_id = self.book(start_at, **more)
         self.publish_all()
         return appointment_id
+
+    def keep_subscriptions(self) -> None:
+        """Look, and do what is recorded of push subscriptions, as the worker does."""
+        subscriptions.keep_subscriptions()
+        for work in drain.claim(10, topics=("calendar.push",)):
+            drain.do(work, subscriptions.keep_entry)
 
     def pull(self, **more: Any) -> Any:
         outcome = pull.pull(self.calendar_id, **more)
@@ -163,6 +170,12 @@ def make_studio() -> Studio:
     calendar = make_calendar(ana, remote_id=DEFAULT_CALENDAR, url=f"studio-{ana.id}", zone="UTC")
     store = MemoryCalendars.open(f"studio-{ana.id}")
     return Studio(ana.id, calendar.id, service.slug, store)
+
+
+def give_public_address(monkeypatch: pytest.MonkeyPatch, app: Flask) -> None:
+    """As if the portal stood where providers can send messages to."""
+    public = dataclasses.replace(app.extensions["settings"], url="https://book.studio.example")
+    monkeypatch.setitem(app.extensions, "settings", public)
 
 
 @pytest.fixture
