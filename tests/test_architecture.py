@@ -31,7 +31,7 @@ PURE = [
     "portal/calendars/ical.py",
 ]
 # Routes stand at the edge of their room and may look across; the pages of a room are not used by other code.
-EDGES = {"routes.py", "google_routes.py", "manage.py", "forms.py"}
+EDGES = {"routes.py", "google_routes.py", "parting_routes.py", "manage.py", "forms.py"}
 
 
 def imports(path: Path) -> list[str]:

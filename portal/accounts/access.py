@@ -37,7 +37,7 @@ STAFF = frozenset(
         "admin.confirm_cancellation", "admin.questions", "admin.answer",
         "integrations.index", "integrations.connect", "integrations.choose", "integrations.refresh", "integrations.disconnect",
         "integrations.pause", "integrations.resume", "integrations.read_now", "integrations.try_again", "integrations.rules",
-        "integrations.decide",
+        "integrations.decide", "integrations.dismiss", "integrations.finish_disconnecting", "integrations.disconnect_anyway",
         "google.connect", "google.callback", "google.confirm", "google.help",
     }
 )  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from portal.calendars.words import STATE_BADGES, STATE_SENTENCES
+from portal.calendars.words import state_badge, state_sentence
 from portal.sync.overview import CalendarFacts
 
 Kind = Literal["warn", "bad"]
@@ -42,17 +42,19 @@ def find_warnings(calendars: Iterable[CalendarFacts], *, problems: Iterable[str]
 def _connections(facts: list[CalendarFacts]) -> list[Warning]:
     """One for each account that is not well, however many calendars it has."""
     seen = {row.connection.id: row for row in facts}
-    return [
-        Warning(
-            "bad" if STATE_BADGES[row.connection.state][1] == "bad" else "warn",
-            f"{row.resource.name}: {STATE_BADGES[row.connection.state][0].lower()}",
-            STATE_SENTENCES[row.connection.state],
-            "integrations.index",
-            "See the account",
-        )
-        for row in seen.values()
-        if row.connection.state != "connected"
-    ]
+    return [_connection(row) for row in seen.values() if row.connection.state != "connected"]
+
+
+def _connection(row: CalendarFacts) -> Warning:
+    state, provider = row.connection.state, row.connection.provider
+    text, kind = state_badge(state, provider)
+    return Warning(
+        "bad" if kind == "bad" else "warn",
+        f"{row.resource.name}: {text.lower()}",
+        state_sentence(state, provider),
+        "integrations.index",
+        "See the account",
+    )
 
 
 def _calendars(facts: list[CalendarFacts]) -> list[Warning]:

@@ -6,10 +6,9 @@ where somebody waits for an outside server: a signed-in person, with a limit, an
 
 from __future__ import annotations
 
-from itertools import groupby
 from typing import Any
 
-from flask import Blueprint, flash, render_template, request, url_for
+from flask import current_app, flash, render_template, request, url_for
 from flask_login import current_user
 from sqlalchemy import select
 
@@ -17,19 +16,19 @@ from portal.accounts import access
 from portal.booking import visitors
 from portal.business.models import Resource
 from portal.calendars import connect as connecting
-from portal.calendars import drafts, forms, words
+from portal.calendars import drafts, forms, google_client, parting_routes, words
 from portal.calendars.access import WITH_TOKENS
-from portal.calendars.google_routes import let_forms_lead_to_google
+from portal.calendars.frame import bp, find_calendar, find_connection, own_resources, resource_of, who
 from portal.calendars.models import Calendar, Connection
 from portal.clock import now_utc
+from portal.config import Settings
 from portal.errors import Invalid, NotAllowedNow, NotFound
 from portal.extensions import db, limiter
 from portal.hypermedia import see_other, wants_partial
-from portal.sync import connections, overview
+from portal.sync import accounts, connections, overview
 from providers.errors import ProviderError
 
-bp = Blueprint("integrations", __name__, url_prefix="/admin/integrations")
-bp.after_request(let_forms_lead_to_google)
+__all__ = ["bp", "parting_routes"]  # importing the pages of disconnecting adds their routes
 
 ASKING_RATE = "20 per minute"
 """How often one person may have outside servers asked."""
@@ -37,14 +36,19 @@ ASKING_RATE = "20 per minute"
 
 @bp.get("")
 def index() -> Any:
-    resources = _resources()
-    facts = overview.list_calendars(db.session(), resource_ids=[row.id for row in resources])
-    accounts = [list(group) for _, group in groupby(facts, key=lambda row: row.connection.id)]
+    """All accounts, and the ways to connect another; fetches itself anew."""
+    resources, now = own_resources(), now_utc()
+    listed = accounts.list_accounts(db.session(), resource_ids=[row.id for row in resources], now=now)
+    connected = {account.resource.id for account in listed}
+    settings: Settings = current_app.extensions["settings"]
     page = {
-        "accounts": accounts,
-        "without": [row for row in resources if row.kind == "staff" and row.id not in {f.resource.id for f in facts}],
+        "accounts": listed,
+        "resources": resources,
+        "without": [row for row in resources if row.kind == "staff" and row.id not in connected],
+        "has_google": google_client.is_configured(settings),
+        "poll_seconds": settings.poll_seconds,
         "words": words,
-        "now": now_utc(),
+        "now": now,
     }
     return render_template("admin/_integrations.html" if wants_partial() else "admin/integrations.html", **page)
 
@@ -55,7 +59,7 @@ def connect() -> Any:
     """The first step: the account. What the server lists is kept for the second."""
     if request.method != "POST":
         return _connect_page({"resource_id": request.args.get("resource_id", "")})
-    user_id, resource_ids = current_user.id, [row.id for row in _resources()]
+    user_id, resource_ids = current_user.id, [row.id for row in own_resources()]
     try:
         typed = forms.read_credentials(request.form, resource_ids=resource_ids)
         found = connecting.list_remote(typed.url, typed.username, typed.password)
@@ -85,7 +89,7 @@ def choose(draft_id: int) -> Any:
     draft = drafts.find(db.session(), user_id=current_user.id, draft_id=draft_id, now=now)
     if draft.connection_id is not None or not access.sees(current_user, draft.resource_id):
         raise NotFound("There is no such step. Please begin connecting again.")
-    resource = _resource(draft.resource_id)
+    resource = resource_of(draft.resource_id)
     if request.method != "POST":
         return _choose_page(draft, resource)
     try:
@@ -98,9 +102,9 @@ def choose(draft_id: int) -> Any:
             chosen=chosen,
         )
     except Invalid as error:
-        return _choose_page(draft, _resource(draft.resource_id), errors=error.fields, refusal=error), 422
+        return _choose_page(draft, resource_of(draft.resource_id), errors=error.fields, refusal=error), 422
     except ProviderError as error:
-        return _choose_page(draft, _resource(draft.resource_id), refusal=error), 422
+        return _choose_page(draft, resource_of(draft.resource_id), refusal=error), 422
     drafts.drop(draft_id)
     connections.catch_up(made.calendar_ids, now=now)
     flash("The account is connected.", "ok")
@@ -113,10 +117,10 @@ def choose(draft_id: int) -> Any:
 @limiter.limit(ASKING_RATE, methods=["POST"], key_func=visitors.address)
 def refresh(connection_id: int) -> Any:
     """A new password for the same account, or another sign-in at its provider; every mapping stays."""
-    connection = _connection(connection_id)
+    connection = find_connection(connection_id)
     if connection.provider in WITH_TOKENS:
         return render_template(
-            "admin/google_refresh.html", connection=connection, resource=_resource(connection.resource_id)
+            "admin/google_refresh.html", connection=connection, resource=resource_of(connection.resource_id)
         )
     if request.method != "POST":
         return _refresh_page(connection)
@@ -127,27 +131,15 @@ def refresh(connection_id: int) -> Any:
     try:
         connections.refresh_connection(connection_id, password=password)
     except ProviderError as error:
-        return _refresh_page(_connection(connection_id), refusal=error), 422
+        return _refresh_page(find_connection(connection_id), refusal=error), 422
     _catch_up(connection_id)
     flash("The new password works. What waited is being read and written now.", "ok")
     return see_other(url_for("integrations.index"))
 
 
-@bp.route("/<int:connection_id>/disconnection", methods=["GET", "POST"])
-def disconnect(connection_id: int) -> Any:
-    connection = _connection(connection_id)
-    if request.method != "POST":
-        return render_template(
-            "admin/disconnection.html", connection=connection, resource=_resource(connection.resource_id)
-        )
-    connections.disconnect(connection_id, take_away=False, by=_who(), now=now_utc())
-    flash("The account is disconnected. Events that were written into it stay there.", "ok")
-    return see_other(url_for("integrations.index"))
-
-
 @bp.post("/<int:connection_id>/pause")
 def pause(connection_id: int) -> Any:
-    _connection(connection_id)
+    find_connection(connection_id)
     connections.pause_connection(connection_id)
     flash("The account is paused. Bookings wait until it is resumed.", "ok")
     return see_other(url_for("integrations.index"))
@@ -155,7 +147,7 @@ def pause(connection_id: int) -> Any:
 
 @bp.post("/<int:connection_id>/resumption")
 def resume(connection_id: int) -> Any:
-    if _connection(connection_id).state == "paused":  # another state is no pause, and is not ended by saying so
+    if find_connection(connection_id).state == "paused":  # another state is no pause, and is not ended by saying so
         connections.resume_connection(connection_id)
         _catch_up(connection_id)
         flash("The account is used again, and catches up now.", "ok")
@@ -164,7 +156,7 @@ def resume(connection_id: int) -> Any:
 
 @bp.post("/<int:connection_id>/reading")
 def read_now(connection_id: int) -> Any:
-    _connection(connection_id)
+    find_connection(connection_id)
     try:
         connections.read_now(connection_id, now=now_utc())
         flash("The calendars are being read now.", "ok")
@@ -175,7 +167,7 @@ def read_now(connection_id: int) -> Any:
 
 @bp.post("/<int:connection_id>/writing")
 def try_again(connection_id: int) -> Any:
-    _connection(connection_id)
+    find_connection(connection_id)
     number = connections.try_again(connection_id, now=now_utc())
     flash(f"{number} being written now." if number else "Nothing waits to be written.", "ok")
     return see_other(url_for("integrations.index"))
@@ -184,27 +176,35 @@ def try_again(connection_id: int) -> Any:
 @bp.route("/calendars/<int:calendar_id>", methods=["GET", "POST"])
 def rules(calendar_id: int) -> Any:
     """The rules of one calendar."""
-    calendar = _calendar(calendar_id)
+    calendar = find_calendar(calendar_id)
     if request.method != "POST":
         return _rules_page(calendar)
     try:
         wanted = forms.read_rules(request.form)
     except Invalid as error:
         return _rules_page(calendar, errors=error.fields), 422
-    connections.set_rules(calendar_id, wanted, is_busy_source="is_busy_source" in request.form, by=_who())
+    connections.set_rules(calendar_id, wanted, is_busy_source="is_busy_source" in request.form, by=who())
     flash("The rules are saved.", "ok")
+    return see_other(url_for("integrations.index"))
+
+
+@bp.post("/calendars/<int:calendar_id>/meanwhile/dismissal")
+def dismiss(calendar_id: int) -> Any:
+    """What changed while the calendar was away has been read."""
+    find_calendar(calendar_id)
+    connections.dismiss_meanwhile(calendar_id)
     return see_other(url_for("integrations.index"))
 
 
 @bp.post("/calendars/<int:calendar_id>/quarantine")
 def decide(calendar_id: int) -> Any:
     """What to do about a read that would have removed too much: `decision` is accept or keep."""
-    _calendar(calendar_id)
+    find_calendar(calendar_id)
     decision = request.form.get("decision")
     if decision not in ("accept", "keep"):
         raise NotFound("There is no such decision. Please use the buttons.")
     try:
-        connections.decide_quarantine(calendar_id, accept=decision == "accept", by=_who(), now=now_utc())
+        connections.decide_quarantine(calendar_id, accept=decision == "accept", by=who(), now=now_utc())
         flash("Thank you; the next read acts on it." if decision == "accept" else "The known events are kept.", "ok")
     except NotAllowedNow as error:
         flash(str(error), "bad")
@@ -233,7 +233,7 @@ def _connect_page(typed: Any, *, errors: dict[str, str] | None = None, refusal: 
     """The typed values stand there again; the password never does."""
     return render_template(
         "admin/connect.html",
-        resources=[(row.id, row.name) for row in _resources()],
+        resources=[(row.id, row.name) for row in own_resources()],
         typed=typed,
         errors=errors or {},
         refusal=refusal,
@@ -272,7 +272,7 @@ def _refresh_page(
     return render_template(
         "admin/refresh.html",
         connection=connection,
-        resource=_resource(connection.resource_id),
+        resource=resource_of(connection.resource_id),
         errors=errors or {},
         refusal=refusal,
         hint=words.advice(refusal),
@@ -284,36 +284,7 @@ def _rules_page(calendar: Calendar, *, errors: dict[str, str] | None = None) -> 
     return render_template("admin/rules.html", calendar=calendar, typed=typed, errors=errors or {}, words=words)
 
 
-def _resources() -> list[Resource]:
-    """The resources whose calendars this user looks after."""
-    rows = db.session.scalars(select(Resource).where(Resource.is_active).order_by(Resource.position, Resource.id))
-    return [row for row in rows if access.sees(current_user, row.id)]
-
-
-def _resource(resource_id: int) -> Resource:
-    return db.session.get_one(Resource, resource_id)
-
-
-def _connection(connection_id: int) -> Connection:
-    """Raises NotFound for one that is not there or not this user's."""
-    connection = db.session.get(Connection, connection_id)
-    if connection is None or not access.sees(current_user, connection.resource_id):
-        raise NotFound("There is no such account.")
-    return connection
-
-
-def _calendar(calendar_id: int) -> Calendar:
-    calendar = db.session.get(Calendar, calendar_id)
-    if calendar is None or not access.sees(current_user, calendar.resource_id):
-        raise NotFound("There is no such calendar.")
-    return calendar
-
-
 def _catch_up(connection_id: int) -> None:
     db.session.rollback()
     ids = db.session.scalars(select(Calendar.id).where(Calendar.connection_id == connection_id)).all()
     connections.catch_up(ids, now=now_utc())
-
-
-def _who() -> str:
-    return str(current_user.name or current_user.email)

@@ -7,19 +7,24 @@ from datetime import datetime
 from portal.vitals import words
 from providers.errors import AccessRevoked, BadAnswer, Misconfigured, PermissionMissing, Temporary
 
-STATE_BADGES = {
+_BADGES = {
     "connected": ("Connected", "ok"),
     "degraded": ("Not answering", "warn"),
     "needs reauth": ("Needs a new password", "bad"),
     "misconfigured": ("Needs attention", "bad"),
     "paused": ("Paused", "idle"),
 }
-STATE_SENTENCES = {
+_SENTENCES = {
     "connected": "",
     "degraded": "The server does not answer properly at the moment. Nothing is lost: the portal keeps trying and catches up by itself.",
     "needs reauth": "The server no longer accepts the stored password. Bookings wait here until you enter a new one, and are then written.",
     "misconfigured": "The calendar is not where it was, or may not be used. Bookings wait here until that is put right.",
     "paused": "Somebody paused this account: it is neither read nor written. Bookings wait here until it is resumed.",
+}
+_GOOGLE_BADGES = {"needs reauth": ("Needs a new sign-in", "bad")}
+_GOOGLE_SENTENCES = {
+    "degraded": "Google does not answer properly at the moment. Nothing is lost: the portal keeps trying and catches up by itself.",
+    "needs reauth": "Google no longer lets the portal in. Bookings wait here until you sign in again, and are then written.",
 }
 WHEN_MOVED = (
     ("follow", "Move the booking too", "The customer is told the new time. If that time is taken, you are asked."),
@@ -61,12 +66,41 @@ SERVERS = {"google": "Google"}
 PROVIDERS = {"caldav": "CalDAV", "google": "Google Calendar", "microsoft": "Microsoft 365", "memory": "Test calendar"}
 
 
+def state_badge(state: str, provider: str) -> tuple[str, str]:
+    """A connection's state in two or three words, and the kind of badge for it."""
+    return (_GOOGLE_BADGES.get(state) if provider == "google" else None) or _BADGES[state]
+
+
+def state_sentence(state: str, provider: str) -> str:
+    """What the state means for bookings, and what to do; empty when all is well."""
+    return (_GOOGLE_SENTENCES.get(state) if provider == "google" else None) or _SENTENCES[state]
+
+
+def permissions(scopes: str) -> str:
+    """What an account with these scopes (separated by spaces) allows, as one sentence; empty where there are none, as with a password."""
+    granted = scopes.split()
+    allowed = [text for scope, text in _SCOPES.items() if scope in granted]
+    return f"Allowed: to {' and to '.join(allowed)}." if allowed else ""
+
+
+def push(*, is_live: bool, provider: str, poll_seconds: int) -> str:
+    """How changes made in a calendar reach the portal, in a few words."""
+    if is_live:
+        return f"{PROVIDERS.get(provider, provider).partition(' ')[0]} tells of changes at once"
+    return f"Looked at every {poll_seconds} seconds"
+
+
 def ago(instant: datetime | None, now: datetime, *, never: str = "never") -> str:
     """“8 seconds ago”, “just now”, “never”."""
     if instant is None:
         return never
     age = now - instant
     return "just now" if age.total_seconds() < 2 else f"{words(age)} ago"
+
+
+def span_of(count: int, one: str, many: str) -> str:
+    """“1 booking”, “3 bookings”."""
+    return f"{count} {one if count == 1 else many}"
 
 
 def roles(*, is_busy_source: bool, is_destination: bool) -> str:
@@ -166,3 +200,10 @@ GOOGLE_PERMISSIONS = {
     ),
 }
 """Scope -> what Google's page calls it, and what the portal needs it for."""
+_SCOPES = {
+    "https://www.googleapis.com/auth/calendar": "use and change everything in your calendars",
+    "https://www.googleapis.com/auth/calendar.events": "see and change events",
+    "https://www.googleapis.com/auth/calendar.calendarlist.readonly": "see the list of your calendars",
+    "https://www.googleapis.com/auth/calendar.calendarlist": "see and change the list of your calendars",
+    "https://www.googleapis.com/auth/calendar.readonly": "read your calendars",
+}

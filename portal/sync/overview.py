@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -31,6 +31,7 @@ class CalendarFacts:
     waiting: int
     stuck: int
     doubts: tuple[tuple[str, str], ...] = ()
+    stuck_reason: str = ""
 
 
 def list_calendars(session: Session, *, resource_ids: Collection[int] | None = None) -> list[CalendarFacts]:
@@ -53,8 +54,9 @@ def list_calendars(session: Session, *, resource_ids: Collection[int] | None = N
             calendar.connection,
             resource,
             waiting[calendar.id],
-            stuck[calendar.id],
+            stuck.get(calendar.id, (0, ""))[0],
             _doubts(session, calendar),
+            stuck.get(calendar.id, (0, ""))[1],
         )
         for calendar, resource in session.execute(statement)
     ]
@@ -99,8 +101,11 @@ def _destinations(session: Session, appointment_ids: Collection[int]) -> list[tu
     return found
 
 
-def _stuck_writes(session: Session) -> defaultdict[int, int]:
+def _stuck_writes(session: Session) -> dict[int, tuple[int, str]]:
+    """By calendar: how many appointments are stuck, and one of the reasons."""
     rows = session.execute(
-        select(EventLink.calendar_id, func.count()).where(EventLink.state == "stuck").group_by(EventLink.calendar_id)
+        select(EventLink.calendar_id, func.count(), func.max(EventLink.last_error))
+        .where(EventLink.state == "stuck")
+        .group_by(EventLink.calendar_id)
     )
-    return defaultdict(int, {row[0]: row[1] for row in rows})
+    return {calendar_id: (count, reason or "") for calendar_id, count, reason in rows}

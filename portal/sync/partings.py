@@ -77,8 +77,7 @@ def links_to_come(statement: Select, connection_id: int, *, now: datetime) -> Se
 
 def try_again(session: Session, connection: Connection) -> None:
     """Have the farewell tried at once, also one that was given up. Each further failure is shown again."""
-    if connection.state in ("needs reauth", "misconfigured"):
-        connection.state, connection.state_reason = "connected", ""
+    connection.state, connection.state_reason = "connected", ""  # a person has looked at it
     entry = update(OutboxEntry).where(
         OutboxEntry.topic == TOPIC,
         OutboxEntry.subject == _subject(connection.id),

@@ -92,6 +92,19 @@
     const active = document.activeElement;
     focusedTime = active?.matches("#slots .time") ? active.id : null;
   });
+  // What was opened stays open, and what is being marked with the cursor stays under it.
+  let opened = [];
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const target = event.detail.target, selection = getSelection();
+    if (!target.matches("[data-poll]")) return;
+    const isMarking = selection && !selection.isCollapsed && target.contains(selection.anchorNode);
+    if (isMarking && !event.detail.requestConfig.triggeringEvent) event.detail.shouldSwap = false;
+    opened = [...target.querySelectorAll("details[id][open]")].map((details) => details.id);
+  });
+  document.addEventListener("htmx:afterSwap", () => {
+    for (const id of opened) byId(id)?.setAttribute("open", "");
+    opened = [];
+  });
   document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
   window.addEventListener("pageshow", (event) => { if (event.persisted) refresh(); });
 

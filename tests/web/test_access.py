@@ -137,12 +137,13 @@ def own_pages(ids):
     for action in ("refresh", "disconnection"):
         yield "GET", f"{connection}/{action}", {}
         yield "POST", f"{connection}/{action}", {"password": "secret"}
-    for action in ("pause", "resumption", "reading", "writing"):
+    for action in ("pause", "resumption", "reading", "writing", "disconnection/attempt", "disconnection/end"):
         yield "POST", f"{connection}/{action}", {}
     calendar = f"/admin/integrations/calendars/{ids['calendar_id']}"
     yield "GET", calendar, {}
     yield "POST", calendar, {"when_moved": "ask", "when_deleted": "ask", "when_unreadable": "stop", "freshness": "600"}
     yield "POST", f"{calendar}/quarantine", {"decision": "accept"}
+    yield "POST", f"{calendar}/meanwhile/dismissal", {}
 
 
 def test_every_staff_route_that_takes_a_number_is_in_the_foreign_ids_test(app):

@@ -333,7 +333,7 @@ def test_an_empty_new_password_is_refused(studio, admin, server):
 def test_disconnecting_asks_first_and_leaves_what_was_written(studio, admin, server, page):
     connection_id = connected(studio, admin, server)
     events = len(server.events("work"))
-    assert "stay there" in page(admin, f"/admin/integrations/{connection_id}/disconnection")
+    assert "stay where they are" in page(admin, f"/admin/integrations/{connection_id}/disconnection")
     assert count(Connection) == 1
     assert "is disconnected" in page(admin, f"/admin/integrations/{connection_id}/disconnection", post={})
     assert count(Connection) == count(Calendar) == 0
