@@ -172,7 +172,7 @@ def _apply(
         is_second_reading=is_second,
         accepts_removals=reading.accepts_removals,
     )
-    result = plan(batch, situation)
+    result = plan(batch, _with_coming(session, situation, batch, calendar.id))
     note = meanwhile.compare(session, calendar, result.actions, situation=situation)
     apply.carry_out(session, calendar, result.actions, situation=situation)
     meanwhile.store(calendar, note)

@@ -6,6 +6,7 @@ import time
 from datetime import timedelta
 
 import pytest
+import time_machine
 from sqlalchemy import event
 
 from portal.booking.operations import cancel_booking
@@ -242,6 +243,28 @@ class TestQuarantine:
         studio.pull()
         assert studio.calendar().quarantine is None
         assert not rows(Calendar, Calendar.quarantine.is_not(None)), "those who count calendars in doubt find none"
+
+    def test_after_a_pause_of_weeks_what_is_over_may_be_missing(self, studio):
+        """Google lists only what touches the window: the past is missing because it is past."""
+        studio.store.sees_window_only()
+        self.fill(studio)
+        yesterday, coming = (at(20, 14), at(20, 15)), [(at(21, 14), at(21, 15))]
+        with time_machine.travel(at(21, 12), tick=True):
+            studio.store.expire_tokens()
+            assert not studio.pull().is_quarantined
+            assert studio.busy()[:2] == [yesterday, *coming]
+            assert len(studio.objects()) == 6
+
+    def test_but_not_what_is_to_come(self, studio):
+        studio.store.sees_window_only()
+        names, then = self.fill(studio, count=34), at(15, 12)
+        with time_machine.travel(then, tick=True):
+            studio.store.expire_tokens()
+            for name in names:
+                studio.store.remove_event("calendar", name)
+            assert studio.pull().is_quarantined
+            assert len([start for start, _ in studio.busy() if start > then]) == 21
+            assert studio.calendar().quarantine["would_remove"] == 21
 
     def test_several_own_events_gone_at_once_ask_nobody_and_cancel_nothing(self, studio):
         studio.set_rule(when_deleted="cancel")

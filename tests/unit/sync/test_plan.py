@@ -321,6 +321,41 @@ class TestSuspicion:
         result = plan(ChangeBatch(removals=tuple(tie.remote_id for tie in ties)), situation(*ties))
         assert result.suspicion is None
 
+    def test_where_only_a_window_is_read_what_is_over_may_be_missing(self):
+        coming = frozenset(list(self.KNOWN)[:10])
+        batch = ChangeBatch(unchanged=coming, is_complete=True, is_windowed=True)
+        result = plan(batch, situation(known=self.KNOWN, coming=coming))
+        assert result.suspicion is None
+        assert {action.remote_id for action in result.actions} == self.KNOWN.keys() - coming
+
+    def test_where_only_a_window_is_read_an_emptied_calendar_is_not_believed_however_much_of_it_is_over(self):
+        coming = frozenset(list(self.KNOWN)[:12])
+        result = plan(ChangeBatch(is_complete=True, is_windowed=True), situation(known=self.KNOWN, coming=coming))
+        assert result.suspicion is not None
+        assert result.suspicion.remote_ids == coming
+        assert {action.remote_id for action in result.actions} == self.KNOWN.keys() - coming, "what is over may go"
+
+    def test_where_each_occurrence_is_an_object_a_deleted_series_is_one_event(self):
+        series = {f"standup_202612{day:02}T080000Z": "1" for day in range(2, 32)}
+        known = series | {"dentist": "1", "trip": "1"}
+        batch = ChangeBatch(removals=tuple(series), is_windowed=True)
+        result = plan(batch, situation(known=known, coming=frozenset(known)))
+        assert result.suspicion is None
+        assert len(result.actions) == 30
+
+    def test_many_series_at_once_are_not_believed(self):
+        known = {f"series{n}_202612{day:02}T080000Z": "1" for n in range(12) for day in range(2, 6)}
+        batch = ChangeBatch(removals=tuple(known), is_windowed=True)
+        assert plan(batch, situation(known=known, coming=frozenset(known))).suspicion is not None
+
+    def test_what_is_held_and_over_by_now_is_let_go_where_only_a_window_is_read(self):
+        held = frozenset(list(self.KNOWN)[10:])
+        coming = frozenset(list(self.KNOWN)[:20])
+        batch = ChangeBatch(unchanged=frozenset(list(self.KNOWN)[:10]), is_complete=True, is_windowed=True)
+        result = plan(batch, situation(known=self.KNOWN, held=held, coming=coming))
+        assert result.held == held & coming
+        assert {action.remote_id for action in result.actions} == held - coming
+
     def test_what_is_held_already_raises_no_new_alarm(self):
         held = frozenset(list(self.KNOWN)[10:])
         batch = ChangeBatch(unchanged=frozenset(list(self.KNOWN)[:10]), is_complete=True)
