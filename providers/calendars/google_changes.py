@@ -105,6 +105,7 @@ class _Findings:
             removals=() if is_complete else tuple(sorted(self.removals - told_ids)),
             next_token=token,
             is_complete=is_complete,
+            is_windowed=True,
         )
 
 
