@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-import structlog
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
@@ -25,7 +24,7 @@ from portal.db import read_transaction, transaction
 from portal.errors import TryAgain
 from portal.failpoints import reach
 from portal.outbox import OutboxEntry, Work
-from portal.sync import ledger, partings
+from portal.sync import ledger, partings, subscriptions
 from portal.sync.desired import LinkView
 from portal.sync.lines import line_to
 from portal.sync.models import Conflict as OpenConflict
@@ -36,8 +35,6 @@ from portal.sync.states import Paused, classify
 from portal.sync.writing import delete_event
 from providers.calendars.base import CalendarProvider, CalendarRef, EventMark
 from providers.errors import Conflict, ProviderError, Temporary
-
-log = structlog.get_logger()
 
 
 def begin(session: Session, connection: Connection, *, take_away: bool, by: str, now: datetime) -> None:
@@ -71,7 +68,7 @@ def farewell(work: Work) -> None:
         return
     if work.payload.get("take_away"):
         _take_away(work, account)
-    _stop_subscriptions(account)
+    subscriptions.stop_all(account)
     reach("farewell.before_forget")
     partings.give_back_grant(transaction(lambda session: _forget(session, work, account)))
 
@@ -193,10 +190,6 @@ def _note_trouble(session: Session, connection_id: int, error: ProviderError) ->
     if trouble in ("needs reauth", "misconfigured"):
         values = {"state": trouble, "state_since": now_utc(), "state_reason": str(error)}
         session.execute(update(Connection).where(Connection.id == connection_id, Connection.leaving).values(**values))
-
-
-def _stop_subscriptions(account: Account) -> None:
-    """Best effort: what is not ended here ends by itself within days, and its messages are ignored."""
 
 
 def _forget(session: Session, work: Work, account: Account) -> Account | None:
