@@ -110,7 +110,7 @@ class ConflictNews:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionNews:
-    """A connection changed its state. `rules` are the `when_unreadable` of its calendars that close slots."""
+    """A connection changed its state. `rules` are the `when_unreadable` of its calendars that close slots, `provider` its kind."""
 
     message_key: str
     house: House
@@ -122,6 +122,7 @@ class ConnectionNews:
     account: str
     calendars: tuple[str, ...]
     rules: tuple[str, ...] = ()
+    provider: str = "caldav"
 
 
 Facts: TypeAlias = CustomerNews | StaffNews | QuestionNews | ConflictNews | ConnectionNews

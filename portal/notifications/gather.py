@@ -163,7 +163,7 @@ def _conflict_for_staff(session: Session, work: Work) -> list[Facts]:
 
 def _connection_for_staff(session: Session, work: Work) -> list[Facts]:
     connection = _row(session, work, Connection)
-    if connection is None:
+    if connection is None or connection.leaving:
         return _silent(work, "the calendar is no longer connected")
     if work.payload["state"] == QUARANTINE and not _waits_for_a_decision(connection):
         return _silent(work, "a person has decided already")
@@ -184,6 +184,7 @@ def _connection_for_staff(session: Session, work: Work) -> list[Facts]:
             account=" at ".join(filter(None, (connection.account.get("username"), connection.account.get("url")))),
             calendars=tuple(_name(calendar) for calendar in connection.calendars),
             rules=tuple(calendar.when_unreadable for calendar in connection.calendars if calendar.is_busy_source),
+            provider=connection.provider,
         )
 
     people = distinct([*people_of(session, [resource], business), *admins(session, business)])

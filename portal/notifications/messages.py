@@ -201,6 +201,7 @@ def _connection(facts: ConnectionNews) -> Message:
         "account": facts.account,
         "calendars": in_a_row(facts.calendars),
         "rules": sorted(set(facts.rules)),
+        "has_password": facts.provider != "google",
         "link_url": f"{facts.house.url}/admin/integrations",
     }
     return _message("connection", facts, facts.recipient, values)

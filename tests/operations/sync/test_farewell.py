@@ -150,6 +150,25 @@ def test_what_we_take_away_ourselves_cancels_no_booking(studio, monkeypatch):
     assert studio.questions() == []
 
 
+def test_a_write_that_finds_our_own_tidying_up_cancels_no_booking(studio, monkeypatch):
+    """A publish slept through its lease, so the farewell did not wait for it: that its event is gone is nobody's wish."""
+    studio.set_rule(when_deleted="cancel")
+    appointment_id = studio.booked(at(2, 10))
+    transaction(lambda s: s.execute(update(Appointment).values(version=Appointment.version + 1)))
+
+    def tidy_up(name):
+        if name == "publish.after_intent":
+            leave(studio)
+            studio.store.remove_event(DEFAULT_CALENDAR, studio.own_event().remote_id)
+
+    monkeypatch.setattr(publish_module, "reach", tidy_up)
+    publish(appointment_id)
+    monkeypatch.undo()
+    studio.publish_all()
+    assert studio.booking(appointment_id).status == "confirmed"
+    assert studio.link(appointment_id).outside == ""
+
+
 def test_questions_and_conflicts_about_it_are_over(studio):
     studio.set_rule(when_deleted="ask")
     studio.booked(at(2, 10))

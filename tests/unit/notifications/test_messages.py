@@ -290,6 +290,23 @@ def test_connection_news_say_what_since_when_why_and_what_to_do(state, words):
     assert links(message.html) == [f"{HOUSE.url}/admin/integrations"]
 
 
+@pytest.mark.parametrize(
+    ("state", "title", "words"),
+    [
+        ("needs reauth", "A calendar needs you to sign in again", "sign in at Google again"),
+        ("misconfigured", "A calendar cannot be used", "what is missing at Google"),
+    ],
+)
+def test_of_a_google_account_nobody_is_asked_for_a_password_or_an_address(state, title, words):
+    facts = replace(CONNECTION, state=state, provider="google", reason="It has ended.", account="ana@gmail.example")
+    message = compose(facts)
+    assert message.subject == f"{title}: Ana"
+    for body in both(message):
+        assert words in body
+        assert "password" not in body
+        assert "address" not in body
+
+
 def test_every_state_that_a_connection_can_have_has_words():
     for name in (*CONNECTION_STATES, "quarantine", "unwritable"):
         if name != "paused":  # whoever paused it knows
