@@ -48,7 +48,7 @@ class CalDavServer:
         self.port = self.port or free_port()
         with (self.folder / "log.txt").open("ab") as log:
             self._process = subprocess.Popen(
-                [*_end_with_us(), *self._command()],
+                [*end_with_us(), *self._command()],
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
@@ -182,7 +182,7 @@ class XandikosServer(CalDavServer):
         ]
 
 
-def _end_with_us() -> list[str]:
+def end_with_us() -> list[str]:
     """On Linux the kernel ends the server when the tests are killed and cannot do it themselves."""
     return ["setpriv", "--pdeathsig", "TERM"] if sys.platform == "linux" and shutil.which("setpriv") else []
 
