@@ -10,8 +10,10 @@ LONGEST_RETRY = timedelta(minutes=2)
 OWNER_RETRY = timedelta(minutes=10)
 """A sign-in that was refused is tried rarely: servers lock accounts that are knocked at too often."""
 PUSHED_POLL = timedelta(seconds=50)
-NOTICE_GAP = timedelta(seconds=1.3)
+NOTICE_GAP = timedelta(seconds=1.4)
 """Between two readings that pushes cause: a storm of a hundred messages a second costs less than one reading a second."""
+SECOND_LOOK = timedelta(seconds=4)
+"""After a reading that was caused by a push and found nothing: a message may be quicker than the change that it tells of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +43,13 @@ def after_success(*, poll: timedelta, has_push: bool = False) -> timedelta:
 def after_notice(begun_at: datetime | None, *, now: datetime) -> datetime:
     """When a calendar is read about which the provider said that something changed: at once, but not right after the last reading began."""
     return now if begun_at is None else max(now, begun_at + NOTICE_GAP)
+
+
+def was_told_just_before(notified_at: datetime | None, begun_at: datetime | None) -> bool:
+    """True when the provider told of a change in the moments before the reading began, and none since: so the second look has no third."""
+    if notified_at is None or begun_at is None:
+        return False
+    return timedelta(0) < begun_at - notified_at < SECOND_LOOK / 2
 
 
 def after_failure(failures: int, *, is_signed_out: bool, retry_after: float | None) -> timedelta:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hmac
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -57,7 +58,8 @@ def google() -> Response:
     message = _google_message(request.headers)
     outcome = _take(message)
     settings: Settings = current_app.extensions["settings"]
-    hook_counts.count(settings.data, outcome)
+    with suppress(OSError):  # a full disk must not keep messages from being heard
+        hook_counts.count(settings.data, outcome)
     if outcome == "noted":
         from portal import jobs
 
@@ -149,7 +151,7 @@ def _note(session: Session, known: _Known, message: Message, *, is_change: bool)
     """Any message confirms that messages reach us; a change also wants a reading."""
     now = now_utc()
     is_news = push.note_change(session, known.calendar_id, now=now) if is_change else False
-    subscription = session.get(PushSubscription, known.row_id, populate_existing=True)
+    subscription = session.get(PushSubscription, known.row_id, with_for_update=True, populate_existing=True)
     if subscription is None or _is_over(subscription, now=now):  # ended in the meantime; the reading does no harm
         return "over"
     subscription.heard_at = now
@@ -164,7 +166,9 @@ def _confirm(session: Session, subscription: PushSubscription, message: Message,
     """The first message. It also tells what the provider's answer would have told, should that have been lost."""
     if not push.is_live(session, subscription.calendar_id, now=now):
         calendar = session.get_one(Calendar, subscription.calendar_id)
-        sentence = f"From now on the provider tells of changes in “{calendar.name}” at once."
+        sentence = (
+            f"From now on {push.PUSHING[calendar.connection.provider]} tells of changes in “{calendar.name}” at once."
+        )
         ledger.write(session, "push", sentence, calendar_id=calendar.id, connection_id=calendar.connection_id)
     subscription.confirmed_at, subscription.problem = now, None
     subscription.resource_id = subscription.resource_id or message.resource_id

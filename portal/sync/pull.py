@@ -179,7 +179,7 @@ def _apply(
     apply.note_plan(session, calendar, result, now=situation.now)
     apply.heal_links(session, {tie.appointment_id for tie in situation.ties if tie.is_pending})
     _note_success(session, calendar, batch, result, read_at=read_at)
-    calendar.next_read_at = _next_turn(session, calendar, keeps_token=result.keeps_token)
+    calendar.next_read_at = _next_turn(session, calendar, batch, keeps_token=result.keeps_token)
     link_ids = [action.tie.link_id for action in result.actions if hasattr(action, "tie")]
     reach("pull.before_commit")
     outcome = Outcome(
@@ -209,7 +209,7 @@ def _note_success(session: Session, calendar: Calendar, batch: ChangeBatch, resu
     _confirm_waiting(session, calendar, now=now)
 
 
-def _next_turn(session: Session, calendar: Calendar, *, keeps_token: bool) -> datetime:
+def _next_turn(session: Session, calendar: Calendar, batch: ChangeBatch, *, keeps_token: bool) -> datetime:
     """After a good reading. What we were told of, or asked for, since it began, it may lack: then soon again."""
     now = now_utc()
     begun = calendar.read_begun_at or now
@@ -217,11 +217,21 @@ def _next_turn(session: Session, calendar: Calendar, *, keeps_token: bool) -> da
     is_notified = calendar.notified_at is not None and calendar.notified_at >= begun
     if is_notified or _is_asked_since(calendar, begun):
         return soonest
-    poll = timedelta(seconds=current_app.extensions["settings"].poll_seconds)
-    has_push = push.is_live(session, calendar.id, now=now)
-    regular = now + (SOON if keeps_token else due.after_success(poll=poll, has_push=has_push))
+    regular = now + _usual_pause(session, calendar, batch, keeps_token=keeps_token, now=now)
     was_brought_forward = calendar.next_read_at > begun
     return min(regular, max(calendar.next_read_at, soonest)) if was_brought_forward else regular
+
+
+def _usual_pause(
+    session: Session, calendar: Calendar, batch: ChangeBatch, *, keeps_token: bool, now: datetime
+) -> timedelta:
+    if keeps_token:
+        return SOON
+    is_empty = not (batch.upserts or batch.removals or batch.unchanged)
+    if is_empty and due.was_told_just_before(calendar.notified_at, calendar.read_begun_at):
+        return due.SECOND_LOOK
+    poll = timedelta(seconds=current_app.extensions["settings"].poll_seconds)
+    return due.after_success(poll=poll, has_push=push.is_live(session, calendar.id, now=now))
 
 
 def _is_asked_since(calendar: Calendar, begun_at: datetime) -> bool:
@@ -264,4 +274,6 @@ def _put_off(session: Session, reading: Reading, pause: timedelta) -> None:
         now = now_utc()
         is_asked = _is_asked_since(calendar, calendar.read_begun_at or now)
         calendar.next_read_at = now + (min(pause, SOON) if is_asked else pause)
+        if reading.is_asked:  # the wish is not fulfilled yet
+            calendar.asked_at = calendar.read_begun_at
         leases.end_read(calendar)

@@ -154,12 +154,14 @@ def _needs_successor(row: PushSubscription, *, address: str, refreshed_at: datet
 def _state(calendar: Calendar, rows: Sequence[PushSubscription], *, now: datetime) -> PushState:
     settings: Settings = current_app.extensions["settings"]
     kind, looks = calendar.connection.provider, f"It is looked at every {settings.poll_seconds} seconds."
+    if kind not in PUSHING:
+        return PushState(is_live=False, reason=f"Calendars of this kind do not tell of changes. {looks}")
+    if calendar.connection.state not in ("connected", "degraded"):
+        return PushState(is_live=False, reason="Nothing is asked of an account that is paused or does not work.")
     heard = [row for row in rows if _is_heard(row, now=now)]
     if heard:
         ends = [row.expires_at for row in heard if row.expires_at]
         return PushState(is_live=True, until=max(ends, default=None))
-    if kind not in PUSHING:
-        return PushState(is_live=False, reason=f"Calendars of this kind do not tell of changes. {looks}")
     if not push_address(settings, kind):
         lacks = "This portal has no public https address, which is needed for messages about changes."
         return PushState(is_live=False, reason=f"{lacks} {looks}")

@@ -142,7 +142,7 @@ def note_mended(session: Session, connection: Connection, *, now: datetime) -> N
     meanwhile.await_reading(session, connection, now=now)
     for calendar in connection.calendars:
         calendar.failures, calendar.failing_since, calendar.trouble, calendar.last_error = 0, None, "", None
-        calendar.next_read_at = now
+        calendar.next_read_at = calendar.asked_at = now
     set_state(session, connection, "connected", "", now=now)
     release(session, connection.id, now=now)
 

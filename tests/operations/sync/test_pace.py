@@ -9,6 +9,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 import pytest
+import time_machine
 from flask import Flask
 from sqlalchemy import select
 
@@ -101,6 +102,24 @@ class TestPushes:
         monkeypatch.setattr(jobs, "ring", lambda **_: jobs.reading_bell.set())
         Messenger(app, studio.store).send()
         assert until(lambda: len(studio.busy()) == 1) < 0.8
+
+    def test_a_message_that_is_quicker_than_its_change_gets_a_second_look_and_no_third(self, app, monkeypatch):
+        studio = pushed_studio(app, monkeypatch)
+        studio.set_rule(read_begun_at=now_utc() - 10 * SECOND, next_read_at=now_utc())
+        Messenger(app, studio.store).send()
+        studio.pull()
+        assert due.SECOND_LOOK - SECOND < studio.calendar().next_read_at - now_utc() <= due.SECOND_LOOK
+        with time_machine.travel(studio.calendar().next_read_at, tick=True):
+            studio.pull()
+            assert studio.calendar().next_read_at - now_utc() > 45 * SECOND
+
+    def test_a_message_whose_change_was_found_gets_none(self, app, monkeypatch):
+        studio = pushed_studio(app, monkeypatch)
+        studio.set_rule(read_begun_at=now_utc() - 10 * SECOND, next_read_at=now_utc())
+        studio.store.add_event("calendar", "Dentist", at(2, 14), at(2, 15))
+        Messenger(app, studio.store).send()
+        studio.pull()
+        assert studio.calendar().next_read_at - now_utc() > 45 * SECOND
 
     def test_with_live_push_the_calendar_is_looked_at_less_often(self, app, monkeypatch):
         studio = pushed_studio(app, monkeypatch)

@@ -347,6 +347,13 @@ class TestEnding:
         assert all_rows() == []
 
 
+@pytest.mark.parametrize("state", ["paused", "needs reauth", "misconfigured"])
+def test_push_is_not_said_to_be_on_for_an_account_that_does_not_work(live, state):
+    set_connection(live, state=state)
+    assert not state_of(live).is_live
+    assert "does not work" in state_of(live).reason
+
+
 class TestTheAddress:
     def settings(self, **values: str) -> Settings:
         return Settings(**values)  # type: ignore[arg-type]
