@@ -81,17 +81,15 @@ def _through_faults(parts: Parts, name_of: Callable[[Asked], str], serve: Callab
     pause = parts.world.switches.latency / 2
     time.sleep(pause)
     fault = parts.faults.take(method=asked.method, name=name_of(asked), path=asked.path)
-    if fault is not None and fault.kind in ("status", "html"):
-        served = Served(_refusal(fault), name_of(asked))
-    else:
-        served = serve(asked)
-    if fault is not None and fault.kind == "slow":
+    kind = fault.kind if fault is not None else None
+    served = (
+        Served(_refusal(fault), name_of(asked)) if fault is not None and kind in ("status", "html") else serve(asked)
+    )
+    if fault is not None and kind == "slow":
         time.sleep(fault.seconds)
     time.sleep(pause)
-    parts.world.note(
-        {**row_of(asked, served, began=began, status=served.answer.status), "fault": fault.kind if fault else None}
-    )
-    return _response(served.answer, fault.kind if fault else "")
+    parts.world.note({**row_of(asked, served, began=began, status=served.answer.status), "fault": kind})
+    return _response(served.answer, kind or "")
 
 
 def _asked(came: Request) -> Asked:

@@ -39,9 +39,10 @@ def _parts(asked: Asked) -> list[tuple[str, Asked]]:
     if not message.is_multipart():
         return []
     return [
-        (part.get("Content-ID", ""), _inner(part.get_payload(decode=True) or b"", asked))
+        (part.get("Content-ID", ""), _inner(payload, asked))
         for part in message.iter_parts()
-    ]  # type: ignore[attr-defined]
+        if isinstance(payload := part.get_payload(decode=True), bytes)
+    ]
 
 
 def _inner(packed: bytes, outer: Asked) -> Asked:

@@ -16,8 +16,10 @@ from tests.google.problems import Refused, invalid
 Json = dict[str, Any]
 
 READ_ONLY = frozenset(
-    "kind etag id status htmlLink created updated creator organizer iCalUID recurringEventId originalStartTime "
-    "hangoutLink eventType locked".split()
+    [
+        "kind", "etag", "id", "status", "htmlLink", "created", "updated", "creator", "organizer",
+        "iCalUID", "recurringEventId", "originalStartTime", "hangoutLink", "eventType", "locked",
+    ]
 )  # fmt: skip
 """What a caller cannot set by naming it in a body; `status`, `id`, `iCalUID` and `eventType` have rules of their own."""
 

@@ -96,9 +96,8 @@ def _walls(series: Series, start_at: datetime | None, last: datetime) -> Iterato
     """Wall times in the series' zone, ascending."""
     rules, zone = _rules(series), times.zone_of(series.zone)
     until = last.astimezone(zone).replace(tzinfo=None)
-    first = datetime.min if start_at is None else start_at.astimezone(zone).replace(tzinfo=None)
-    # A day of room on both sides: clocks are put back and forward.
-    for wall in rules.xafter(first - timedelta(days=1), inc=True) if start_at else iter(rules):
+    # A day of room: clocks are put back and forward.
+    for wall in rules:
         if wall > until + timedelta(days=1):
             return
         at = wall.replace(tzinfo=zone).astimezone(UTC)

@@ -276,9 +276,9 @@ def _series_changes(
     }
     last = times.now() + TOLD_AHEAD
     for event_id, body in was.items():
-        if event_id not in now and body["status"] != "cancelled":
-            if times.instant_of(body["start"], calendar.zone) < last:
-                told[event_id] = views.tombstone(body)
+        is_near = times.instant_of(body["start"], calendar.zone) < last
+        if event_id not in now and body["status"] != "cancelled" and is_near:
+            told[event_id] = views.tombstone(body)
     return told
 
 

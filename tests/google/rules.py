@@ -5,6 +5,7 @@ Sources: guides/calendar-status (out of office, focus time, working location), g
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
 from typing import Any
 
@@ -46,7 +47,7 @@ def _check_type(body: Json, calendar: Calendar, *, is_new: bool) -> None:
     for other, properties in _OWN_PROPERTIES.items():
         if properties in body and other != kind:
             raise Refused("eventTypeRestriction", f"Only events of type {other} have {properties}.", status=400)
-    problem = _PROBLEMS.get(kind, lambda body: "")(body)
+    problem = _PROBLEMS[kind](body) if kind in _PROBLEMS else ""
     if problem:
         raise Refused(f"malformed{kind[0].upper()}{kind[1:]}Event", problem, status=400)
 
@@ -84,7 +85,7 @@ def _days(body: Json) -> int:
     return (date.fromisoformat(body["end"]["date"]) - date.fromisoformat(body["start"]["date"])).days
 
 
-_PROBLEMS = {
+_PROBLEMS: dict[str, Callable[[Json], str]] = {
     "outOfOffice": _out_of_office, "focusTime": _focus_time, "workingLocation": _working_location, "birthday": _birthday,
 }  # fmt: skip
 _ENUMS = {

@@ -22,15 +22,15 @@ Check = Callable[[Any, str, bool, list[str]], None]
 
 ALWAYS: dict[str, frozenset[str]] = {
     "Event": frozenset(
-        "kind etag id status htmlLink created updated start end iCalUID sequence eventType creator organizer".split()
+        ["kind", "etag", "id", "status", "htmlLink", "created", "updated", "start", "end", "iCalUID", "sequence", "eventType", "creator", "organizer"]
     ),
-    "Events": frozenset("kind etag summary updated timeZone accessRole defaultReminders items".split()),
-    "CalendarList": frozenset("kind etag items".split()),
-    "CalendarListEntry": frozenset("kind etag id summary timeZone accessRole defaultReminders conferenceProperties".split()),
-    "Calendar": frozenset("kind etag id summary timeZone conferenceProperties".split()),
-    "Channel": frozenset("kind id resourceId resourceUri expiration".split()),
-    "Setting": frozenset("kind etag id value".split()),
-    "FreeBusyResponse": frozenset("kind timeMin timeMax calendars".split()),
+    "Events": frozenset(["kind", "etag", "summary", "updated", "timeZone", "accessRole", "defaultReminders", "items"]),
+    "CalendarList": frozenset(["kind", "etag", "items"]),
+    "CalendarListEntry": frozenset(["kind", "etag", "id", "summary", "timeZone", "accessRole", "defaultReminders", "conferenceProperties"]),
+    "Calendar": frozenset(["kind", "etag", "id", "summary", "timeZone", "conferenceProperties"]),
+    "Channel": frozenset(["kind", "id", "resourceId", "resourceUri", "expiration"]),
+    "Setting": frozenset(["kind", "etag", "id", "value"]),
+    "FreeBusyResponse": frozenset(["kind", "timeMin", "timeMax", "calendars"]),
 }  # fmt: skip
 ALWAYS_WHEN_GONE = frozenset({"kind", "etag", "id", "status"})
 """All that is promised of a deleted event, or of a deleted entry of the list of calendars."""
@@ -211,12 +211,7 @@ def _array_check(item: Check) -> Check:
 
 
 def _scalar_check(kind: str, form: str, allowed: frozenset[str]) -> Check:
-    is_right = {
-        "string": lambda value: isinstance(value, str),
-        "boolean": lambda value: isinstance(value, bool),
-        "integer": lambda value: type(value) is int and -(2**31) <= value < 2**31,
-        "number": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
-    }[kind]
+    is_right = _KINDS[kind]
     is_form = _FORMS.get(form)
 
     def check(value: Any, where: str, nulls: bool, found: list[str]) -> None:
@@ -256,4 +251,10 @@ _FORMS: dict[str, Callable[[Any], bool]] = {
     "date-time": _is_instant,
     "date": _is_date,
     "int64": lambda text: re.fullmatch(r"-?\d{1,19}", text) is not None,
+}
+_KINDS: dict[str, Callable[[Any], bool]] = {
+    "string": lambda value: isinstance(value, str),
+    "boolean": lambda value: isinstance(value, bool),
+    "integer": lambda value: type(value) is int and -(2**31) <= value < 2**31,
+    "number": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
 }

@@ -30,10 +30,10 @@ WORDS = {
     "calendar.freebusy": "View your availability in your calendars",
     "calendar.settings.readonly": "View your Calendar settings",
 }
-_ASKED = (
-    "client_id redirect_uri response_type scope state code_challenge code_challenge_method nonce access_type prompt "
-    "include_granted_scopes login_hint"
-).split()  # fmt: skip
+_ASKED = [
+        "client_id", "redirect_uri", "response_type", "scope", "state", "code_challenge",
+        "code_challenge_method", "nonce", "access_type", "prompt", "include_granted_scopes", "login_hint",
+    ]  # fmt: skip
 
 
 class Page(Exception):

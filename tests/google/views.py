@@ -10,8 +10,11 @@ from tests.google.model import Calendar, Record
 
 Json = dict[str, Any]
 _FOR_STRANGERS = frozenset(
-    "kind etag id status htmlLink created updated start end iCalUID sequence eventType creator organizer "
-    "recurringEventId originalStartTime recurrence transparency endTimeUnspecified visibility".split()
+    [
+        "kind", "etag", "id", "status", "htmlLink", "created", "updated", "start", "end", "iCalUID",
+        "sequence", "eventType", "creator", "organizer", "recurringEventId", "originalStartTime",
+        "recurrence", "transparency", "endTimeUnspecified", "visibility",
+    ]
 )  # fmt: skip
 
 
