@@ -12,6 +12,7 @@ import pytest
 from portal.config import Settings
 from portal.extensions import db
 from tests.faults.house import House, make_house
+from tests.google.server import GoogleServer
 from tests.providers.servers import RadicaleServer
 from tests.support import databases
 
@@ -38,6 +39,14 @@ def postgres_house(
     yield from _inhabited(_settings(base_settings, tmp_path_factory.mktemp("pghouse"), url), radicale)
 
 
+@pytest.fixture(scope="module")
+def google_house(base_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    folder = tmp_path_factory.mktemp("googlehouse")
+    with GoogleServer(folder / "google") as server:
+        yield from _inhabited(_settings(base_settings, folder, databases.sqlite_url(folder)), server)
+        assert server.violations() == [], "all that was sent has Google's shapes"
+
+
 @pytest.fixture
 def house(sqlite_house: House) -> Iterator[House]:
     """Freshly furnished, on SQLite, with its app context pushed."""
@@ -51,7 +60,7 @@ def _settings(base: Settings, folder: Path, url: str) -> Settings:
     return dataclasses.replace(base, data=folder, database_url=url)
 
 
-def _inhabited(settings: Settings, server: RadicaleServer) -> Iterator[House]:
+def _inhabited(settings: Settings, server: RadicaleServer | GoogleServer) -> Iterator[House]:
     house = make_house(settings, server)
     yield house
     with house.app.app_context():

@@ -1,4 +1,4 @@
-"""A portal whose worker is a real process that may be killed anywhere, with its calendar on a real Radicale.
+"""A portal whose worker is a real process that may be killed anywhere, with its calendar on a real Radicale, or at the stand-in for Google.
 
 The test itself stands in the web process's place: it books, moves and cancels through the same operations on the same database. A person's
 own calendar program is `person`. Used by the tests of this folder.
@@ -22,20 +22,23 @@ from sqlalchemy import update
 from portal.app import create_app
 from portal.business.models import Service
 from portal.calendars.access import account_of, calendar_ref, provider_of
-from portal.calendars.connect import ChosenCalendar, connect_caldav
+from portal.calendars.connect import ChosenCalendar, Connected, connect_caldav
 from portal.calendars.models import Calendar
 from portal.clock import now_utc
-from portal.config import Settings
+from portal.config import NAMES, Settings
 from portal.db import transaction
 from portal.extensions import db
 from portal.outbox import OutboxEntry
 from portal.sync import lines
 from providers.calendars.base import RemoteEvent
 from tests.factories import make_resource, make_service
+from tests.google.server import GoogleServer
 from tests.operations.sync.conftest import ALL_DAY, Studio, at, fresh
 from tests.providers.caldav_people import CalDavPerson
+from tests.providers.contract import Person
 from tests.providers.servers import RadicaleServer
-from tests.support import databases
+from tests.support import databases, google
+from tests.support.google import GooglePerson
 
 PATIENCE = 20.0
 
@@ -110,7 +113,9 @@ def run_worker(environment: dict[str, str], log: str) -> None:
 class House(Studio):
     """One member of staff, one service, one calendar: a fresh one each time `furnish` is called."""
 
-    def __init__(self, app: Flask, server: RadicaleServer) -> None:
+    person: Person
+
+    def __init__(self, app: Flask, server: Any) -> None:
         self.app = app
         self.server = server
         self.settings: Settings = app.extensions["settings"]
@@ -121,16 +126,20 @@ class House(Studio):
         databases.empty(self.app)
         lines.forget()
         self._count += 1
-        self.calendar_url = self.server.make_calendar("ana", f"{self.settings.data.name}-{self._count}")
-        self.person = CalDavPerson(self.server, self.calendar_url, "ana")
         ana = make_resource(weekly=ALL_DAY, zone="UTC", email="ana@studio.example")
         service: Service = make_service([ana], duration=60, step=30)
         self.service_slug, self.resource_id = service.slug, ana.id
+        (self.calendar_id,) = self.connect(f"{self.settings.data.name}-{self._count}").calendar_ids
+
+    def connect(self, name: str) -> Connected:
+        """A new calendar of that name, connected to the member of staff."""
+        self.calendar_url = self.server.make_calendar("ana", name)
+        self.person = CalDavPerson(self.server, self.calendar_url, "ana")
         chosen = [ChosenCalendar(remote_id=self.calendar_url, name="Bookings", is_destination=True)]
-        connected = connect_caldav(
-            resource_id=ana.id, url=self.server.url, username="ana", password=self.server.users["ana"], chosen=chosen
-        )
-        (self.calendar_id,) = connected.calendar_ids
+        return connect_caldav(
+            resource_id=self.resource_id, url=self.server.url, username="ana", password=self.server.users["ana"],
+            chosen=chosen,
+        )  # fmt: skip
 
     def worker(self, *, failpoint: str = "") -> Worker:
         return Worker(self.settings, failpoint=failpoint)
@@ -173,11 +182,23 @@ class House(Studio):
         transaction(lambda s: setattr(s.get_one(Calendar, self.calendar_id), "next_read_at", now_utc()))
 
 
-def make_house(settings: Settings, server: RadicaleServer) -> House:
+class GoogleHouse(House):
+    """The same with a Google calendar, at the stand-in."""
+
+    def connect(self, name: str) -> Connected:
+        account = self.server.account(f"{name}@gmail.example")
+        self.person = GooglePerson(account, account.email)
+        return google.connect(account, self.resource_id)
+
+
+def make_house(settings: Settings, server: RadicaleServer | GoogleServer) -> House:
     """On a migrated database of its own; the caller pushes the app context."""
     settings = dataclasses.replace(settings, outbound_allow=("127.0.0.1",), poll_seconds=2)
+    if isinstance(server, GoogleServer):
+        values = {name.lower(): value for name, value in server.environment().items() if name.startswith("GOOGLE_")}
+        settings = dataclasses.replace(settings, **values)
     databases.migrate(settings)
-    return House(create_app(settings), server)
+    return (GoogleHouse if isinstance(server, GoogleServer) else House)(create_app(settings), server)
 
 
 def environment(settings: Settings, *, failpoint: str = "") -> dict[str, str]:
@@ -190,6 +211,7 @@ def environment(settings: Settings, *, failpoint: str = "") -> dict[str, str]:
         "SECRET_KEY": settings.secret_key,
         "OUTBOUND_ALLOW": ",".join(settings.outbound_allow),
         "LOCKSTEP_POLL_SECONDS": str(settings.poll_seconds),
+        **{name: getattr(settings, name.lower()) for name in NAMES if name.startswith("GOOGLE_")},
         "LOCKSTEP_FAILPOINT": failpoint,
         "LOCKSTEP_FAILPOINT_ONCE": str(settings.data / f"died-{time.monotonic_ns()}") if failpoint else "",
         "PYTHONUNBUFFERED": "1",

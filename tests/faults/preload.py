@@ -11,6 +11,7 @@ for name in (
     *MODELS,
     "portal.doorbell",
     "providers.calendars.caldav",
+    "providers.calendars.google",
     "providers.calendars.ical_mapping",
     "portal.outbound",
 ):

@@ -34,6 +34,10 @@ PUBLISH_POINTS = [
     ("publish.before_receipt_commit", "sqlite_house"),
     ("publish.before_receipt_commit", "postgres_house"),
     ("publish.before_settle", "sqlite_house"),
+    ("publish.after_intent", "google_house"),
+    ("publish.after_request", "google_house"),
+    ("publish.before_receipt_commit", "google_house"),
+    ("publish.before_settle", "google_house"),
 ]
 
 
@@ -71,6 +75,9 @@ PULL_POINTS = [
     ("pull.before_commit", "sqlite_house"),
     ("pull.before_commit", "postgres_house"),
     ("pull.after_commit", "sqlite_house"),
+    ("pull.after_request", "google_house"),
+    ("pull.before_commit", "google_house"),
+    ("pull.after_commit", "google_house"),
 ]
 
 
