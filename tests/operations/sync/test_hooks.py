@@ -187,6 +187,7 @@ class TestNothingIsLost:
             return batch
 
         monkeypatch.setattr(pushed.store, "changes", meanwhile)
+        pushed.set_rule(next_read_at=now_utc())
         pushed.pull()
         monkeypatch.undo()
         calendar = pushed.calendar()

@@ -103,6 +103,17 @@ class TestPushes:
         Messenger(app, studio.store).send()
         assert until(lambda: len(studio.busy()) == 1) < 0.8
 
+    def test_a_push_right_after_a_reading_is_read_as_soon_as_the_distance_allows(self, app, background, monkeypatch):
+        monkeypatch.setattr("portal.background.POLL", 10.0)
+        monkeypatch.setattr(jobs, "ring", lambda **_: jobs.reading_bell.set())
+        studio = pushed_studio(app, monkeypatch)
+        background.start()
+        studio.store.add_event("calendar", "Dentist", at(2, 14), at(2, 15))
+        studio.set_rule(read_begun_at=now_utc(), last_read_at=now_utc())
+        Messenger(app, studio.store).send()
+        gap = due.NOTICE_GAP.total_seconds()
+        assert gap - 0.2 < until(lambda: len(studio.busy()) == 1) < gap + 1
+
     def test_a_message_that_is_quicker_than_its_change_gets_a_second_look_and_no_third(self, app, monkeypatch):
         studio = pushed_studio(app, monkeypatch)
         studio.set_rule(read_begun_at=now_utc() - 10 * SECOND, next_read_at=now_utc())
