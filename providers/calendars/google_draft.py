@@ -90,7 +90,7 @@ def _times(draft: EventDraft) -> dict[str, dict[str, Any]]:
 
 
 def _properties(draft: EventDraft) -> dict[str, str]:
-    """Our mark. Private properties are seen by programs of this Google project alone, and only in this calendar's copy."""
+    """Our mark. Private properties belong to this calendar's copy of the event: a guest's copy has none of them."""
     written = as_written(draft)
     properties = {
         INSTANCE: draft.mark.instance_id,

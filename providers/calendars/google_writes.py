@@ -13,7 +13,7 @@ from typing import Any
 
 from providers.calendars.base import CalendarRef, EventDraft, Receipt, RemoteEvent
 from providers.calendars.content import draft_hash, is_same_appointment
-from providers.calendars.google_draft import insert_body, patch_body
+from providers.calendars.google_draft import as_written, insert_body, patch_body
 from providers.calendars.google_errors import Declined, NotFound, Unclear, calendar_missing
 from providers.calendars.google_mapping import is_deleted, mark_of
 from providers.calendars.google_objects import find_object, look_at_calendar, told
@@ -91,7 +91,7 @@ def _adopt(target: _Target) -> Receipt:
         if not _is_ours(target, found):
             current = _seen(found, target.calendar)
             raise Conflict("Another event stands where this one belongs.", current=current)
-        if _is_done(target, found):
+        if _is_done(target, found) and _has_its_words(target, found):
             return _receipt(target, found)
         try:
             return _change(target, str(found["etag"]))
@@ -178,6 +178,14 @@ def _is_done(target: _Target, found: Json) -> bool:
     seen = _seen(found, target.calendar)
     is_equal = seen.mark == target.draft.mark and seen.content_hash == draft_hash(target.draft)
     return is_equal and not is_deleted(found) and not (target.draft.wants_meeting and "conferenceData" not in found)
+
+
+def _has_its_words(target: _Target, found: Json) -> bool:
+    """True when the words that no hash sees are the draft's too: an earlier try may have been of an older draft."""
+    wanted = as_written(target.draft)
+    return all(
+        str(found.get(name, "")).strip() == getattr(wanted, name).strip() for name in ("description", "location")
+    )
 
 
 def _is_ours(target: _Target, found: Json) -> bool:
