@@ -103,7 +103,8 @@ def summarise(
             kind, about = _ours(action)
         if kind:
             found[kind].append(about)
-    return {"at": situation.now.isoformat()} | {kind: _bounded(rows) for kind, rows in found.items()}
+    foreign = {kind: _bounded(_merged(found[kind])) for kind in ("new", "moved", "gone")}
+    return {"at": situation.now.isoformat(), **foreign, "ours": _bounded(found["ours"])}
 
 
 def _foreign(
@@ -146,6 +147,18 @@ def _event(summary: str, spans: Sequence[Span]) -> dict[str, Any]:
     """Its first time to come; `times` how many there are in all."""
     start, end = spans[0]
     return {"summary": summary[:200], "start": start.isoformat(), "end": end.isoformat(), "times": len(spans)}
+
+
+def _merged(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those of one name as one: providers that tell every occurrence apart would else fill the note with a single weekly meeting."""
+    rows.sort(key=lambda row: row["start"])
+    merged: dict[str, dict[str, Any]] = {}
+    nameless = [row for row in rows if not row["summary"]]
+    for row in rows:
+        if row["summary"]:
+            first = merged.setdefault(row["summary"], row | {"times": 0})
+            first["times"] += row["times"]
+    return [*merged.values(), *nameless]
 
 
 def _bounded(rows: list[dict[str, Any]]) -> dict[str, Any]:

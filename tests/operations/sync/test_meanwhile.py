@@ -112,6 +112,15 @@ def test_of_many_the_first_ten_are_named_and_all_are_counted(away):
     assert told.new.first[0].summary == "Event 0"
 
 
+def test_a_series_is_named_once_however_the_provider_tells_it(away):
+    for days in (4, 5, 6):
+        away.store.add_event(DEFAULT_CALENDAR, "Choir", at(days, 18), at(days, 20))
+    refresh(away)
+    away.pull()
+    (choir,) = card(away).new.first
+    assert (choir.summary, choir.start_at, choir.times) == ("Choir", at(4, 18), 3)
+
+
 @pytest.mark.parametrize(("rule", "outcome"), [("follow", "followed"), ("ask", "asked"), ("put back", "kept")])
 def test_a_booking_moved_outside_is_told_with_what_the_rule_made_of_it(away, rule, outcome):
     away.set_rule(when_moved=rule)
