@@ -114,10 +114,7 @@ def read_changes(
 ) -> ChangeBatch:
     """The contract's `changes` for one Google calendar."""
     question = _Question(wire, calendar, window, known)
-    try:
-        return _read_since(question, sync_token) if sync_token else _read_everything(question)
-    except NotFound:
-        raise calendar_missing() from None
+    return _read_since(question, sync_token) if sync_token else _read_everything(question)
 
 
 def read_busy(wire: GoogleWire, calendar: CalendarRef, window: Span) -> list[RemoteEvent]:
@@ -179,24 +176,19 @@ def _changed(question: _Question, sync_token: str) -> _Listing:
     """The list of changes. Raises SyncTokenExpired, also for a token that Google cannot even read."""
     try:
         return _listing(question, syncToken=sync_token)
-    except NotFound:
-        raise
     except (Gone, Declined):
         raise SyncTokenExpired("Google no longer knows our place in its list of changes.") from None
 
 
 def _listing(question: _Question, **bounds: object) -> _Listing:
     """A list to its end. All parameters but the bounds must stay as they are: a sync token is only good for the same question."""
+    place = {"calendarId": question.calendar.remote_id, "singleEvents": True}
     listing = _Listing()
-    for page in question.wire.pages(
-        "events.list",
-        calendarId=question.calendar.remote_id,
-        singleEvents=True,
-        maxResults=PAGE,
-        fields=_FIELDS,
-        **bounds,
-    ):
-        listing.take_in(page)
+    try:
+        for page in question.wire.pages("events.list", maxResults=PAGE, fields=_FIELDS, **place, **bounds):
+            listing.take_in(page)
+    except NotFound:
+        raise calendar_missing() from None
     return listing
 
 
