@@ -95,11 +95,6 @@ class GoogleWire:
         self._session.close()
 
 
-def prepare(api_url: str) -> None:
-    """Load the library now: for a process that would otherwise do so while somebody waits for a last look."""
-    _resources(api_url)
-
-
 class _Status(NamedTuple):
     """The one thing that the library reads of an answer's head."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -133,6 +134,36 @@ def test_the_calendars_are_listed_with_the_account_s_own_first(
     assert (named["Work"].is_writable, named["Work"].zone, named["Work"].remote_id) == (True, ZONE, calendar.remote_id)
     assert (named["Holidays"].is_writable, named["Holidays"].zone) == (False, "Europe/Berlin")
     assert "Only when busy" not in named
+
+
+def test_calendars_have_the_names_that_their_owner_gave_them_and_zones_that_exist(
+    server: GoogleServer, between: StandIn, through: GoogleCalendars, account: Any, calendar: CalendarRef
+) -> None:
+    def rename(asked: Asked, answer: Answer) -> Answer:
+        page = json.loads(answer.body)
+        for entry in page["items"]:
+            entry.update({"summaryOverride": "My work", "timeZone": "Middle/Earth"} if not entry.get("primary") else {})
+        page["items"] += [
+            {"id": "old", "accessRole": "owner", "deleted": True},
+            {"id": "busy", "accessRole": "none"},
+            None,
+        ]
+        return replace(answer, body=json.dumps(page).encode())
+
+    between.spoil = rename
+    named = {entry.remote_id: entry for entry in through.list_calendars()}
+    assert named.keys() == {account.email, calendar.remote_id}
+    assert (named[calendar.remote_id].name, named[calendar.remote_id].zone) == ("My work", None)
+
+
+def test_the_list_of_calendars_is_read_to_its_end(
+    server: GoogleServer, provider: GoogleCalendars, account: Any, calendar: CalendarRef
+) -> None:
+    server.empty_pages(True)
+    try:
+        assert {entry.remote_id for entry in provider.list_calendars()} == {account.email, calendar.remote_id}
+    finally:
+        server.empty_pages(False)
 
 
 def test_what_may_be_done_in_a_calendar_is_told_by_the_role(
@@ -409,21 +440,43 @@ def test_a_series_made_single_is_known_only_by_itself(
     assert starts(then) == [NINE]
 
 
-def test_the_second_half_of_a_series_that_was_cut_in_two_is_not_taken_for_the_first(
+def test_a_series_cut_in_two_by_hand_is_read_like_two(
     provider: GoogleCalendars, calendar: CalendarRef, person: GooglePerson
 ) -> None:
-    """“This and following” makes a series with the id of the first, an R and a time: its occurrences begin with the same letters."""
     series_id = weekly(person, 8)
     first = read(provider, calendar)
     until = f"{NINE + 2 * WEEK - HOUR:%Y%m%dT%H%M%SZ}"
     person.patch(series_id, recurrence=[f"RRULE:FREQ=WEEKLY;UNTIL={until}"])
-    later = NINE + 2 * WEEK + 2 * HOUR
-    # Its id is Google's own doing; people cannot choose such a one, so here it is made of allowed letters only.
-    person.add(summary="Weekly", recurrence=["RRULE:FREQ=WEEKLY;COUNT=3"], **times(later))
+    weekly(person, 3, start=NINE + 2 * WEEK + 2 * HOUR)
     then = read(provider, calendar, first.next_token, known_of(first))
     whole = read(provider, calendar)
     assert known_of(first, then).keys() == known_of(whole).keys()
     assert len(whole.upserts) == 5
+
+
+@pytest.mark.parametrize("change", ["one", "all"])
+def test_the_second_half_of_a_series_is_not_taken_for_the_first(
+    provider: GoogleCalendars, calendar: CalendarRef, person: GooglePerson, change: str
+) -> None:
+    """“This and following” makes a series with the id of the first, an R and a time: its occurrences begin with the same letters."""
+    series_id = weekly(person)
+    first = read(provider, calendar)
+    half = {f"{series_id}_R20270329T080000_20270405T080000Z": '"1"', f"{series_id}_R20270329T080000": '"2"'}
+    gone = sorted(known_of(first))[1] if change == "one" else series_id
+    person.remove_event(gone)
+    then = read(provider, calendar, first.next_token, {**known_of(first), **half})
+    assert set(then.removals) == ({gone} if change == "one" else known_of(first).keys())
+
+
+def test_a_deleted_series_that_google_names_itself_takes_its_occurrences_along(
+    between: StandIn, through: GoogleCalendars, calendar: CalendarRef, person: GooglePerson
+) -> None:
+    series_id = weekly(person)
+    first = read(through, calendar)
+    between.always("GET", json_answer({"items": [{"id": series_id, "status": "cancelled"}], "nextSyncToken": "t"}))
+    then = read(through, calendar, first.next_token, known_of(first))
+    assert set(then.removals) == {series_id, *known_of(first)}
+    assert len(between.asked) == 2
 
 
 def test_very_many_series_at_once_are_read_as_a_whole(
@@ -607,6 +660,25 @@ def test_a_meeting_is_made_with_the_event_and_stays_the_same(provider: GoogleCal
         provider, calendar, event.etag, wants_meeting=True, start_at=NINE + HOUR, end_at=NINE + 2 * HOUR, sequence=1
     )
     assert settled(provider, calendar, moved.remote_id).meeting_url == event.meeting_url
+
+
+def test_a_meeting_that_google_takes_time_to_make_is_told_by_the_next_change(
+    server: GoogleServer, provider: GoogleCalendars, calendar: CalendarRef
+) -> None:
+    server.meeting_delay(0.3)
+    try:
+        receipt = put(provider, calendar, wants_meeting=True)
+        first = read(provider, calendar, None, {receipt.remote_id: receipt.etag})
+        assert (receipt.meeting_url, first.unchanged) == ("", {receipt.remote_id})
+        deadline = time.monotonic() + 10
+        told: tuple[RemoteEvent, ...] = ()
+        while not told and time.monotonic() < deadline:
+            told = read(provider, calendar, first.next_token, {receipt.remote_id: receipt.etag}).upserts
+    finally:
+        server.meeting_delay(0)
+    (event,) = told
+    assert event.meeting_url.startswith("https://")
+    assert event.content_hash == receipt.content_hash
 
 
 def test_an_event_without_a_wish_for_a_meeting_has_none(provider: GoogleCalendars, calendar: CalendarRef) -> None:
