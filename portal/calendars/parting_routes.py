@@ -31,6 +31,7 @@ def disconnect(connection_id: int) -> Any:
             connection=connection,
             resource=resource_of(connection.resource_id),
             count=count,
+            calls=partings.video_calls(db.session(), connection_id, now=now_utc()),
             error="Please say what becomes of the events." if request.method == "POST" else "",
             words=words,
         )

@@ -61,6 +61,14 @@ def events_to_come(session: Session, connection_id: int, *, now: datetime) -> in
     return session.scalar(standing) or 0
 
 
+def video_calls(session: Session, connection_id: int, *, now: datetime) -> int:
+    """How many of them carry the link of a video call."""
+    carrying = links_to_come(select(func.count(EventLink.id)), connection_id, now=now).where(
+        EventLink.etag != "", EventLink.meeting_url != ""
+    )
+    return session.scalar(carrying) or 0
+
+
 def links_to_come(statement: Select, connection_id: int, *, now: datetime) -> Select:  # type: ignore[type-arg]
     """The statement, over the links of appointments to come whose event stands in the account, or may stand there unknown to us."""
     return (

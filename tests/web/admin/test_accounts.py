@@ -226,6 +226,16 @@ def test_disconnecting_says_how_many_events_it_is_about_and_wants_an_answer(stud
     assert admin.get(url).status_code == 303, "there is nothing more to ask"
 
 
+def test_disconnecting_warns_of_video_calls_that_hang_on_it(studio, admin, page):
+    calendar = make_calendar(studio.ana)
+    link(studio, calendar)
+    url = f"{PAGE}/{calendar.connection_id}/disconnection"
+    assert "video call" not in page(admin, url)
+    db.session.execute(update(EventLink).values(meeting_url="https://meet.google.com/abc"))
+    db.session.commit()
+    assert "1 booking has its video call from this calendar" in page(admin, url)
+
+
 def test_leaving_the_events_ends_a_password_account_at_once(studio, admin, page):
     calendar = make_calendar(studio.ana)
     link(studio, calendar)
