@@ -146,7 +146,7 @@ def keep_subscriptions() -> None:
 PERIODIC = (
     Periodic("sweep holds", timedelta(seconds=30), sweep_holds),
     Periodic("seal ledger", timedelta(seconds=60), seal_ledger),
-    Periodic("keep push subscriptions", timedelta(seconds=30), keep_subscriptions),
+    Periodic("keep push subscriptions", timedelta(seconds=10), keep_subscriptions),
     Periodic("try refused writes", timedelta(minutes=15), try_refused_writes),
     Periodic("forget finished entries", timedelta(hours=6), forget_finished),
 )

@@ -18,7 +18,6 @@ from providers.calendars.memory import DEFAULT_CALENDAR, MemoryCalendars
 from tests.factories import make_calendar, make_resource, make_service
 from tests.operations.sync.conftest import ALL_DAY, HOUR, Studio, at
 
-
 _numbers = itertools.count(1)
 
 
