@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 import subprocess
 import sys
@@ -368,3 +369,25 @@ def test_the_tokens_of_a_connection_that_is_being_made_are_not_renewed():
     assert given.current() == "a"
     with pytest.raises(AccessRevoked, match="begin connecting again"):
         given.renew("a")
+
+
+def test_nothing_secret_is_logged(connection_id, google, ana, caplog, capfd):
+    """Neither when all goes well, nor when the sign-in refuses, nor in what an error says."""
+    caplog.set_level(logging.DEBUG)
+    google.rotate_refresh_tokens(True)
+    texts, said = [secret(connection_id)], []
+    reader = stored(connection_id)
+    texts.append({"access_token": reader.renew(reader.current()), **secret(connection_id)})
+    google.fault(path="/token", kind="status", status=503)
+    for _ in range(2):
+        try:
+            reader.renew(reader.current())
+        except (Temporary, AccessRevoked) as error:
+            said.append(repr(error))
+        ana.revoke()
+    captured = capfd.readouterr()
+    logged = caplog.text + captured.out + captured.err + "".join(said) + repr(reader._kept)
+    assert len(said) == 2
+    assert "/token" in caplog.text  # the requests themselves are seen
+    hidden = {text[name] for text in texts for name in ("access_token", "refresh_token")} | {google.client_secret}
+    assert not [text for text in hidden if text in logged]
