@@ -168,7 +168,7 @@ def _read_since(question: _Question, sync_token: str) -> ChangeBatch:
     if len(touched) > MOST_SERIES:
         raise SyncTokenExpired("Too many series changed at once: everything is read instead.")
     for series_id in touched:
-        _read_series(question, findings, series_id, listing=listing, known=known.get(series_id, set()))
+        _read_series(question, findings, series_id, zone=listing.zone, known=known.get(series_id, set()))
     return findings.batch(listing.token, is_complete=False)
 
 
@@ -202,31 +202,29 @@ def _known_occurrences(known: Iterable[str]) -> dict[str, set[str]]:
 
 
 def _read_series(
-    question: _Question, findings: _Findings, series_id: str, *, listing: _Listing, known: set[str]
+    question: _Question, findings: _Findings, series_id: str, *, zone: str | None, known: set[str]
 ) -> None:
-    """Tell a series as it stands now; what is known of it and not there is removed, also the single event that it may have been."""
+    """Tell a series as it stands now; what is known of it and not there is removed, also the single event that it may have been.
+
+    An occurrence that was moved out of the window is none of those in it, and so removed: it takes no time here any more.
+    """
     gone = known | {remote_id for remote_id in (series_id,) if remote_id in question.known}
     occurrences = _occurrences(question, series_id)
-    mentioned = {
-        remote_id: item for remote_id, item in listing.standing.items() if item.get("recurringEventId") == series_id
-    }
-    if not occurrences:
-        found = find_object(question.wire, question.calendar, series_id)
-        if found is None or is_deleted(found):
-            findings.removals |= gone
-            return
-        if not found.get("recurrence"):
-            findings.removals |= known
-            findings.tell(found, question, zone=listing.zone)
-            return
-    # One that was moved out of the window is mentioned, though no longer among the occurrences in it.
-    standing = list({**mentioned, **occurrences}.values())
-    findings.removals |= gone - {item["id"] for item in standing}
-    if any(mark_of(item) is not None for item in standing):
-        _tell_our_series(question, findings, series_id, standing, zone=listing.zone)
-        return
-    for item in standing:
-        findings.tell(item, question, zone=listing.zone)
+    findings.removals |= gone - occurrences.keys()
+    if any(mark_of(item) is not None for item in occurrences.values()):
+        _tell_our_series(question, findings, series_id, list(occurrences.values()), zone=zone)
+    elif occurrences:
+        for item in occurrences.values():
+            findings.tell(item, question, zone=zone)
+    else:
+        _tell_what_became_of_it(question, findings, series_id, zone=zone)
+
+
+def _tell_what_became_of_it(question: _Question, findings: _Findings, series_id: str, *, zone: str | None) -> None:
+    """A series without occurrences in the window: deleted, elsewhere, or a single event again, which is told."""
+    found = find_object(question.wire, question.calendar, series_id)
+    if found is not None and not is_deleted(found) and (not found.get("recurrence") or mark_of(found) is not None):
+        findings.tell(found, question, zone=zone)
 
 
 def _occurrences(question: _Question, series_id: str) -> dict[str, Json]:

@@ -363,6 +363,18 @@ def test_a_moved_occurrence_frees_its_time_and_takes_another(
     assert known_of(first, then).keys() == known_of(first).keys()
 
 
+def test_an_occurrence_moved_out_of_the_window_frees_its_time(
+    provider: GoogleCalendars, calendar: CalendarRef, person: GooglePerson
+) -> None:
+    weekly(person)
+    first = read(provider, calendar)
+    second = sorted(known_of(first))[1]
+    person.move_event(second, WINDOW[1] + WEEK)
+    then = read(provider, calendar, first.next_token, known_of(first))
+    assert then.removals == (second,)
+    assert known_of(first, then).keys() == known_of(read(provider, calendar)).keys()
+
+
 @pytest.mark.parametrize("how", ["deleted", "excluded"])
 def test_a_cancelled_occurrence_frees_its_time(
     provider: GoogleCalendars, calendar: CalendarRef, person: GooglePerson, how: str
@@ -530,6 +542,26 @@ def test_our_event_made_a_series_and_single_again_leaves_no_strangers(
     assert known_of(first, series, then).keys() == {receipt.remote_id}
     event = by_id(then)[receipt.remote_id]
     assert (event.mark, event.is_recurring, event.content_hash) == (draft().mark, False, receipt.content_hash)
+
+
+def test_our_event_made_a_series_and_moved_out_of_the_window_is_told_where_it_is(
+    between: StandIn, through: GoogleCalendars, calendar: CalendarRef, person: GooglePerson
+) -> None:
+    """As soon as Google mentions any of its occurrences."""
+    receipt = put(through, calendar)
+    first = read(through, calendar)
+    away = WINDOW[1] + WEEK
+    person.patch(receipt.remote_id, recurrence=["RRULE:FREQ=WEEKLY;COUNT=3"], **times(away))
+    mentioned = {
+        "id": f"{receipt.remote_id}_20270508T000000Z",
+        "recurringEventId": receipt.remote_id,
+        "status": "cancelled",
+    }
+    answer = json_answer({"items": [mentioned], "nextSyncToken": "t"})
+    between.script = lambda asked: answer if "syncToken" in asked.path else None
+    then = read(through, calendar, first.next_token, known_of(first))
+    (event,) = then.upserts
+    assert (event.remote_id, event.mark, event.start_at, then.removals) == (receipt.remote_id, draft().mark, away, ())
 
 
 def test_our_event_made_a_series_and_deleted_is_removed_with_all_its_strangers(
