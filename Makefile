@@ -19,8 +19,8 @@ $(MADE): requirements-dev.txt pyproject.toml .ci/env .ci/uv.txt
 	@.ci/env
 	@touch $@
 
-demo: $(MADE) ## a made-up studio with its own calendar server; Ctrl-C stops everything
-	@$(BIN)/lockstep serve --demo
+demo: $(MADE) ## a made-up studio with its own calendar server; GOOGLE=1 adds a stand-in for Google; Ctrl-C stops everything
+	@$(BIN)/lockstep serve --demo $(if $(GOOGLE),--google)
 
 serve: $(MADE) ## run it for real, with the data under LOCKSTEP_DATA (./var)
 	@$(BIN)/lockstep serve

@@ -16,15 +16,22 @@ _port = click.option(
 @click.option(
     "--demo", is_flag=True, help="Show a made-up studio with its own calendar server, in a data folder of its own."
 )
-def serve(host: str, port: int, demo: bool) -> None:
+@click.option(
+    "--google", is_flag=True, help="With --demo: a stand-in for Google, too, so that connecting it can be tried."
+)
+def serve(host: str, port: int, demo: bool, google: bool) -> None:
     """Run it all: web, worker and the embedded queue server. Ctrl-C stops every process that it started."""
     from portal import serve as serving
 
     options = serving.Options(host, port)
+    if google and not demo:
+        raise click.UsageError(
+            "--google goes with --demo. For the real Google set GOOGLE_CLIENT_ID and GOOGLE_CLIENT_SECRET."
+        )
     if demo:
         from portal.demo.run import serve_demo
 
-        serve_demo(options)
+        serve_demo(options, with_google=google)
     else:
         serving.serve(options)
 

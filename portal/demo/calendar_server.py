@@ -45,7 +45,7 @@ class CalendarServer(Program):
         """Until it answers. Raises CannotStart."""
         until = time.monotonic() + seconds
         while self.is_alive() and time.monotonic() < until:
-            if _answers(self.port):
+            if answers(self.port):
                 return
             time.sleep(0.02)
         raise CannotStart(f"The demo's calendar server does not start. {self.folder / 'log.txt'} may say why.")
@@ -93,7 +93,8 @@ def _write_secret(path: Path, text: str) -> None:
         file.write(text)
 
 
-def _answers(port: int) -> bool:
+def answers(port: int) -> bool:
+    """Whether somebody speaks HTTP on this port of the machine."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
         connection.request("OPTIONS", "/")

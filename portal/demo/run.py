@@ -18,6 +18,7 @@ import click
 from portal.clock import now_utc
 from portal.config import NAMES, SECRETS
 from portal.demo.calendar_server import CalendarServer, fill
+from portal.demo.google import PERSON, PORT, GoogleStandIn, forget_connections
 from portal.processes import ProcessTree
 from portal.serve import Options, serve
 
@@ -38,24 +39,31 @@ class Secrets:
     calendar_passwords: dict[str, str]
 
 
-def serve_demo(options: Options) -> None:
-    """Run the demo until a signal comes. Raises CannotStart."""
+def serve_demo(options: Options, *, with_google: bool = False) -> None:
+    """Run the demo until a signal comes; `with_google` adds the stand-in for Google. Raises CannotStart."""
     folder = Path(os.environ.get("LOCKSTEP_DATA") or "var").expanduser().resolve() / "demo"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     kept = _secrets(folder / "demo.json")
     _set_environment(folder, kept)
-    serve(options, companion=Demo(folder, kept))
+    google = GoogleStandIn(folder / "google", port=_free_port(PORT)) if with_google else None
+    if google:
+        os.environ |= google.settings()
+        os.environ["OUTBOUND_ALLOW"] += f",127.0.0.1:{google.port}"
+    serve(options, companion=Demo(folder, kept, google))
 
 
 class Demo:
     """What the demo adds to `lockstep serve`; see `portal.serve.Companion`."""
 
-    def __init__(self, folder: Path, kept: Secrets) -> None:
+    def __init__(self, folder: Path, kept: Secrets, google: GoogleStandIn | None) -> None:
         self._kept = kept
+        self._google = google
         self._server = CalendarServer(folder / "calendars", port=kept.calendar_port, passwords=kept.calendar_passwords)
 
     def start(self, tree: ProcessTree) -> None:
         """Fill the calendars and start their server."""
+        if self._google:
+            tree.start(self._google)
         fill(self._server.folder, today=now_utc().date())
         tree.start(self._server)
 
@@ -63,24 +71,41 @@ class Demo:
         """The studio's services and people, its connected calendars, its owner."""
         from portal.business.seed import seed
 
-        text = (Path(__file__).parent / "studio.toml").read_text(encoding="utf-8")
+        names = ("studio.toml", "video.toml") if self._google else ("studio.toml",)
+        text = "".join((Path(__file__).parent / name).read_text(encoding="utf-8") for name in names)
         text = text.replace(f"127.0.0.1:{CALENDAR_PORT}", f"127.0.0.1:{self._kept.calendar_port}")
         with app.app_context():
             self._server.wait_ready()
+            forget_connections()
             seed(text, name="studio.toml", environ=os.environ)
             _create_owner(self._kept.owner_password)
 
     def announce(self, app: Flask) -> None:
         url = app.extensions["settings"].url
+        if self._google:
+            self._google.wait_ready()
         words = self._kept.calendar_passwords
         click.echo(
             f"\nStudio Ana is open.\n\n"
             f"  Book a time       {url}/\n"
             f"  Staff             {url}/admin   {OWNER}  {self._kept.owner_password}\n"
             f"  Ana's calendar    {self._server.url}ana/calendar/   ana  {words['ana']}\n"
-            f"  Ben's calendar    {self._server.url}ben/calendar/   ben  {words['ben']}\n\n"
+            f"  Ben's calendar    {self._server.url}ben/calendar/   ben  {words['ben']}\n"
+            f"{self._google_lines()}\n"
             "Try this: add Ana's calendar to your calendar app, book a consultation with her, and move the event there: the booking follows.\n"
+            f"{self._google_advice(url)}"
             "Ctrl-C stops everything.\n"
+        )
+
+    def _google_lines(self) -> str:
+        return f"  Ana's “Google”    {self._google.url}/calendar?account={PERSON}\n" if self._google else ""
+
+    def _google_advice(self, url: str) -> str:
+        if not self._google:
+            return ""
+        return (
+            f"And this: open {url}/admin/integrations, “Connect Google” for Ana as {PERSON}, choose a calendar that receives bookings, and book\n"
+            "a video consultation: event and link are there within seconds. Move it in “Google”; take the permission away there, and refresh it.\n"
         )
 
 

@@ -17,7 +17,10 @@ import requests
 
 from portal.serve import address_warning
 from tests.providers.servers import free_port
+from tests.support.demo import Demo, are_gone, children
 from tests.support.instance import Instance, until
+from tests.support.remote import RemoteApp
+from tests.support.visitor import Visitor
 
 
 @pytest.fixture
@@ -32,15 +35,6 @@ def shared(tmp_path_factory):
     """One that several tests look at, to save starts."""
     with Instance(tmp_path_factory.mktemp("instance")) as running:
         yield running
-
-
-def children(pid):
-    """Everything that runs below a process, itself left out."""
-    return psutil.Process(pid).children(recursive=True)
-
-
-def are_gone(processes):
-    return not [process for process in processes if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
 
 
 def is_ready(instance):
@@ -143,7 +137,7 @@ def test_an_open_address_without_https_is_warned_of(make_settings):
 def test_the_demo_is_ready_to_be_tried_and_keeps_to_itself(tmp_path):
     demo = Demo(tmp_path)
     with demo:
-        first = demo.announcement()
+        first = demo.announcement
         until(demo.is_ready, what="both calendars to be read")
         page = requests.get(f"{demo.url}/", timeout=5).text
         assert all(name in page for name in ("Consultation", "Massage", "First assessment", "Morning yoga"))
@@ -152,59 +146,9 @@ def test_the_demo_is_ready_to_be_tried_and_keeps_to_itself(tmp_path):
         assert listed.status_code == 207
         assert listed.text.count(".ics") >= 8
         assert requests.request("PROPFIND", address, timeout=5).status_code == 401
-        assert demo.sign_in(first).url.rstrip("/").endswith("/admin")
+        visitor = Visitor(RemoteApp(demo.url)).get("/admin")
+        assert visitor.press("Sign in", **demo.owner).url.rstrip("/").endswith("/admin")
     with demo:
-        assert demo.announcement() == first
+        assert demo.announcement == first
     assert not (tmp_path / "real.sqlite3").exists()  # the DATABASE_URL of the real portal
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["demo"]
-
-
-class Demo(Instance):
-    """`lockstep serve --demo`, with settings of a real portal in the environment that it must not touch."""
-
-    def __init__(self, folder):
-        super().__init__(
-            folder,
-            DATABASE_URL=f"sqlite:///{folder / 'real.sqlite3'}",
-            SMTP_URL="smtp://127.0.0.1:9",
-            LOCKSTEP_URL="https://real.example",
-        )
-        self.below = []
-
-    def serve(self):
-        self.log_file.unlink(missing_ok=True)
-        with self.log_file.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "portal", "serve", "--demo", "--port", str(self.port)],
-                env=self.environment, stdout=log, stderr=log, cwd=self.data, start_new_session=True,
-            )  # fmt: skip
-        until(
-            lambda: "Ctrl-C stops everything" in self.log or self._process.poll() is not None,
-            seconds=40,
-            what="the demo to start",
-        )
-        assert "Ctrl-C" in self.log, self.log
-        self.below = children(self.pid)
-        return self
-
-    def __exit__(self, *_):
-        assert self.stop() == 0
-        assert are_gone(self.below)
-
-    def announcement(self):
-        return self.log.partition("Studio Ana is open.")[2].partition("Try this")[0]
-
-    def is_ready(self):
-        return requests.get(f"{self.url}/readyz", timeout=5).status_code == 200
-
-    def sign_in(self, announcement):
-        email, password = re.search(r"/admin\s+(\S+)\s+(\S+)", announcement).groups()
-        with requests.Session() as browser:
-            form = browser.get(f"{self.url}/admin", timeout=5)
-            token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', form.text)[1]
-            return browser.post(
-                form.url,
-                data={"csrf_token": token, "email": email, "password": password},
-                headers={"Referer": form.url},
-                timeout=10,
-            )

@@ -11,12 +11,14 @@ from werkzeug.test import TestResponse
 
 
 class Visitor:
-    """`page` is the parsed last answer, `status` its status, `url` its address after redirects."""
+    """`page` is the parsed last answer, `status` its status, `url` its address after redirects:
+    within the site where the visit began without the host."""
 
     def __init__(self, app: Flask, **headers: str) -> None:
         self.client = app.test_client()
         self.headers = headers
         self.url = "/"
+        self.home = ""
         self.status = 0
 
     def get(self, url: str) -> Visitor:
@@ -55,7 +57,10 @@ class Visitor:
         self.response = response
         self.status = response.status_code
         parts = urlsplit(response.request.url)
-        self.url = f"{parts.path}?{parts.query}" if parts.query else parts.path
+        origin = f"{parts.scheme}://{parts.netloc}"
+        self.home = self.home or origin
+        path = f"{parts.path}?{parts.query}" if parts.query else parts.path
+        self.url = path if origin == self.home else f"{origin}{path}"
         self.page = html.fromstring(response.get_data(as_text=True) or "<p></p>")
         return self
 
@@ -70,8 +75,13 @@ class Visitor:
         return self.page.get_element_by_id(name) if name else next(button.iterancestors("form"))
 
 
-def _values(form: Any) -> dict[str, str]:
-    return {name: value for name, value in form.form_values() if name}
+def _values(form: Any) -> dict[str, Any]:
+    """What a browser would send; a list where several boxes have one name."""
+    found: dict[str, list[str]] = {}
+    for name, value in form.form_values():
+        if name:
+            found.setdefault(name, []).append(value)
+    return {name: values if len(values) > 1 else values[0] for name, values in found.items()}
 
 
 def _text(element: Any) -> str:

@@ -1,0 +1,80 @@
+"""The demo's stand-in for Google, so that "Connect Google" can be tried with nothing but this machine: `make demo GOOGLE=1`.
+
+It is the one that the tests run against (`tests/google`), and keeps everything in memory: once stopped, its Google has forgotten all.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+import time
+from pathlib import Path
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from portal.calendars.models import Connection
+from portal.db import transaction
+from portal.demo.calendar_server import answers
+from portal.processes import Program
+from portal.web import CannotStart
+
+PORT = 5233
+PERSON = "ana@gmail.example"
+ROOT = Path(__file__).resolve().parents[2]
+CLIENT_ID = "studio-ana.apps.googleusercontent.example"
+
+
+class GoogleStandIn(Program):
+    """`python -m tests.google` on loopback, with the calendar of `PERSON` filled."""
+
+    def __init__(self, folder: Path, *, port: int) -> None:
+        self.port = port
+        self._folder = folder
+        self._secret = secrets.token_urlsafe(12)
+        command = [sys.executable, "-m", "tests.google", "--port", str(port), "--seed", "demo"]
+        command += ["--client-id", CLIENT_ID, "--client-secret", self._secret]
+        environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+        super().__init__("stand-in for Google", command, log=folder / "log.txt", environ=environ)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Raises CannotStart where the tests were not installed with the portal."""
+        if not (ROOT / "tests" / "google").is_dir():
+            raise CannotStart(f"There is no stand-in for Google here: it comes with the tests, in {ROOT / 'tests'}.")
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        super().start()
+
+    def wait_ready(self, seconds: float = 15.0) -> None:
+        """Until it answers. Raises CannotStart."""
+        until = time.monotonic() + seconds
+        while self.is_alive() and time.monotonic() < until:
+            if answers(self.port):
+                return
+            time.sleep(0.02)
+        raise CannotStart(f"The stand-in for Google does not start. {self._folder / 'log.txt'} may say why.")
+
+    def settings(self) -> dict[str, str]:
+        """The portal's settings for it."""
+        return {
+            "GOOGLE_CLIENT_ID": CLIENT_ID,
+            "GOOGLE_CLIENT_SECRET": self._secret,
+            "GOOGLE_API_URL": self.url,
+            "GOOGLE_AUTH_URL": f"{self.url}/o/oauth2/v2/auth",
+            "GOOGLE_TOKEN_URL": f"{self.url}/token",
+            "GOOGLE_REVOKE_URL": f"{self.url}/revoke",
+        }
+
+
+def forget_connections() -> None:
+    """Drop what an earlier run connected: its Google is gone, and knows neither the permission nor the events any more."""
+
+    def work(session: Session) -> None:
+        for connection in session.scalars(select(Connection).where(Connection.provider == "google")):
+            session.delete(connection)
+
+    transaction(work)

@@ -1,0 +1,128 @@
+"""`make demo GOOGLE=1` as a newcomer clicks through it, without scripts: connect, book, move, take the permission away, refresh."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email import message_from_bytes, policy
+
+import pytest
+
+from tests.google.server import GoogleAccount, GoogleServer
+from tests.support.demo import Demo
+from tests.support.instance import until
+from tests.support.mails import text
+from tests.support.remote import RemoteApp
+from tests.support.visitor import Visitor
+
+ANA = "ana@gmail.example"
+EVA = {"name": "Eva Sanz", "email": "eva@example.org"}
+
+
+class GoogleDemo(Demo):
+    """With what the newcomer does in it. `ana` acts as Ana in her “Google”."""
+
+    @property
+    def google(self) -> GoogleServer:
+        found = re.search(r"(http://127\.0\.0\.1:(\d+))/calendar\?account=", self.announcement)
+        assert found, self.log
+        server = GoogleServer(self.data)
+        server.port = int(found[2])
+        return server
+
+    @property
+    def ana(self) -> GoogleAccount:
+        return GoogleAccount(self.google, ANA)
+
+    def event(self) -> dict[str, object] | None:
+        """The one event of a booking in her Google calendar."""
+        return next((e for e in self.ana.events(ANA) if "Video consultation" in str(e.get("summary"))), None)
+
+    def mails(self, subject: str) -> list[str]:
+        """The texts of the customer's mails whose subject begins so, oldest first."""
+        paths = sorted((self.data / "demo" / "mail").glob("*.eml"))
+        found = [message_from_bytes(path.read_bytes(), policy=policy.default) for path in paths]
+        return [text(mail) for mail in found if EVA["email"] in mail["To"] and mail["Subject"].startswith(subject)]
+
+
+@pytest.fixture
+def demo(tmp_path) -> Iterator[GoogleDemo]:
+    with GoogleDemo(tmp_path, "--google") as running:
+        yield running
+
+
+def connect(demo: GoogleDemo) -> Visitor:
+    """Sign in as the owner, and connect Ana's Google account; her own calendar there receives the bookings."""
+    visitor = owner(demo).get("/admin/integrations").follow("Connect Google")
+    visitor.press("Continue with Google", resource_id=option(visitor, "resource_id", "Ana"))
+    assert "A stand-in for Google, on this machine only" in visitor.text("//body")
+    visitor.press("Allow", account=ANA)
+    assert "accepted ana@gmail.example" in visitor.text()
+    visitor.press("Connect", destination="0")
+    assert "The account is connected." in visitor.text()
+    return visitor
+
+
+def option(visitor: Visitor, field: str, label: str) -> str:
+    [found] = [o for o in visitor.page.xpath(f'//select[@name="{field}"]/option') if o.text_content().strip() == label]
+    return str(found.get("value"))
+
+
+def book(demo: GoogleDemo) -> Visitor:
+    """The first time that the public page offers from tomorrow on."""
+    day = datetime.now(UTC).date() + timedelta(days=1)
+    visitor = Visitor(RemoteApp(demo.url)).get(f"/video-consultation?day={day}&zone=UTC")
+    if not visitor.times():
+        visitor.get(f"/video-consultation?day={day + timedelta(days=3)}&zone=UTC")
+    visitor.press(visitor.times()[0])
+    assert "Video call; you get the link when you have booked" in visitor.text()
+    time.sleep(3)  # forms that come back faster than a person can type are taken for machines
+    return visitor.press("Book this time", **EVA)
+
+
+def start_of(event: dict) -> datetime:
+    return datetime.fromisoformat(event["start"]["dateTime"])
+
+
+def test_a_newcomer_connects_google_and_everything_follows(demo):
+    staff = connect(demo)
+    customer = book(demo)
+    assert "You are booked" in customer.text()
+    event = until(demo.event, what="the event in Google")
+    assert event["hangoutLink"].startswith("https://meet.google.com/")
+    [mail] = until(lambda: demo.mails("Booked"), what="the mail with the link")
+    assert f"Video call: {event['hangoutLink']}" in mail
+    assert event["hangoutLink"] in customer.get(customer.url).text()
+
+    moved_to = start_of(event).replace(hour=15, minute=0) + timedelta(days=7)
+    demo.ana.move_event(ANA, event["id"], moved_to)
+    [mail] = until(lambda: demo.mails("New time"), what="the mail about the move")
+    assert event["hangoutLink"] in mail
+    assert f"{moved_to.astimezone(UTC):%H:%M}" in customer.get(customer.url).text()
+    until(lambda: "Push is on until" in staff.get("/admin/integrations").text(), seconds=45, what="push")
+
+    demo.ana.revoke()
+    until(lambda: "Needs a new sign-in" in staff.get("/admin/integrations").text(), seconds=60, what="it to be noticed")
+    staff.press("Refresh connection").press("Allow")
+    assert "Google accepts the portal again." in staff.text()
+    until(lambda: "Needs a new sign-in" not in staff.get("/admin/integrations").text(), what="the connection to work")
+    assert start_of(demo.event()) == moved_to
+    assert "You are booked" in customer.get(customer.url).text()
+
+
+def test_its_google_is_gone_with_the_demo_and_what_was_connected_to_it_too(tmp_path):
+    with GoogleDemo(tmp_path, "--google") as demo:
+        connect(demo)
+        assert ANA in owner(demo).get("/admin/integrations").text()
+        assert any("tests.google" in " ".join(process.cmdline()) for process in demo.below)
+    with GoogleDemo(tmp_path) as demo:
+        assert "Google" not in demo.announcement
+        assert not any("tests.google" in " ".join(process.cmdline()) for process in demo.below)
+        assert ANA not in owner(demo).get("/admin/integrations").text()
+
+
+def owner(demo: Demo) -> Visitor:
+    """The owner, signed in."""
+    return Visitor(RemoteApp(demo.url)).get("/admin").press("Sign in", **demo.owner)
