@@ -12,10 +12,10 @@ from portal import outbox
 from portal.booking import claims, rules
 from portal.booking.last_look import Seen, look_ahead
 from portal.booking.models import ACTIVE, Appointment, Booking, Seat
+from portal.booking.queries import present_person
 from portal.booking.records import found, locked, tell
 from portal.booking.rules import By
 from portal.booking.wish import Wish, find_slot, read_wish, standing_appointment, with_nearest
-from portal.business.models import Resource
 from portal.db import write_transaction
 from portal.extensions import db
 from portal.intervals import Interval
@@ -63,21 +63,16 @@ def _wish(booking_id: int, start_at: datetime, *, resource_slug: str | None, end
     session: Session = db.session()
     booking = found(session, booking_id)
     appointment, service = booking.appointment, booking.appointment.service
-    if resource_slug is None and service.assignment == "choose":
-        resource_slug = _present_main(session, appointment)
+    if resource_slug is None and service.assignment == "choose" and by != "calendar":
+        present = present_person(session, appointment)
+        resource_slug = present.slug if present else None
     party = min(booking.party_size, service.capacity)  # the capacity may have been lowered since
     wish = read_wish(service, start_at, resource_slug=resource_slug, party_size=party, moving_id=booking.id)
     if by == "calendar":
         interval = Interval(start_at, end_at or start_at + (appointment.end_at - appointment.start_at))
-        wish = replace(wish, interval=interval)
+        wish = replace(wish, interval=interval, resource_ids=())  # whoever has it keeps it
     ids = {*wish.resource_ids, *(row.resource_id for row in appointment.resources)}
     return replace(wish, resource_ids=tuple(sorted(ids)))
-
-
-def _present_main(session: Session, appointment: Appointment) -> str | None:
-    """Who gives it now keeps giving it, if that person can still be chosen."""
-    ids = [row.resource_id for row in appointment.resources if row.list_no == 0]
-    return session.scalar(select(Resource.slug).where(Resource.id.in_(ids), Resource.is_active))
 
 
 def _check(booking: Booking, *, by: By, now: datetime) -> None:

@@ -104,7 +104,7 @@ def open_search(
     resource_id = ids.get(choice.resource)
     if moving is not None:
         choice = replace(choice, people=moving.party_size, resource="")
-        resource_id = _present_person(moving)
+        resource_id = _present_person(session, moving)
     return Search(
         session=session,
         service=service,
@@ -225,8 +225,9 @@ def _why_this_day(day: Day | None, soonest: list[Slot], search: Search) -> str:
     return f"The first free day is {first}."
 
 
-def _present_person(booking: Booking) -> int | None:
+def _present_person(session: Session, booking: Booking) -> int | None:
     """Who gives it now keeps giving it, where customers choose; elsewhere anybody may."""
     if booking.appointment.service.assignment != "choose":
         return None
-    return next((row.resource_id for row in booking.appointment.resources if row.list_no == 0), None)
+    person = queries.present_person(session, booking.appointment)
+    return person.id if person else None

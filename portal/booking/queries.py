@@ -14,7 +14,7 @@ from portal.availability.model import Slot
 from portal.availability.slots import offer_slots
 from portal.booking import statements
 from portal.booking.demand import Question, build_demand, needed_lists
-from portal.booking.models import Booking
+from portal.booking.models import Appointment, Booking
 from portal.booking.statements import rows
 from portal.business.models import Resource, Service
 from portal.calendars.models import Calendar
@@ -42,6 +42,12 @@ def main_resources(session: Session, service: Service) -> list[Resource]:
     ids = needed_lists(session, service.id)[0]
     rows = {row.id: row for row in session.scalars(select(Resource).where(Resource.id.in_(ids)))}
     return [rows[i] for i in ids]
+
+
+def present_person(session: Session, appointment: Appointment) -> Resource | None:
+    """Who gives the appointment now, as long as customers can still choose them for its service."""
+    taken = {row.resource_id for row in appointment.resources if row.list_no == 0}
+    return next((row for row in main_resources(session, appointment.service) if row.id in taken), None)
 
 
 def free_slots(

@@ -9,6 +9,7 @@ from portal.booking import operations
 from portal.booking.models import Appointment, AppointmentResource, Booking, Claim, Seat
 from portal.booking.operations import Customer
 from portal.booking.queries import free_slots, soonest_slots
+from portal.business.models import ServiceResource
 from portal.errors import HoldExpired, Invalid, NotAllowedNow, NotFound, RepeatedDifferently, SlotTaken, TooLate
 from portal.extensions import db
 from portal.intervals import Interval
@@ -228,6 +229,32 @@ def test_staff_who_move_the_event_by_hand_are_followed_off_the_grid(app):
     appointment = db.session.get(Booking, booking_id).appointment
     assert (appointment.start_at, appointment.end_at) == (at, until)
     assert topics().count("calendar.publish") == 1
+
+
+def no_longer_gives(resource, service):
+    row = ServiceResource.query.filter_by(service_id=service.id, resource_id=resource.id).one()
+    db.session.delete(row)
+    db.session.commit()
+
+
+def test_an_event_moved_by_hand_is_followed_when_its_person_no_longer_gives_the_service(app):
+    ana, ben = make_resource(), make_resource()
+    service = make_service([ana, ben])
+    booking_id = book(service, resource_slug=ana.slug).booking_id
+    no_longer_gives(ana, service)
+    later = NINE + timedelta(hours=2)
+    operations.move_booking(booking_id, later, by="calendar", now=NOW)
+    appointment = db.session.get(Booking, booking_id).appointment
+    assert (appointment.start_at, [row.resource_id for row in appointment.resources]) == (later, [ana.id])
+
+
+def test_a_customer_whose_person_no_longer_gives_the_service_may_move_to_somebody_who_does(app):
+    ana, ben = make_resource(), make_resource()
+    service = make_service([ana, ben])
+    booking_id = book(service, resource_slug=ana.slug).booking_id
+    no_longer_gives(ana, service)
+    operations.move_booking(booking_id, NINE + timedelta(hours=2), by="customer", now=NOW)
+    assert [row.resource_id for row in db.session.get(Booking, booking_id).appointment.resources] == [ben.id]
 
 
 def test_anyone_means_the_one_with_the_fewest_appointments(app):
