@@ -115,9 +115,9 @@ class _Place:
 
 
 def _remove_orphans(calendar_id: int) -> int:
-    """Take away events of ours whose booking is over: a ghost that a crash or a restored backup may have left.
+    """Take away events of ours whose booking is over, or stands in a newer event: ghosts that a crash, a restored backup or an undo left.
 
-    Only under the very UID that we gave it, so a copy that somebody made stays; only when the booking is known here and cancelled; and only
+    Only under the very UID that we gave it, so a copy that somebody made stays; only when the booking is known here; and only
     after reading it once more. Returns how many went.
     """
     place = read_transaction(lambda session: _place(session, calendar_id))
@@ -163,11 +163,14 @@ def _remove_orphan(provider: CalendarProvider, place: _Place, calendar_id: int, 
 
 
 def _is_over(session: Session, appointment_id: int, calendar_id: int, uid: str) -> bool:
+    """Nothing stands for it any more; or a newer one does, written after this one was deleted, and somebody took that back."""
     appointment = session.get(Appointment, appointment_id)
-    if appointment is None or appointment.is_active:
+    if appointment is None:
         return False
     links = select(EventLink).where(EventLink.appointment_id == appointment_id, EventLink.calendar_id == calendar_id)
     link = session.scalar(links)
+    if appointment.is_active:
+        return link is not None and link.uid != uid and link.state == "done" and bool(link.etag)
     return link is None or link.state == "none" or link.uid != uid
 
 

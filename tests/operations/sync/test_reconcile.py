@@ -85,6 +85,21 @@ def test_a_ghost_of_a_cancelled_booking_is_taken_away(studio):
     assert studio.busy() == []
 
 
+def test_an_event_whose_deletion_was_undone_after_it_was_put_back_is_taken_away(studio):
+    studio.set_rule(when_deleted="put back")
+    appointment_id = studio.booked(at(2, 10))
+    own = studio.own_event()
+    studio.store.remove_event("calendar", own.remote_id)
+    studio.pull()
+    studio.publish_all()
+    add_marked(studio, appointment_id, uid=own.uid)
+    studio.pull()
+    assert len(studio.events()) == 2
+    assert run(studio).orphans == 1
+    assert [event.uid for event in studio.events()] == [derived_uid(instance_id(), appointment_id, 2)]
+    assert studio.booking(appointment_id).status == "confirmed"
+
+
 def test_a_copy_under_another_identity_stays(studio):
     appointment_id = studio.booked(at(2, 10))
     cancel_booking(studio.booking(appointment_id).id, by="staff", now=now_utc())
