@@ -5,7 +5,7 @@ was true when it was written down would only confuse. So:
 
 - When newer news of the same booking is waiting, or was told already, the older one is dropped: the newest tells the whole present state.
 - News that no longer fits the booking's status is dropped.
-- Nothing about a start that is over, save that it was called off.
+- Nothing about a start that is over, save that it was called off, or moved there from a time at which the person would still come.
 - Who never heard of the booking hears of it as new ("booked"), even when it was moved since; who did hear of it reads the
   times from the last time told to the present one, over all steps between.
 - "Connected again" goes only to those who were told of the trouble.
@@ -54,7 +54,7 @@ def what_to_tell(
         return Silence(f"the booking is {status} meanwhile")
     if current.news in ("cancelled", "refused"):
         return current
-    if start_at <= now:
+    if start_at <= now and not _is_still_expected(current, earlier, now=now):
         return Silence("the start is over")
     if _never_heard_of_it(current, earlier):
         return replace(current, news="pending" if status == "pending" else "booked", previous_start_at=None)
@@ -68,6 +68,12 @@ def is_worth_telling(state: str, *, earlier: Sequence[tuple[str, bool]], has_lat
     if state == "connected" and earlier:
         return next((name for name, was_told in reversed(earlier) if was_told), "connected") != "connected"
     return True  # with nothing on record, the trouble was so long ago that its entry is forgotten
+
+
+def _is_still_expected(current: News, earlier: Sequence[News], *, now: datetime) -> bool:
+    """The booking was taken away from a time to come, of which the person knows."""
+    previous = _with_missed_moves(current, _untold(earlier)).previous_start_at
+    return previous is not None and previous > now and not _never_heard_of_it(current, earlier)
 
 
 def _never_heard_of_it(current: News, earlier: Sequence[News]) -> bool:

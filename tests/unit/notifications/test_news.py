@@ -59,6 +59,13 @@ def test_nothing_is_told_of_a_start_that_is_over(news):
     assert isinstance(tell(News(news=news), told(PENDING), start_at=NOW), Silence)
 
 
+def test_who_would_come_in_vain_is_told_of_a_move_into_the_past():
+    over = NOW - timedelta(days=1)
+    assert tell(moved(TEN, by="calendar"), told(BOOKED), start_at=over) == moved(TEN, by="calendar")
+    assert isinstance(tell(moved(TEN), BOOKED, start_at=over), Silence), "nobody comes who never heard of it"
+    assert isinstance(tell(moved(over), told(BOOKED), start_at=over), Silence)
+
+
 @pytest.mark.parametrize("news", ["cancelled", "refused"])
 def test_a_cancellation_is_told_even_after_the_start(news):
     current = News(news=news, by="staff")
