@@ -123,9 +123,10 @@ def _tell_staff(session: Session, calendar_id: int, reason: str) -> None:
     """A calendar that may be read but not written looks well: so staff are mailed of it, once for all events refused for this reason."""
     unwritten = EventLink.state.in_(("waiting", "stuck"))
     same = (EventLink.calendar_id == calendar_id, EventLink.last_error == reason, unwritten)
-    if session.scalar(select(EventLink.id).where(*same).limit(1)) is not None:
-        return
-    subject = f"connection:{session.get_one(Calendar, calendar_id).connection_id}"
+    calendar = session.get_one(Calendar, calendar_id)
+    if calendar.trouble or session.scalar(select(EventLink.id).where(*same).limit(1)) is not None:
+        return  # of a calendar that cannot be read either they know already
+    subject = f"connection:{calendar.connection_id}"
     since = now_utc().isoformat()
     outbox.record(session, "notify.staff", subject, news="connection", state="unwritable", reason=reason, since=since)
 

@@ -16,7 +16,7 @@ from portal.extensions import db
 from portal.outbox import OutboxEntry
 from portal.sync import drain, publish
 from providers.calendars.base import EventMark
-from providers.errors import AccessRevoked, Conflict, PermissionMissing, Temporary
+from providers.errors import AccessRevoked, Conflict, Misconfigured, PermissionMissing, Temporary
 from tests.factories import make_calendar, make_resource, make_service
 from tests.operations.sync.conftest import ALL_DAY, HOUR, at, rows
 
@@ -255,6 +255,17 @@ def test_a_calendar_that_takes_no_events_any_more_is_told_once_and_tried_again(s
     drained(studio)
     assert len(studio.events()) == 2
     assert not rows(OutboxEntry, OutboxEntry.state == "stuck")
+
+
+def test_a_calendar_that_cannot_be_read_either_is_told_of_once_as_that(studio):
+    studio.pull()
+    studio.store.fail_next("changes", Misconfigured("This calendar does not exist any more."))
+    with pytest.raises(Misconfigured):
+        studio.pull()
+    studio.store.fail_next("put", PermissionMissing("There is no such calendar."))
+    drained(studio, studio.book(at(2, 10)))
+    told = [entry.payload["state"] for entry in studio.news("notify.staff") if entry.payload["news"] == "connection"]
+    assert told == ["misconfigured"]
 
 
 def test_a_refused_sign_in_is_a_state_of_the_connection_at_once_and_the_link_waits(studio):
