@@ -21,6 +21,8 @@ _FAMILIES = {
     "admin.people": {"admin.people", "admin.invite"},
 }
 """Pages below the one that the link leads to."""
+_ROOMS = {"google": "integrations"}
+"""Blueprints whose pages belong to the link of another."""
 
 
 @bp.app_template_global()
@@ -54,4 +56,5 @@ def _is_current(endpoint: str) -> bool:
     here = request.endpoint or ""
     if endpoint.startswith("admin."):
         return here in _FAMILIES.get(endpoint, {endpoint})
-    return here.partition(".")[0] == endpoint.partition(".")[0]
+    room = here.partition(".")[0]
+    return _ROOMS.get(room, room) == endpoint.partition(".")[0]

@@ -217,6 +217,14 @@ def test_the_browser_may_follow_the_form_to_google_on_the_pages_that_start_it(st
     assert google.url not in admin.get("/admin/bookings").headers["Content-Security-Policy"]
 
 
+def test_the_pages_on_the_way_belong_to_the_calendars(studio, admin, ana):
+    current = [
+        re.findall(r'<a href="(/admin[^"]*)" aria-current="page">', admin.get(address).get_data(as_text=True))
+        for address in (START, f"{START}/help", f"{START}/callback?state=x")
+    ]
+    assert current == [["/admin/integrations"]] * 3
+
+
 def test_an_admin_connects_for_each_of_several_people(studio, admin, ana, other):
     connected(admin, ana, studio.ana)
     connected(admin, other, studio.ben)
