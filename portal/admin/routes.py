@@ -18,7 +18,7 @@ from portal.clock import now_utc
 from portal.errors import NotFound, Refused
 from portal.extensions import db
 from portal.hypermedia import see_other, wants_partial
-from portal.sync import overview
+from portal.sync import overview, partings
 from portal.sync.questions import ANSWERS
 from portal.sync.questions import answer as give_answer
 from portal.vitals import read_vitals
@@ -143,9 +143,13 @@ def _act(booking_id: int, action: str, said: str) -> Any:
 
 
 def _warnings(calendars: list[overview.CalendarFacts]) -> list[Warning]:
-    session = db.session()
-    problems = read_vitals(session, now=now_utc()).problems
-    return find_warnings(calendars, problems=problems, waiting_for_us=queries.count_open(session, current_user))
+    session, now = db.session(), now_utc()
+    return find_warnings(
+        calendars,
+        problems=read_vitals(session, now=now).problems,
+        waiting_for_us=queries.count_open(session, current_user),
+        hanging=partings.hanging(session, resource_ids=queries.resource_ids_of(current_user), now=now),
+    )
 
 
 def _page_number() -> int:

@@ -23,11 +23,15 @@ class Warning:
     link: str = ""
 
 
-def find_warnings(calendars: Iterable[CalendarFacts], *, problems: Iterable[str], waiting_for_us: int) -> list[Warning]:
-    """The worst first. `problems` are the instance's own (the worker is silent), `waiting_for_us` counts questions and conflicts."""
+def find_warnings(
+    calendars: Iterable[CalendarFacts], *, problems: Iterable[str], waiting_for_us: int, hanging: Iterable[str] = ()
+) -> list[Warning]:
+    """The worst first. `problems` are the instance's own (the worker is silent), `waiting_for_us` counts questions and conflicts, `hanging`
+    names accounts whose disconnection does not get on."""
     facts = list(calendars)
     found = [Warning("bad", "Calendars and mails are standing still", problem) for problem in problems]
     found += _connections(facts) + _calendars(facts)
+    found += [_hanging(name) for name in hanging]
     if waiting_for_us:
         title = (
             "One thing waits for your answer"
@@ -37,6 +41,11 @@ def find_warnings(calendars: Iterable[CalendarFacts], *, problems: Iterable[str]
         sentence = "Somebody changed a booking's event outside, or an event stands over a booking."
         found.append(Warning("warn", title, sentence, "admin.questions", "Answer"))
     return sorted(found, key=lambda warning: warning.kind != "bad")
+
+
+def _hanging(name: str) -> Warning:
+    sentence = "Some events could not be taken away, and trying alone does not help."
+    return Warning("warn", f"{name} is not disconnected yet", sentence, "integrations.index", "Decide")
 
 
 def _connections(facts: list[CalendarFacts]) -> list[Warning]:

@@ -67,7 +67,9 @@ def compare(
     None when nobody waits for it: it is not the first reading after a refresh.
     """
     refreshed_at = calendar.connection.refreshed_at
-    if refreshed_at is None or calendar.last_read_at is None or calendar.last_read_at >= refreshed_at:
+    if refreshed_at is None or calendar.last_read_at is None:
+        return None
+    if calendar.last_read_at >= refreshed_at or situation.read_at < refreshed_at:
         return None
     ids = [a.remote_id if isinstance(a, Drop) else a.event.remote_id for a in actions if isinstance(a, Store | Drop)]
     since = calendar.last_read_at

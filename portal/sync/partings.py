@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -48,6 +49,15 @@ def parting_of(session: Session, connection: Connection, *, now: datetime) -> Pa
         trouble=(entry.last_error or "") if entry else "",
         may_force=entry is None or needs_a_person or entry.state != "todo" or is_old(entry, now=now),
     )
+
+
+def hanging(session: Session, *, resource_ids: Collection[int] | None, now: datetime) -> list[str]:
+    """The names of the accounts (of these resources) whose disconnection waits for a person."""
+    leaving = select(Connection).where(Connection.leaving).order_by(Connection.id)
+    if resource_ids is not None:
+        leaving = leaving.where(Connection.resource_id.in_(resource_ids))
+    partings = [(row, parting_of(session, row, now=now)) for row in session.scalars(leaving)]
+    return [name_of(row) for row, parting in partings if parting and parting.may_force]
 
 
 def is_old(entry: OutboxEntry, *, now: datetime) -> bool:

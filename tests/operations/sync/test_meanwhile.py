@@ -78,6 +78,17 @@ def test_only_the_first_reading_after_it_counts(away):
     assert card(away).is_quiet
 
 
+def test_a_reading_that_began_before_the_refresh_is_not_it(away, monkeypatch):
+    away.store.add_event(DEFAULT_CALENDAR, "Choir", at(4, 18), at(4, 20))
+    monkeypatch.setattr(pull_module, "reach", lambda name: name == "pull.after_request" and refresh(away))
+    pull_module.pull(away.calendar_id)
+    monkeypatch.undo()
+    assert card(away).until is None
+    away.store.add_event(DEFAULT_CALENDAR, "Lecture", at(5, 18), at(5, 20))
+    away.pull()
+    assert named(card(away).new) == [("Lecture", at(5, 18))]
+
+
 def test_a_complete_reading_tells_the_same_as_the_change_feed(away):
     away.store.add_event(DEFAULT_CALENDAR, "Choir", at(4, 18), at(4, 20))
     away.store.remove_event(DEFAULT_CALENDAR, away.lunch)

@@ -259,6 +259,7 @@ def test_a_disconnection_that_fails_says_why_and_ends_by_force_after_a_day(studi
     db.session.execute(update(OutboxEntry).values(created_at=now_utc() - outbox.STUCK_AFTER))
     db.session.commit()
     assert "Disconnect anyway" in page(admin, PAGE)
+    assert "is not disconnected yet" in page(admin, "/admin")
     assert "tries it again now" in page(admin, f"{url}/attempt", post={})
     assert "is disconnected" in page(admin, f"{url}/end", post={})
     db.session.rollback()
