@@ -11,7 +11,7 @@ import itertools
 import json
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -151,17 +151,25 @@ def _found(calendar: Calendar, asked: Question, parameters: Json) -> Iterable[Js
     """Bodies that stand in the time asked for, occurrences in place of series if so asked; deleted ones too."""
     for record in list(calendar.records.values()):
         if asked.is_single and record.is_series:
-            if not record.is_gone:
-                yield from views.series_bodies(calendar, record, asked.start_at, asked.end_at).values()
+            yield from views.series_bodies(calendar, record, asked.start_at, asked.end_at).values()
+            yield from _occurrences_gone(calendar, record, asked)
         elif asked.is_single and record.series_id:
             master = calendar.records.get(record.series_id)
-            if master is None or not master.is_series or master.is_gone:
+            if master is None or not master.is_series:
                 yield record.body
         elif record.is_series and not record.is_gone:
             if views.series_bodies(calendar, record, asked.start_at, asked.end_at):
                 yield record.body
         elif _in_window(record, asked):
             yield record.body
+
+
+def _occurrences_gone(calendar: Calendar, record: Record, asked: Question) -> Iterable[Json]:
+    """A deleted series, where deleted events are asked for: its occurrences, each cancelled."""
+    if record.is_gone and asked.shows_deleted:
+        stood = replace(record, body={**record.body, "status": "confirmed"})
+        for body in views.series_bodies(calendar, stood, asked.start_at, asked.end_at).values():
+            yield {**body, "status": "cancelled"}
 
 
 def _in_window(record: Record, asked: Question) -> bool:

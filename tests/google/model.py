@@ -145,6 +145,7 @@ class World:
 
     def account(self, email: str, *, zone: str = "UTC") -> Account:
         """The account with this address, made when first named, with a primary calendar of the same name."""
+        email = email.strip().lower()
         with self.lock:
             if email not in self.accounts:
                 digest = hashlib.sha256(email.encode()).hexdigest()

@@ -146,11 +146,11 @@ def _calendar_page(parts: Parts, account: Account, first: date, problem: str = "
 
 
 def _first_day() -> date:
-    """The Monday of the week that is shown: of the day named, else of today."""
+    """The first of the seven days shown: the one named, else today."""
     try:
-        return week.monday(date.fromisoformat(request.values.get("day", "")))
+        return date.fromisoformat(request.values.get("day", ""))
     except ValueError:
-        return week.monday(week.today("UTC"))
+        return week.today("UTC")
 
 
 def _account(parts: Parts, email: str) -> Account:

@@ -12,7 +12,7 @@ Json = dict[str, Any]
 
 
 class Plan(NamedTuple):
-    """An event: on which days of the fortnight (0 is today; weekends are passed over), when, how long."""
+    """An event: on which working days of the fortnight (0 is today), when, how long."""
 
     days: tuple[int, ...]
     start: str
@@ -106,6 +106,7 @@ def _span(day: date, start: str, minutes: int, zone: str) -> Json:
 
 
 def _workday(today: date, number: int) -> date:
-    """That many days on, but on the Monday after when it is a weekend."""
-    day = today + timedelta(days=number)
-    return day + timedelta(days=7 - day.weekday()) if day.weekday() >= 5 else day
+    """The working day that many working days after today; 0 is today, or Monday at a weekend."""
+    day = today + timedelta(days=max(0, 7 - today.weekday()) if today.weekday() >= 5 else 0)
+    weeks, rest = divmod(day.weekday() + number, 5)
+    return week.monday(day) + timedelta(days=7 * weeks + rest)
