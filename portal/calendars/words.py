@@ -80,7 +80,7 @@ def permissions(scopes: str) -> str:
     """What an account with these scopes (separated by spaces) allows, as one sentence; empty where there are none, as with a password."""
     granted = scopes.split()
     allowed = [text for scope, text in _SCOPES.items() if scope in granted]
-    return f"Allowed: to {' and to '.join(allowed)}." if allowed else ""
+    return f"Allowed: to {', and to '.join(allowed)}." if allowed else ""
 
 
 def push(*, is_live: bool, provider: str, poll_seconds: int) -> str:
@@ -201,9 +201,9 @@ GOOGLE_PERMISSIONS = {
 }
 """Scope -> what Google's page calls it, and what the portal needs it for."""
 _SCOPES = {
-    "https://www.googleapis.com/auth/calendar": "use and change everything in your calendars",
+    "https://www.googleapis.com/auth/calendar": "use and change everything in the calendars",
     "https://www.googleapis.com/auth/calendar.events": "see and change events",
-    "https://www.googleapis.com/auth/calendar.calendarlist.readonly": "see the list of your calendars",
-    "https://www.googleapis.com/auth/calendar.calendarlist": "see and change the list of your calendars",
-    "https://www.googleapis.com/auth/calendar.readonly": "read your calendars",
+    "https://www.googleapis.com/auth/calendar.calendarlist.readonly": "see the list of calendars",
+    "https://www.googleapis.com/auth/calendar.calendarlist": "see and change the list of calendars",
+    "https://www.googleapis.com/auth/calendar.readonly": "read the calendars",
 }

@@ -74,23 +74,23 @@ def book_and_write(calendar_id: int) -> None:
 
 
 def test_a_new_state_appears_by_itself_and_what_was_opened_stays_open(staff: Page) -> None:
-    staff.get_by_text("Rules and permissions").click()
+    staff.get_by_text("Rules, and how changes arrive").click()
     staff.get_by_role("button", name="Read now").focus()
     change(Connection, state="degraded", state_reason="It took too long.", state_since=now_utc())
     staff.clock.run_for(11_000)
     staff.get_by_text("It took too long.").wait_for()
-    assert staff.get_by_text("It signs in with a password").is_visible()
+    assert staff.get_by_text("This portal has no public https address").is_visible()
     assert staff.evaluate("document.activeElement.textContent") == "Read now"
 
 
 def test_a_summary_keeps_the_focus_too_and_can_be_closed_again(staff: Page) -> None:
-    summary = staff.locator("summary", has_text="Rules and permissions")
+    summary = staff.locator("summary", has_text="Rules, and how changes arrive")
     summary.press("Enter")
     staff.clock.run_for(11_000)
     staff.wait_for_function("document.activeElement.tagName === 'SUMMARY'")
     summary.press("Enter")
     staff.clock.run_for(11_000)
-    assert not staff.get_by_text("It signs in with a password").is_visible()
+    assert not staff.get_by_text("This portal has no public https address").is_visible()
 
 
 def test_what_somebody_is_marking_is_not_swapped_away(staff: Page) -> None:

@@ -79,12 +79,12 @@ def link(studio, calendar, *, state="done", etag="1", who="Clara"):
 def test_an_account_tells_whose_it_is_and_what_it_may(google, admin, page):
     text = text_of(page(admin, PAGE))
     assert "Google Calendar · ana@gmail.example" in text
-    assert "Allowed: to see and change events and to see the list of your calendars." in text
+    assert "Allowed: to see and change events, and to see the list of calendars." in text
 
 
 def test_a_password_account_says_that_it_has_one(studio, admin, page):
     make_calendar(studio.ana, provider="caldav")
-    assert "signs in with a password, which is kept encrypted" in page(admin, PAGE)
+    assert "Signs in with a password, which is kept encrypted" in page(admin, PAGE)
 
 
 def test_the_page_says_whether_changes_are_told_or_looked_for(google, admin, page):
