@@ -56,6 +56,5 @@ def read_object(wire: GoogleWire, calendar: CalendarRef, remote_id: str) -> Json
 
 def told(event: Json, calendar: CalendarRef, *, window: Span, zone: str | None = None) -> RemoteEvent:
     """One event translated for this calendar. `zone` is what Google names as the calendar's own."""
-    return read_event(
-        event, window=window, zone=zone or calendar.zone, own_addresses=calendar.own_addresses
-    )  # fmt: skip
+    zone = zone or calendar.zone
+    return read_event(event, window=window, zone=zone, own_addresses=calendar.own_addresses)

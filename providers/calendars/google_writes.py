@@ -91,7 +91,7 @@ def _adopt(target: _Target) -> Receipt:
         if not _is_ours(target, found):
             current = _seen(found, target.calendar)
             raise Conflict("Another event stands where this one belongs.", current=current)
-        if _is_done(target, found) and _has_its_words(target, found):
+        if _is_done(target, found):
             return _receipt(target, found)
         try:
             return _change(target, str(found["etag"]))
@@ -122,7 +122,7 @@ def _change(target: _Target, if_match: str) -> Receipt:
         return _receipt(target, _patch(target, if_match))
     except _Lost as lost:
         found = find_object(target.wire, target.calendar, target.remote_id)
-        if found is None or found.get("etag") == if_match or not _is_done(target, found):
+        if found is None or not _is_done(target, found):
             raise lost.why from None
         return _receipt(target, found)
 
@@ -174,15 +174,12 @@ def _receipt(target: _Target, answer: Json) -> Receipt:
 
 
 def _is_done(target: _Target, found: Json) -> bool:
-    """True when the event says what the draft says, by the same booking's mark."""
-    seen = _seen(found, target.calendar)
-    is_equal = seen.mark == target.draft.mark and seen.content_hash == draft_hash(target.draft)
-    return is_equal and not is_deleted(found) and not (target.draft.wants_meeting and "conferenceData" not in found)
-
-
-def _has_its_words(target: _Target, found: Json) -> bool:
-    """True when the words that no hash sees are the draft's too: an earlier try may have been of an older draft."""
-    wanted = as_written(target.draft)
+    """True when the event says what the draft says, by the same booking's mark; in the words that no hash sees, too."""
+    seen, wanted = _seen(found, target.calendar), as_written(target.draft)
+    if is_deleted(found) or seen.mark != target.draft.mark or seen.content_hash != draft_hash(target.draft):
+        return False
+    if target.draft.wants_meeting and "conferenceData" not in found:
+        return False
     return all(
         str(found.get(name, "")).strip() == getattr(wanted, name).strip() for name in ("description", "location")
     )

@@ -320,6 +320,21 @@ def test_a_change_that_never_arrived_is_not_taken_for_done(
     assert stands(provider, calendar).etag == first.etag
 
 
+def test_a_change_that_changed_nothing_is_done_though_its_answer_is_lost(
+    server: GoogleServer, provider: GoogleCalendars, calendar: CalendarRef
+) -> None:
+    first = put(provider, calendar)
+    server.fault(method="PATCH", kind="lost")
+    assert put(provider, calendar, first.etag) == first
+
+
+def test_no_answer_leads_elsewhere(between: StandIn, through: GoogleCalendars, calendar: CalendarRef) -> None:
+    between.always("GET", Answer(302, {"Location": "http://169.254.169.254/latest"}))
+    with pytest.raises(Unclear, match="in place of Google"):
+        read(through, calendar)
+    assert len(between.asked) == 1
+
+
 def test_a_delete_whose_answer_is_lost_is_done(
     server: GoogleServer, provider: GoogleCalendars, calendar: CalendarRef
 ) -> None:
