@@ -96,20 +96,43 @@ def test_a_newcomer_connects_google_and_everything_follows(demo):
     assert f"Video call: {event['hangoutLink']}" in mail
     assert event["hangoutLink"] in customer.get(customer.url).text()
 
+    person = her_calendar(demo, event)
     moved_to = start_of(event).replace(hour=15, minute=0) + timedelta(days=7)
-    demo.ana.move_event(ANA, event["id"], moved_to)
+    person.press("Move", start=f"{moved_to:%Y-%m-%dT%H:%M}")
     [mail] = until(lambda: demo.mails("New time"), what="the mail about the move")
     assert event["hangoutLink"] in mail
     assert f"{moved_to.astimezone(UTC):%H:%M}" in customer.get(customer.url).text()
     until(lambda: "Push is on until" in staff.get("/admin/integrations").text(), seconds=45, what="push")
 
-    demo.ana.revoke()
+    person.follow("Third-party access").press("Revoke")
+    assert "No program has access" in person.text()
+    her_account(staff).press("Read now")  # without it the portal notices within a minute
     until(lambda: "Needs a new sign-in" in staff.get("/admin/integrations").text(), seconds=60, what="it to be noticed")
     staff.press("Refresh connection").press("Allow")
     assert "Google accepts the portal again." in staff.text()
     until(lambda: "Needs a new sign-in" not in staff.get("/admin/integrations").text(), what="the connection to work")
     assert start_of(demo.event()) == moved_to
     assert "You are booked" in customer.get(customer.url).text()
+
+
+def her_calendar(demo: GoogleDemo, event: dict) -> Visitor:
+    """Ana's page in “Google”, with nothing but this event on it: its buttons are the only ones of their name then."""
+    day = start_of(event).date()
+    visitor = Visitor(RemoteApp(demo.google.url)).get(f"/calendar?account={ANA}&day={day}")
+    leave_out(visitor, f'//li[@data-event and @data-event!="{event["id"]}"]')
+    assert "Video consultation · Eva Sanz" in visitor.text()
+    return visitor
+
+
+def her_account(visitor: Visitor) -> Visitor:
+    """The integrations page, with her Google account alone on it."""
+    leave_out(visitor.get("/admin/integrations"), f'//section[contains(@class, "account")][not(contains(., "{ANA}"))]')
+    return visitor
+
+
+def leave_out(visitor: Visitor, others: str) -> None:
+    for other in visitor.page.xpath(others):
+        other.getparent().remove(other)
 
 
 def test_its_google_is_gone_with_the_demo_and_what_was_connected_to_it_too(tmp_path):
