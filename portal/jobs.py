@@ -27,6 +27,7 @@ __all__ = ["PERIODIC", "TOPICS", "Decision", "Periodic", "classify", "handler_of
 TOPICS = {
     "calendar.publish": "portal.sync.publish:publish_entry",
     "calendar.outside": "portal.sync.outside:settle",
+    "calendar.draft": "portal.calendars.grants:forget_draft",
     "calendar.push": "portal.sync.subscriptions:keep_entry",
     "calendar.farewell": "portal.sync.farewell:farewell",
     "notify.customer": "portal.notifications.deliver:notify_customer",

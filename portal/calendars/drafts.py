@@ -1,5 +1,7 @@
 """The half-made connection between the two steps of connecting: kept on the server for a quarter of an hour, for one user.
 
+With it an outbox entry is written that removes it when that time is over: no secret waits for somebody who went away.
+
 It holds what the first step proved: the account, its secret (a password, or tokens), the calendars found. The second step chooses among
 these, or, for the refresh of a connection with another account, confirms it.
 
@@ -15,16 +17,18 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 
 from flask import current_app
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
+from portal import outbox
 from portal.calendars.models import ConnectionDraft
 from portal.db import transaction
-from portal.errors import NotFound
+from portal.errors import Invalid, NotFound, NotYet
 from portal.security import Sealer
 from providers.calendars.base import RemoteCalendar
 
 LIVES = timedelta(minutes=15)
+TOPIC = "calendar.draft"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,13 +58,12 @@ def keep(
     now: datetime,
     connection_id: int | None = None,
 ) -> int:
-    """Keep what the first step proved; gives the draft's number. The user's older drafts end."""
+    """Keep what the first step proved; gives the draft's number. The user's older drafts end: they can be used no more."""
     listed = [asdict(calendar) for calendar in found]
 
     def work(session: Session) -> int:
-        session.execute(
-            delete(ConnectionDraft).where((ConnectionDraft.user_id == user_id) | (ConnectionDraft.expires_at <= now))
-        )
+        older = (ConnectionDraft.user_id == user_id, ConnectionDraft.expires_at > now)
+        session.execute(update(ConnectionDraft).where(*older).values(expires_at=now))
         row = ConnectionDraft(
             user_id=user_id,
             resource_id=resource_id,
@@ -73,6 +76,7 @@ def keep(
         session.add(row)
         session.flush()
         row.sealed_secret = _sealer().seal(json.dumps(dict(secret)), place=_place(row.id))
+        outbox.record(session, TOPIC, f"draft:{row.id}", not_before=row.expires_at)
         return row.id
 
     return transaction(work)
@@ -87,6 +91,29 @@ def find(session: Session, *, user_id: int, draft_id: int, now: datetime) -> Dra
     )
     if row is None:
         raise NotFound("This step is over, because some time has passed. Please begin connecting again.")
+    return _opened(row)
+
+
+def take_expired(session: Session, draft_id: int, *, now: datetime) -> Draft | None:
+    """Remove a draft whose time is over, in the caller's transaction, and give it; None when there is nothing left of it. Raises NotYet."""
+    row = session.get(ConnectionDraft, draft_id, with_for_update=True)
+    if row is None:
+        return None
+    if row.expires_at > now:
+        raise NotYet("Somebody may still use it.", after=60)
+    session.delete(row)
+    try:
+        return _opened(row)
+    except Invalid:  # sealed with a key that is gone
+        return None
+
+
+def drop(draft_id: int) -> None:
+    """The draft has served, or is not wanted any more."""
+    transaction(lambda session: session.execute(delete(ConnectionDraft).where(ConnectionDraft.id == draft_id)))
+
+
+def _opened(row: ConnectionDraft) -> Draft:
     return Draft(
         draft_id=row.id,
         resource_id=row.resource_id,
@@ -96,11 +123,6 @@ def find(session: Session, *, user_id: int, draft_id: int, now: datetime) -> Dra
         found=tuple(RemoteCalendar(**calendar) for calendar in row.found),
         connection_id=row.connection_id,
     )
-
-
-def drop(draft_id: int) -> None:
-    """The draft has served, or is not wanted any more."""
-    transaction(lambda session: session.execute(delete(ConnectionDraft).where(ConnectionDraft.id == draft_id)))
 
 
 def _place(draft_id: int) -> str:

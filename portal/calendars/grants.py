@@ -1,6 +1,7 @@
 """Giving a permission back to Google when the portal has no more use for it. Best effort: its owner can end it in the account's settings, too.
 
-Called when a consent is refused, when a connection goes over to another account, and when the last connection of an account is disconnected.
+Called when a consent is refused or not used, when a connection goes over to another account, and when the last connection of an account
+is disconnected.
 """
 
 from __future__ import annotations
@@ -12,10 +13,14 @@ from flask import current_app
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from portal.calendars import drafts
 from portal.calendars.access import refuse_open_transaction
 from portal.calendars.google_client import google_client
-from portal.calendars.models import Connection
+from portal.calendars.models import Connection, ConnectionDraft
+from portal.clock import now_utc
+from portal.db import read_transaction, transaction
 from portal.outbound import guarded_session
+from portal.outbox import Work
 from providers.errors import ProviderError
 
 BUDGET = 5.0
@@ -23,8 +28,13 @@ log = structlog.get_logger()
 
 
 def is_used(session: Session, subject: str | None) -> bool:
-    """Whether any connection belongs to this Google account: giving back one token ends the whole grant, with the tokens of all of them."""
-    accounts = session.scalars(select(Connection.account).where(Connection.provider == "google"))
+    """Whether anything of this Google account is connected, or just being connected: giving back one token ends the whole grant, and with it
+    the tokens of all."""
+    connected = select(Connection.account).where(Connection.provider == "google")
+    coming = select(ConnectionDraft.account).where(
+        ConnectionDraft.provider == "google", ConnectionDraft.expires_at > now_utc()
+    )
+    accounts = [*session.scalars(connected), *session.scalars(coming)]
     return any(account.get("subject") == subject for account in accounts)
 
 
@@ -44,3 +54,13 @@ def give_back(secret: Mapping[str, str]) -> bool:
         log.info("grant not given back", reason=str(error))
         return False
     return True
+
+
+def forget_draft(work: Work) -> None:
+    """Handler of `calendar.draft`: somebody began to connect an account and went away. Its secret is deleted, its permission given back."""
+    left = transaction(lambda session: drafts.take_expired(session, work.subject_id, now=now_utc()))
+    if left is None or left.provider != "google":
+        return
+    subject = left.account.get("subject")
+    if not read_transaction(lambda session: is_used(session, subject)):
+        give_back(left.secret)

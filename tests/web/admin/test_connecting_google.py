@@ -13,12 +13,14 @@ import pytest
 import time_machine
 from sqlalchemy import select
 
+from portal import jobs
 from portal.booking.models import EventLink
 from portal.calendars import drafts, forms, words
 from portal.calendars.access import account_of, seal_secret, unseal_secret
 from portal.calendars.models import Calendar, Connection, ConnectionDraft
 from portal.clock import now_utc
 from portal.extensions import db, limiter
+from portal.sync import drain
 from portal.sync.models import LedgerLine
 from providers.calendars.base import RemoteCalendar
 from providers.calendars.google_oauth import CALENDARS, EVENTS
@@ -102,14 +104,20 @@ def connected(client, person, resource, **roles):
     return db.session.scalars(select(Connection.id).order_by(Connection.id.desc())).first()
 
 
-def only(model):
+def rows(model):
+    """All of them; of the drafts those that can still be used."""
     db.session.rollback()
-    return db.session.scalars(select(model)).one()
+    found = db.session.scalars(select(model)).all()
+    return [row for row in found if model is not ConnectionDraft or row.expires_at > now_utc()]
+
+
+def only(model):
+    (row,) = rows(model)
+    return row
 
 
 def count(model):
-    db.session.rollback()
-    return len(db.session.scalars(select(model)).all())
+    return len(rows(model))
 
 
 def secret_of(connection_id):
@@ -241,6 +249,43 @@ def test_one_person_may_have_several_accounts_but_no_calendar_twice(studio, admi
     assert answer.status_code == 422
     assert "connected already" in text_of(answer)
     assert count(Connection) == 2
+
+
+def abandoned():
+    """The worker comes to what somebody began and left; a quarter of an hour has passed."""
+    with time_machine.travel(now_utc() + timedelta(minutes=15, seconds=1), tick=True):
+        for work in drain.claim(9, topics=["calendar.draft"]):
+            drain.do(work, jobs.handler_of(work.topic))
+    db.session.rollback()
+
+
+def test_what_was_begun_and_left_is_forgotten_and_the_permission_given_back(studio, admin, ana, google, mark):
+    step_2 = come_back(admin, ana, resource_id=studio.ana.id)
+    assert drain.claim(9, topics=["calendar.draft"]) == []
+    abandoned()
+    assert db.session.scalars(select(ConnectionDraft)).all() == []
+    assert "/revoke" in paths(google, mark)
+    assert not ana.grant_state()["granted"]
+    assert admin.get(step_2.location).status_code == 404
+
+
+def test_a_permission_by_which_a_connection_lives_is_not_given_back(studio, admin, ana, google, mark):
+    connected(admin, ana, studio.ana)
+    come_back(admin, ana, resource_id=studio.ben.id)
+    abandoned()
+    assert db.session.scalars(select(ConnectionDraft)).all() == []
+    assert "/revoke" not in paths(google, mark)
+    assert ana.grant_state()["granted"]
+
+
+def test_beginning_anew_takes_nothing_away_from_the_new_beginning(studio, admin, ana, google, mark):
+    older = come_back(admin, ana, resource_id=studio.ana.id)
+    newer = come_back(admin, ana, resource_id=studio.ana.id)
+    assert admin.get(older.location).status_code == 404
+    for work in drain.claim(9, topics=["calendar.draft"]):
+        drain.do(work, jobs.handler_of(work.topic))
+    assert "/revoke" not in paths(google, mark)
+    assert admin.post(newer.location, data={"busy-0": "1", **RULES}).status_code == 303
 
 
 # ── What is not allowed, and what goes wrong ──
