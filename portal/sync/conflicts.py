@@ -57,6 +57,15 @@ def refresh_appointment(appointment_id: int, *, now: datetime) -> None:
         write_transaction(resource_ids, lambda session: _settle(session, appointment_id, now=now))
 
 
+def end_with_object(session: Session, calendar_id: int, remote_id: str, *, now: datetime) -> None:
+    """The object's busy time was taken away, by us and not by a reading: nothing stands against anybody through it any more."""
+    open_ones = select(Conflict).where(
+        Conflict.calendar_id == calendar_id, Conflict.remote_id == remote_id, Conflict.resolved_at.is_(None)
+    )
+    for conflict in session.scalars(open_ones):
+        _resolve(session, conflict, now=now)
+
+
 def _standing(session: Session, appointment_id: int, *, now: datetime) -> tuple[list[int], bool] | None:
     """The appointment's resources, and whether what stands against it differs from what is noted."""
     appointment = session.get(Appointment, appointment_id)

@@ -20,7 +20,7 @@ from portal.clock import now_utc
 from portal.db import read_transaction, write_transaction
 from portal.errors import PortalError, Refused
 from portal.outbox import Work
-from portal.sync import ledger
+from portal.sync import conflicts, ledger
 from portal.sync.models import Question
 from portal.sync.receipts import close_questions
 from portal.sync.sentences import moment
@@ -278,6 +278,7 @@ def _clear(session: Session, link: EventLink, matter: Matter, *, now: datetime) 
             BusyInterval.calendar_id == matter.calendar_id, BusyInterval.remote_id == matter.remote_id
         )
     )
+    conflicts.end_with_object(session, matter.calendar_id, matter.remote_id, now=now)
     close_questions(session, matter.appointment_id, matter.calendar_id, now=now)
 
 

@@ -19,7 +19,7 @@ from portal.clock import now_utc
 from portal.db import transaction, write_transaction
 from portal.failpoints import reach
 from portal.outbox import Work
-from portal.sync import ledger, meetings
+from portal.sync import conflicts, ledger, meetings
 from portal.sync.desired import LinkView
 from portal.sync.models import Question
 from portal.sync.sentences import moment
@@ -176,6 +176,7 @@ def _link(session: Session, intent: Intent) -> EventLink | None:
 def forget_object(session: Session, calendar_id: int, remote_id: str) -> None:
     for table in (RemoteObject, BusyInterval):
         session.execute(delete(table).where(table.calendar_id == calendar_id, table.remote_id == remote_id))
+    conflicts.end_with_object(session, calendar_id, remote_id, now=now_utc())
 
 
 def _set_absent(link: EventLink, intent: Intent) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from portal.booking.operations import cancel_booking, move_booking
 from portal.clock import now_utc
+from portal.db import read_transaction
 from portal.errors import Invalid, NotAllowedNow, SlotTaken
 from portal.sync import outside, pull, questions
 from providers.errors import Temporary
@@ -19,6 +20,11 @@ from tests.operations.sync.conftest import ALL_DAY, HOUR, MemoryCalendars, Studi
 def drag(studio, start_at, end_at=None):
     studio.store.move_event("calendar", studio.own_event().remote_id, start_at, end_at)
     studio.pull()
+
+
+def matter_of(studio, appointment_id):
+    link = studio.link(appointment_id)
+    return read_transaction(lambda session: outside.matter_of(session, appointment_id, link.calendar_id))
 
 
 def delete(studio):
@@ -110,6 +116,23 @@ class TestMoved:
         drag(studio, at(4, 9))
         assert [question.start_at for question in studio.questions()] == [at(4, 9)]
         assert studio.busy() == [(at(4, 9), at(4, 10))]
+
+    @pytest.mark.parametrize("way_out", ["put back", "cancel"])
+    def test_a_conflict_with_a_moved_event_ends_when_that_is_put_back_or_taken_away(self, studio, way_out):
+        studio.set_rule(when_moved="ask")
+        first = studio.booked(at(2, 10))
+        own = studio.own_event().remote_id
+        studio.booked(at(2, 14))
+        studio.store.move_event("calendar", own, at(2, 14), at(2, 15))
+        studio.pull()
+        assert len(studio.conflicts()) == 1
+        if way_out == "put back":
+            outside.put_back(matter_of(studio, first), now=now_utc())
+        else:
+            cancel_booking(studio.booking(first).id, by="staff", now=now_utc())
+        studio.publish_all()
+        studio.pull()
+        assert studio.conflicts() == []
 
     def test_a_move_into_the_past_is_not_followed_unasked(self, studio):
         appointment_id = studio.booked(at(2, 10))
