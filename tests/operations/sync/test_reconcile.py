@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from sqlalchemy import delete
 
-from portal.booking.models import EventLink
+from portal.booking.models import Appointment, EventLink
 from portal.booking.operations import cancel_booking
 from portal.business.models import Business
 from portal.calendars.models import BusyInterval
@@ -143,6 +143,19 @@ def test_busy_time_that_is_over_is_forgotten(studio):
     transaction(lambda s: s.query(BusyInterval).update({"start_at": at(-9, 14), "end_at": at(-9, 15)}) and None)
     run(studio)
     assert (at(-9, 14), at(-9, 15)) not in studio.busy()
+
+
+def test_a_conflict_about_an_appointment_that_is_over_ends(studio):
+    appointment_id = studio.booked(at(2, 10))
+    studio.store.add_event("calendar", "Dentist", at(2, 10), at(2, 11))
+    studio.pull()
+    run(studio)
+    assert len(studio.conflicts()) == 1
+    start, end = at(-1, 10), at(-1, 11)
+    over = {"start_at": start, "end_at": end, "claim_start_at": start, "claim_end_at": end}
+    transaction(lambda s: s.query(Appointment).filter_by(id=appointment_id).update(over) and None)
+    run(studio)
+    assert studio.conflicts() == []
 
 
 def test_it_is_due_once_a_day(studio):
