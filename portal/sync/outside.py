@@ -17,10 +17,10 @@ from portal import outbox
 from portal.booking.models import ACTIVE, Appointment, Booking, EventLink
 from portal.calendars.models import BusyInterval, Calendar
 from portal.clock import now_utc
-from portal.db import read_transaction, write_transaction
-from portal.errors import PortalError, Refused
+from portal.db import read_transaction, transaction, write_transaction
+from portal.errors import PortalError, Refused, TryAgain
 from portal.outbox import Work
-from portal.sync import conflicts, ledger
+from portal.sync import conflicts, elsewhere, ledger
 from portal.sync.models import Question
 from portal.sync.receipts import close_questions
 from portal.sync.sentences import moment
@@ -42,8 +42,10 @@ class Matter:
     rule: str
     start_at: datetime | None
     end_at: datetime | None
+    uid: str
     remote_id: str
     still_stands: bool
+    noted_at: datetime
     length: timedelta
     booking_ids: tuple[int, ...]
 
@@ -85,19 +87,23 @@ def end(session: Session, link: EventLink, *, now: datetime) -> None:
 
 
 def settle(work: Work) -> None:
-    """Handler of `calendar.outside`: follow the rule for `link:<id>`, if there still is something to settle."""
-    settle_link(work.subject_id, now=now_utc())
+    """Handler of `calendar.outside`: follow the rule for `link:<id>`, if there still is something to settle. Raises TryAgain."""
+    if not settle_link(work.subject_id, now=now_utc()):
+        raise TryAgain("The other calendars are read first: perhaps the event was dragged into one of them.")
 
 
-def settle_link(link_id: int, *, now: datetime) -> None:
-    """Follow the calendar's rule for one outside change. Twice is the same as once."""
+def settle_link(link_id: int, *, now: datetime) -> bool:
+    """Follow the calendar's rule for one outside change. Twice is the same as once. False when it is too early for that."""
     matter = read_transaction(lambda session: _matter(session, link_id))
     if matter is None or not matter.booking_ids:
-        return
+        return True
     if matter.kind == "moved":
         _settle_moved(matter, now=now)
+    elif matter.rule == "cancel" and not _is_surely_deleted(matter, now=now):
+        return False
     else:
         _settle_removed(matter, now=now)
+    return True
 
 
 def follow(matter: Matter, *, now: datetime) -> None:
@@ -192,8 +198,10 @@ def _matter(session: Session, link_id: int) -> Matter | None:
         rule=calendar.when_moved if link.outside == "moved" else calendar.when_deleted,
         start_at=link.start_at,
         end_at=link.end_at,
+        uid=link.uid,
         remote_id=link.remote_id,
         still_stands=bool(link.etag),
+        noted_at=link.updated_at,
         length=appointment.end_at - appointment.start_at,
         booking_ids=tuple(bookings),
     )
@@ -213,12 +221,24 @@ def _settle_moved(matter: Matter, *, now: datetime) -> None:
 def _settle_removed(matter: Matter, *, now: datetime) -> None:
     if matter.rule == "put back":
         return put_back(matter, now=now)
-    if matter.rule == "ask":
-        return _ask(matter, "", now=now)
+    other = read_transaction(lambda s: elsewhere.standing_in(s, uid=matter.uid, calendar_id=matter.calendar_id))
+    if matter.rule == "ask" or other:
+        return _ask(matter, f" The event stands in the calendar “{other}” now." if other else "", now=now)
     try:
         return cancel(matter, by="calendar", now=now)
     except PortalError as refusal:
         return _ask(matter, f" The booking could not be cancelled: {refusal}", now=now)
+
+
+def _is_surely_deleted(matter: Matter, *, now: datetime) -> bool:
+    """Not just dragged into another calendar: cancelling cannot be undone, so all of them are looked at before."""
+    if matter.still_stands:
+        return True
+    return transaction(
+        lambda session: elsewhere.has_looked_everywhere(
+            session, calendar_id=matter.calendar_id, gone_at=matter.noted_at, now=now
+        )
+    )
 
 
 def _may_be_followed(matter: Matter, *, now: datetime) -> bool:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import itertools
+from datetime import timedelta
 
 import pytest
+import time_machine
 from flask import Flask
 
 from portal.booking import queries
 from portal.business.models import Resource
-from portal.calendars.models import Calendar
+from portal.calendars.models import Calendar, Connection
 from portal.clock import now_utc
+from portal.db import transaction
+from portal.errors import TryAgain
 from portal.extensions import db
 from portal.intervals import Interval
 from portal.sync import pull
+from providers.calendars.base import RemoteEvent
 from providers.calendars.memory import DEFAULT_CALENDAR, MemoryCalendars
 from tests.factories import make_calendar, make_resource, make_service
 from tests.operations.sync.conftest import ALL_DAY, HOUR, Studio, at
@@ -120,3 +125,56 @@ def test_a_shared_calendar_that_shows_our_event_twice_does_not_block_it(house: H
     house.pull_all()
     assert house.studio.appointment(appointment_id).is_active
     assert house.studio.conflicts() == []
+
+
+class TestDraggedToAColleague:
+    """The rule of Ana's calendar is to cancel what is deleted there."""
+
+    @pytest.fixture
+    def appointment_id(self, house: House) -> int:
+        house.studio.set_rule(when_deleted="cancel")
+        appointment_id = house.studio.booked(at(2, 9), resource_slug="ana")
+        house.pull_all()
+        return appointment_id
+
+    def take_out(self, house: House) -> RemoteEvent:
+        (own,) = (event for event in house.stores["ana"].events(DEFAULT_CALENDAR) if event.mark)
+        house.stores["ana"].remove_event(DEFAULT_CALENDAR, own.remote_id)
+        pull.pull(house.calendars["ana"].id)
+        return own
+
+    def test_nothing_is_cancelled_but_staff_are_asked(self, house: House, appointment_id: int):
+        own = self.take_out(house)
+        assert house.studio.booking(appointment_id).status == "confirmed", "the other calendars were not read since"
+        times = (own.start_at, own.end_at)
+        house.stores["ben"].add_event(
+            DEFAULT_CALENDAR, own.summary, *times, uid=own.uid, remote_id=own.remote_id, mark=own.mark
+        )
+        self.settle_later(house)
+        assert house.studio.booking(appointment_id).status == "confirmed"
+        (question,) = house.studio.questions()
+        assert question.kind == "deleted"
+        assert f"stands in the calendar “{house.calendars['ben'].name}” now" in question.sentence
+
+    def test_what_stands_nowhere_else_is_cancelled_once_all_calendars_were_read(
+        self, house: House, appointment_id: int
+    ):
+        self.take_out(house)
+        with pytest.raises(TryAgain):
+            house.studio.publish_all()
+        self.settle_later(house)
+        assert house.studio.booking(appointment_id).status == "cancelled"
+        assert house.studio.questions() == []
+
+    def test_a_calendar_that_cannot_be_read_is_not_waited_for(self, house: House, appointment_id: int):
+        for name in ("ben", "room"):
+            connection = house.calendars[name].connection
+            transaction(lambda s, row=connection: setattr(s.get_one(Connection, row.id), "state", "degraded"))
+        transaction(lambda s: setattr(s.get_one(Connection, house.private.connection_id), "state", "paused"))
+        self.take_out(house)
+        assert house.studio.booking(appointment_id).status == "cancelled"
+
+    def settle_later(self, house: House) -> None:
+        with time_machine.travel(now_utc() + timedelta(seconds=100), tick=True):
+            house.pull_all()
+            house.studio.publish_all()
