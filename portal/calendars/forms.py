@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from portal.calendars.models import WHEN_DELETED, WHEN_MOVED, WHEN_UNREADABLE
-from portal.calendars.words import FRESHNESS
+from portal.calendars.words import freshness_choices
 from portal.errors import Invalid
 from providers.calendars.base import RemoteCalendar
 
@@ -102,7 +102,7 @@ def read_roles(form: Mapping[str, str], found: Sequence[RemoteCalendar]) -> list
     return chosen
 
 
-def read_rules(form: Mapping[str, str]) -> Rules:
+def read_rules(form: Mapping[str, str], *, present_freshness: int = 600) -> Rules:
     """The rules of a calendar. Raises Invalid with all that are wrong."""
     errors: dict[str, str] = {}
     for name, allowed in (
@@ -113,7 +113,7 @@ def read_rules(form: Mapping[str, str]) -> Rules:
         if form.get(name) not in allowed:
             errors[name] = "Please choose one of these."
     freshness = form.get("freshness", "600")
-    if freshness not in {str(seconds) for seconds, _ in FRESHNESS}:
+    if freshness not in {str(seconds) for seconds, _ in freshness_choices(present_freshness)}:
         errors["freshness"] = "Please choose one from the list."
     if errors:
         raise Invalid(CHECK, fields=errors)

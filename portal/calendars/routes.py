@@ -180,7 +180,7 @@ def rules(calendar_id: int) -> Any:
     if request.method != "POST":
         return _rules_page(calendar)
     try:
-        wanted = forms.read_rules(request.form)
+        wanted = forms.read_rules(request.form, present_freshness=calendar.freshness)
     except Invalid as error:
         return _rules_page(calendar, errors=error.fields), 422
     connections.set_rules(calendar_id, wanted, is_busy_source="is_busy_source" in request.form, by=who())

@@ -130,9 +130,13 @@ def rules(
             f"If somebody deletes it, {_DELETED[when_deleted]}.",
         ]
     if is_busy_source:
-        span = dict(FRESHNESS).get(freshness) or f"{max(1, round(freshness / 60))} minutes"
-        told.append(f"If the calendar cannot be read for {span}, {_UNREADABLE[when_unreadable]}.")
+        told.append(f"If the calendar cannot be read for {_span(freshness)}, {_UNREADABLE[when_unreadable]}.")
     return told
+
+
+def freshness_choices(present: int) -> list[tuple[int, str]]:
+    """(seconds, words) to choose from; a seed file may have set what is not in the usual list."""
+    return sorted({*FRESHNESS, (present, _span(present))})
 
 
 def proof(name: str, busy_count: int | None) -> str:
@@ -207,3 +211,8 @@ _SCOPES = {
     "https://www.googleapis.com/auth/calendar.calendarlist": "see and change the list of calendars",
     "https://www.googleapis.com/auth/calendar.readonly": "read the calendars",
 }
+
+
+def _span(seconds: int) -> str:
+    count, unit = (seconds, "second") if seconds % 60 else (seconds // 60, "minute")
+    return dict(FRESHNESS).get(seconds) or f"{count} {unit}{'' if count == 1 else 's'}"

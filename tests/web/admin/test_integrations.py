@@ -340,6 +340,14 @@ def test_disconnecting_asks_first_and_leaves_what_was_written(studio, admin, ser
     assert len(server.events("work")) == events
 
 
+def test_saving_the_rules_keeps_a_freshness_that_only_a_seed_file_can_set(studio, admin, page):
+    calendar = make_calendar(studio.ana, name="Work", freshness=90)
+    url = f"/admin/integrations/calendars/{calendar.id}"
+    assert '<option value="90" selected>90 seconds</option>' in page(admin, url)
+    page(admin, url, post={"when_moved": "ask", "when_deleted": "ask", "when_unreadable": "keep", "freshness": "90"})
+    assert (one(Calendar).freshness, one(Calendar).when_unreadable) == (90, "keep")
+
+
 def test_the_rules_of_a_calendar_are_changed_and_the_ledger_says_by_whom(studio, admin, page):
     calendar = make_calendar(studio.ana, name="Work")
     url = f"/admin/integrations/calendars/{calendar.id}"
