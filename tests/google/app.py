@@ -15,18 +15,16 @@ from dataclasses import dataclass
 from flask import Flask, Request, Response, abort, request
 
 from tests.google import batch, control, pages, signin
-from tests.google.api import House
-from tests.google.faults import Fault, Faults
+from tests.google.call import House
+from tests.google.faults import Faults, refusal
 from tests.google.listing import Pages
 from tests.google.model import World
 from tests.google.oauth import Grants
-from tests.google.problems import REASONS, envelope
 from tests.google.push import Post
 from tests.google.signing import Signer
 from tests.google.wire import Answer, Asked, Served, Wire, row_of
 
 _HERE = ("127.0.0.1", "localhost", "[::1]")
-_HTML = b"<!DOCTYPE html><html><title>Error</title><p>We're sorry, but your computer or network may be sending automated queries.</html>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +81,9 @@ def _through_faults(parts: Parts, name_of: Callable[[Asked], str], serve: Callab
     fault = parts.faults.take(method=asked.method, name=name_of(asked), path=asked.path)
     kind = fault.kind if fault is not None else None
     served = (
-        Served(_refusal(fault), name_of(asked)) if fault is not None and kind in ("status", "html") else serve(asked)
+        Served(refusal(fault, name_of(asked)), name_of(asked))
+        if fault is not None and kind in ("status", "html")
+        else serve(asked)
     )
     if fault is not None and kind == "slow":
         time.sleep(fault.seconds)
@@ -102,20 +102,6 @@ def _asked(came: Request) -> Asked:
         headers={name.lower(): value for name, value in came.headers.items()},
         body=came.get_data(),
     )
-
-
-def _refusal(fault: Fault) -> Answer:
-    if fault.kind == "html":
-        return Answer(fault.status or 200, _HTML, {"Content-Type": "text/html; charset=UTF-8"})
-    status = fault.status or 403
-    reason = fault.reason or {429: "rateLimitExceeded", 401: "authError", 404: "notFound", 409: "duplicate",
-                              410: "deleted", 412: "conditionNotMet"}.get(status, "backendError" if status >= 500 else "forbidden")  # fmt: skip
-    known = REASONS.get(reason)
-    body = envelope(
-        status, reason, domain=known.domain if known else "global", message=fault.message or (known.message if known else reason)
-    )  # fmt: skip
-    headers = {} if fault.retry_after is None else {"Retry-After": f"{fault.retry_after:g}"}
-    return Answer.of(status, body, **headers)
 
 
 def _response(answer: Answer, spoilt: str) -> Response:

@@ -5,6 +5,15 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
+from tests.google.problems import REASONS, envelope
+from tests.google.wire import Answer
+
+OAUTH = ("token", "revoke")
+"""Addresses that refuse in the words of RFC 6749, not in those of the API."""
+_USUAL = {400: "badRequest", 401: "authError", 404: "notFound", 409: "duplicate", 410: "deleted", 412: "conditionNotMet",
+          429: "rateLimitExceeded", 500: "internalError"}  # fmt: skip
+_USUAL_OAUTH = {400: "invalid_grant", 401: "invalid_client", 403: "access_denied", 429: "rate_limit_exceeded"}
+_PAGE = b"<!DOCTYPE html><html><title>Error</title><p>We're sorry, but your network may be sending automated queries.</html>"
 KINDS = ("status", "slow", "cut", "lost", "html")
 
 
@@ -56,3 +65,18 @@ class Faults:
                 if found.times <= 0:
                     self._left.remove(found)
             return found
+
+
+def refusal(fault: Fault, name: str) -> Answer:
+    """What is answered in place of what was asked; `name` is that of the method."""
+    if fault.kind == "html":
+        return Answer(fault.status or 200, _PAGE, {"Content-Type": "text/html; charset=UTF-8"})
+    status = fault.status or 403
+    headers = {} if fault.retry_after is None else {"Retry_After": f"{fault.retry_after:g}"}
+    if name in OAUTH:
+        error = fault.reason or _USUAL_OAUTH.get(status, "internal_failure")
+        return Answer.of(status, {"error": error, "error_description": fault.message or "Injected."}, **headers)
+    reason = fault.reason or _USUAL.get(status, "backendError" if status > 500 else "forbidden")
+    known = REASONS.get(reason)
+    domain, message = (known.domain, known.message) if known else ("global", reason)
+    return Answer.of(status, envelope(status, reason, domain=domain, message=fault.message or message), **headers)

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from tests.google import api, partial, schema
+from tests.google.call import Call, House, NotModified
 from tests.google.oauth import AccessToken, Grants
 from tests.google.problems import Refused, envelope, violation
 
@@ -58,7 +59,7 @@ class Served:
 class Wire:
     """The way into the API."""
 
-    def __init__(self, house: api.House, grants: Grants) -> None:
+    def __init__(self, house: House, grants: Grants) -> None:
         self._house = house
         self._grants = grants
 
@@ -67,7 +68,7 @@ class Wire:
         served = Served(Answer(500))
         try:
             served.answer = self._answer(asked, served)
-        except api.NotModified:
+        except NotModified:
             served.answer = Answer(304)
         except Refused as refused:
             if refused.is_violation:
@@ -95,7 +96,7 @@ class Wire:
         if handler is None:
             self._house.world.violate(f"The stand-in does not know {method.name}.")
             return Answer.of(501, envelope(501, "notImplemented", message=f"The stand-in does not know {method.name}."))
-        call = api.Call(
+        call = Call(
             house=self._house,
             account=self._house.world.accounts[token.account],
             parameters=parameters,

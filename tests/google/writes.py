@@ -110,12 +110,7 @@ def change(
     )
     if new == old:
         return old
-    now = times.stamp(times.now())
-    if _significant(old) != _significant(new):
-        new["sequence"] = max(new["sequence"], old["sequence"] + 1)
-    if {**new, "reminders": None} != {**old, "reminders": None}:
-        new["updated"] = now
-    record = _store(world, calendar, new, old)
+    record = _store(world, calendar, _counted(old, new))
     guests.spread(world, calendar, record.body, account=account, parameters=parameters)
     return record.body
 
@@ -129,7 +124,7 @@ def delete(
         raise Refused("deleted")
     check_match(old, if_match)
     gone = {**old, "status": "cancelled", "updated": times.stamp(times.now()), "sequence": old["sequence"] + 1}
-    record = _store(world, calendar, gone, old)
+    record = _store(world, calendar, gone)
     guests.spread(world, calendar, record.body, account=account, parameters=parameters)
 
 
@@ -151,7 +146,7 @@ def move(
     }
     moved = bodies.normalised(moved, calendar_zone=destination.zone, owner=destination.id)
     new = world.store(destination, {**moved, "updated": times.stamp(times.now())})
-    _store(world, calendar, {**old, "status": "cancelled", "updated": times.stamp(times.now())}, old)
+    _store(world, calendar, {**old, "status": "cancelled", "updated": times.stamp(times.now())})
     return new.body
 
 
@@ -196,6 +191,16 @@ def _with_status(old: Json, new: Json, given: Json) -> Json:
     return {**new, "status": status, "sequence": new.get("sequence", old["sequence"])}
 
 
+def _counted(old: Json, new: Json) -> Json:
+    """With sequence and time of change as the server counts them; reminders alone are no change of the event."""
+    counted = {**new}
+    if _significant(old) != _significant(new):
+        counted["sequence"] = max(new["sequence"], old["sequence"] + 1)
+    if {**new, "reminders": None} != {**old, "reminders": None}:
+        counted["updated"] = times.stamp(times.now())
+    return counted
+
+
 def _check_sequence(old: Json, given: Json) -> None:
     if isinstance(given.get("sequence"), int) and given["sequence"] < old["sequence"]:
         raise invalid(
@@ -209,7 +214,7 @@ def _significant(body: Json) -> list[Any]:
     return [body.get(name) for name in _RAISES_SEQUENCE]
 
 
-def _store(world: World, calendar: Calendar, new: Json, old: Json) -> Record:
+def _store(world: World, calendar: Calendar, new: Json) -> Record:
     """Store it; exceptions of a series that have lost their place go with it."""
     record = world.store(calendar, new)
     for exception in calendar.exceptions(new["id"]):
