@@ -39,6 +39,7 @@ def main(
         seed.demo(world, zone)
     server = make_server("127.0.0.1", port, app, threaded=True, request_handler=Handler)
     server.daemon_threads = True  # type: ignore[attr-defined]
+    click.echo(f"A stand-in for Google on {world.url}/")
     server.serve_forever()
 
 

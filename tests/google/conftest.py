@@ -131,7 +131,7 @@ def api_for(google: GoogleServer) -> Callable[..., Api]:
 
 SWITCHES = {
     "latency": 0.0, "rotates_refresh_tokens": False, "access_token_life": 3599.0, "is_testing_mode": True,
-    "meeting_delay": 0.0, "has_empty_pages": False, "push_delay": 0.0,
+    "meeting_delay": 0.0, "has_empty_pages": False, "push_delay": 0.0, "quota": 0,
 }  # fmt: skip
 
 

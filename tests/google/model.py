@@ -122,6 +122,8 @@ class Switches:
     meeting_delay: float = 0.0
     has_empty_pages: bool = False
     push_delay: float = 0.0
+    quota: int = 0
+    """Requests of one account in a minute; 0 is no limit."""
 
 
 @dataclass(slots=True)

@@ -141,6 +141,10 @@ class GoogleServer:
         """How late push messages come."""
         self.do("switch", name="push_delay", value=seconds)
 
+    def quota(self, requests_a_minute: int) -> None:
+        """More from one account in a minute are answered 403 userRateLimitExceeded; 0 is no limit."""
+        self.do("switch", name="quota", value=requests_a_minute)
+
     def redirect_addresses(self, *addresses: str) -> None:
         """The redirect addresses entered for the client; none entered: any of this machine, and any HTTPS."""
         self.do("redirect_addresses", addresses=addresses)

@@ -95,6 +95,20 @@ def test_the_token_endpoint_meets_faults_too(google, ana):
     assert requests.post(f"{google.url}/token", data=form, timeout=20).status_code == 200
 
 
+def test_the_token_endpoint_refuses_in_the_words_of_oauth(google):
+    google.fault("POST", "/token", status=429, retry_after=3)
+    answer = requests.post(f"{google.url}/token", data={}, timeout=20)
+    assert (answer.json()["error"], answer.headers["Retry-After"]) == ("rate_limit_exceeded", "3")
+
+
+def test_an_account_has_so_many_requests_a_minute(google, api, ana, api_for):
+    google.quota(2)
+    api.all()
+    api.all()
+    assert api.refusal("events.list", calendarId="primary") == (403, "userRateLimitExceeded")
+    assert api_for(google.account("other@gmail.example")).all() == []
+
+
 def test_a_fault_that_is_none_is_refused(google):
     with pytest.raises(ValueError, match="There is no fault"):
         google.fault(kind="earthquake")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -62,6 +63,7 @@ class Wire:
     def __init__(self, house: House, grants: Grants) -> None:
         self._house = house
         self._grants = grants
+        self._asked_at: dict[str, deque[float]] = defaultdict(deque)
 
     def serve(self, asked: Asked) -> Served:
         """Never raises: whatever goes wrong becomes an answer as Google would send it."""
@@ -89,6 +91,7 @@ class Wire:
         served.name = method.name
         token = self._token(asked)
         served.account = token.account
+        self._count(token.account)
         if not method.scopes & token.scopes:
             raise Refused("insufficientPermissions")
         parameters = self._parameters(method, asked, holes)
@@ -106,6 +109,19 @@ class Wire:
         with self._house.world.lock:
             body = handler(call)
         return self._told(method, body, parameters)
+
+    def _count(self, account: str) -> None:
+        """Raises Refused above the quota of the account, over a sliding minute (guides/quota)."""
+        quota, now = self._house.world.switches.quota, time.monotonic()
+        if not quota:
+            return
+        with self._house.world.lock:
+            asked_at = self._asked_at[account]
+            while asked_at and asked_at[0] < now - 60:
+                asked_at.popleft()
+            if len(asked_at) >= quota:
+                raise Refused("userRateLimitExceeded")
+            asked_at.append(now)
 
     def _token(self, asked: Asked) -> AccessToken:
         kind, _, value = asked.headers.get("authorization", "").partition(" ")
