@@ -98,7 +98,7 @@ def ago(instant: datetime | None, now: datetime, *, never: str = "never") -> str
     return "just now" if age.total_seconds() < 2 else f"{words(age)} ago"
 
 
-def span_of(count: int, one: str, many: str) -> str:
+def counted(count: int, one: str, many: str) -> str:
     """“1 booking”, “3 bookings”."""
     return f"{count} {one if count == 1 else many}"
 
