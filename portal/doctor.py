@@ -13,6 +13,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from portal import schema
+from portal.booking.meetings import without_link
 from portal.booking.self_test import NotGuarded, self_test
 from portal.calendars import google_client
 from portal.calendars.meetings import gaps
@@ -133,6 +134,10 @@ def _freshness(name: str, calendar: Calendar, now: datetime) -> Finding:
 
 def _meetings(session: Session) -> Iterator[Finding]:
     for sentence in gaps(session):
+        yield Finding("meetings", "warn", sentence)
+    count = without_link(session, now=now_utc())
+    if count:
+        sentence = f"{count} appointments to come promise a video meeting, but their calendar has made no link. Please send one."
         yield Finding("meetings", "warn", sentence)
 
 

@@ -8,16 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.booking import statements
-from portal.booking.models import Booking
+from portal.booking.models import Appointment, Booking, EventLink
 from portal.booking.statements import rows
+from portal.business.models import Service
+from portal.clock import now_utc
 from providers.registry import MEETING_MAKERS
 
 REACHABLE = ("connected", "degraded")
+MADE_WITHIN = timedelta(minutes=10)
+"""An event that has stood for so long without a link will not get one by itself: not every calendar at Google may make them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +33,7 @@ class Meeting:
     ``none``    the service is no video meeting
     ``ready``   `url` leads there
     ``coming``  a calendar makes it once the event is written; `is_near` while nothing is known to keep it from that
-    ``unable``  the service promises one, but none of the calendars concerned can make it
+    ``unable``  the service promises one, but none of the calendars concerned can make it, or has made it
     `calendar_id` is the calendar whose event carries the meeting, or will.
     """
 
@@ -49,8 +55,8 @@ def meeting_of(session: Session, appointment_id: int, *, kind: str) -> Meeting:
     if not kind:
         return NONE
     maker = _maker(found)
-    if maker is None:
-        return Meeting("unable")
+    if maker is None or _was_not_made(maker):
+        return Meeting("unable", calendar_id=maker.id if maker else None)
     is_near = maker.connection_state in REACHABLE and maker.state != "stuck" and not maker.outside
     return Meeting("coming", is_near=is_near, calendar_id=maker.id)
 
@@ -63,6 +69,26 @@ def meeting_for(session: Session, booking: Booking) -> Meeting:
     if meeting.state == "ready" and booking.status in ("held", "pending"):
         return replace(meeting, state="coming", url="")
     return meeting
+
+
+def without_link(session: Session, *, now: datetime) -> int:
+    """How many appointments to come promise a video meeting whose event stands without one."""
+    stands = (EventLink.state == "done", EventLink.etag != "", EventLink.updated_at < now - MADE_WITHIN)
+    waiting = (
+        select(Appointment.id, Service.meeting)
+        .join(Service, Service.id == Appointment.service_id)
+        .join(EventLink, EventLink.appointment_id == Appointment.id)
+        .where(Appointment.is_active, Appointment.start_at > now, Service.meeting != "", EventLink.meeting_url == "")
+        .where(*stands)
+        .distinct()
+    )
+    found = [meeting_of(session, row.id, kind=row.meeting) for row in session.execute(waiting).all()]
+    return sum(meeting.state == "unable" and meeting.calendar_id is not None for meeting in found)
+
+
+def _was_not_made(maker: Any) -> bool:
+    is_written = maker.state == "done" and bool(maker.etag) and not maker.outside
+    return is_written and maker.updated_at < now_utc() - MADE_WITHIN
 
 
 def _maker(found: Sequence[Any]) -> Any | None:

@@ -254,6 +254,7 @@ def meetings() -> Select[Any]:
             link.etag,
             link.state,
             link.outside,
+            link.updated_at,
         )
         .select_from(places)
         .where(member.appointment_id == bindparam("appointment_id"))

@@ -125,7 +125,7 @@ def test_where_no_calendar_makes_links_customers_and_staff_are_told(call):
     outcome = call.book()
     assert outcome.status == "confirmed"
     assert "Video call; we will let you know the link in time" in call.page(outcome).text()
-    assert "None of the calendars concerned can make a link." in call.staff_page(outcome)
+    assert "No calendar has made a link." in call.staff_page(outcome)
 
 
 def test_services_without_a_video_call_say_nothing_of_one(call):

@@ -13,7 +13,7 @@ from flask import Flask
 from icalendar import Calendar as ICalendar
 
 from portal.booking import operations
-from portal.booking.meetings import Meeting, meeting_for, meeting_of
+from portal.booking.meetings import Meeting, meeting_for, meeting_of, without_link
 from portal.booking.models import Booking, EventLink
 from portal.booking.rules import Customer
 from portal.business.models import Resource
@@ -180,6 +180,19 @@ def test_a_booking_in_a_calendar_that_makes_no_links_is_told_so_at_once(desk):
     [mail] = desk.mail()
     assert "Video call: We will let you know the link in time." in text(mail)
     assert desk.meeting(appointment_id).state == "unable"
+
+
+def test_a_link_that_is_not_made_in_ten_minutes_is_promised_no_longer(desk):
+    desk.studio.store.make_meetings_slowly()
+    appointment_id = desk.book(at(1, 10))
+    desk.studio.publish_all()
+    with time_machine.travel(now_utc() + timedelta(minutes=9)):
+        assert (desk.meeting(appointment_id).state, without_link(db.session(), now=now_utc())) == ("coming", 0)
+    with time_machine.travel(now_utc() + timedelta(minutes=11)):
+        assert (desk.meeting(appointment_id).state, without_link(db.session(), now=now_utc())) == ("unable", 1)
+        desk.studio.store.finish_meetings()
+        desk.studio.pull()
+        assert (desk.meeting(appointment_id).state, without_link(db.session(), now=now_utc())) == ("ready", 0)
 
 
 def test_a_moved_booking_keeps_its_link(desk):
