@@ -15,20 +15,24 @@ from pathlib import Path
 
 import pytest
 import time_machine
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from portal.calendars import tokens
 from portal.calendars.access import account_of, kept_provider, seal_secret, unseal_secret
-from portal.calendars.models import Connection
+from portal.calendars.last_look import look
+from portal.calendars.models import Calendar, Connection
 from portal.calendars.tokens import StoredTokens
 from portal.clock import now_utc
 from portal.config import NAMES
 from portal.db import transaction
 from portal.extensions import db
+from portal.intervals import Interval
+from portal.sync.pull import pull
 from providers.errors import AccessRevoked, Misconfigured, Temporary
 from tests.factories import make_resource
 from tests.google.server import GoogleServer
-from tests.support.google import account_and_secret
+from tests.operations.sync.conftest import at
+from tests.support.google import account_and_secret, connect
 
 ROOT = Path(__file__).resolve().parents[3]
 NEARLY_OVER, OVER = timedelta(minutes=56), timedelta(minutes=70)
@@ -391,3 +395,38 @@ def test_nothing_secret_is_logged(connection_id, google, ana, caplog, capfd):
     assert "/token" in caplog.text  # the requests themselves are seen
     hidden = {text[name] for text in texts for name in ("access_token", "refresh_token")} | {google.client_secret}
     assert not [text for text in hidden if text in logged]
+
+
+@pytest.fixture
+def two_calendars(portal, ana):
+    """A resource with two busy sources of one account, with an event in each; gives its id and the connection's."""
+    resource_id = make_resource(zone="UTC").id
+    family, start_at = ana.make_calendar("Family"), at(2, 10)
+    for calendar_id in (ana.email, family):
+        ana.add_event(calendar_id, "Dentist", start_at, start_at + timedelta(hours=1))
+    return resource_id, connect(ana, resource_id, calendar_ids=(ana.email, family)).id
+
+
+@pytest.mark.parametrize(("after", "requests"), [(timedelta(0), 0), (NEARLY_OVER, 0), (OVER, 1)])
+def test_a_last_look_sees_with_what_lives_and_asks_for_a_token_only_when_it_must(
+    two_calendars, google, after, requests
+):
+    resource_id, _ = two_calendars
+    mark = max(entry["no"] for entry in google.log())
+    with later(after):
+        found = look([resource_id], Interval(at(2, 9), at(2, 12)), now=now_utc())
+    assert (len(found.busy), found.unreadable) == (2, [])
+    assert asked(google, mark) == requests
+
+
+def test_a_connection_that_dies_after_seven_days_shows_the_reason(two_calendars, ana):
+    _, connection_id = two_calendars
+    keep(connection_id, granted_at=(now_utc() - timedelta(days=7.1)).isoformat())
+    ana.age_grant(7.1)
+    calendar_id = db.session.scalars(select(Calendar.id).where(Calendar.connection_id == connection_id)).first()
+    with pytest.raises(AccessRevoked):
+        pull(calendar_id)
+    db.session.rollback()
+    connection = db.session.get_one(Connection, connection_id)
+    assert connection.state == "needs reauth"
+    assert "“Testing”" in connection.state_reason
