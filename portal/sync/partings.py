@@ -124,17 +124,18 @@ def give_up(session: Session, connection: Connection, *, by: str) -> Account | N
 def forget(session: Session, connection_id: int, *, sentence: str = "") -> Account | None:
     """Delete the account, its calendars and what was read from them. Twice is once.
 
-    Gives the account with its newest secret when no other connection shares its grant: then that is to be given back.
+    Gives the account with its newest secret when nothing else lives by its grant: then that is to be given back.
     """
     # All are locked, so that of two which leave at the same time the later one sees that it is the last.
     accounts = {row.id: row for row in session.scalars(select(Connection).order_by(Connection.id).with_for_update())}
-    connection = accounts.pop(connection_id, None)
+    connection = accounts.get(connection_id)
     if connection is None:
         return None
-    grant, account = _grant(connection), account_of(connection)
-    is_last = bool(grant[1]) and grant not in map(_grant, accounts.values())
-    name = name_of(connection)
+    name, account = name_of(connection), account_of(connection)
     session.delete(connection)
+    session.flush()
+    subject = account.account.get("subject")  # an account with a password has none, and nothing to give back
+    is_last = bool(subject) and not grants.is_used(session, subject)
     ledger.write(
         session,
         "disconnected",
@@ -158,11 +159,6 @@ def give_back_grant(account: Account | None) -> None:
 def name_of(connection: Connection) -> str:
     """What people know the account by."""
     return str(connection.account.get("username") or connection.account.get("url") or connection.id)
-
-
-def _grant(connection: Connection) -> tuple[str, str]:
-    """What the person allowed once for all connections of the same account; ("caldav", "") is none."""
-    return connection.provider, str(connection.account.get("subject") or "")
 
 
 def _subject(connection_id: int) -> str:

@@ -20,7 +20,7 @@ from portal.calendars.access import account_of, seal_secret, unseal_secret
 from portal.calendars.models import Calendar, Connection, ConnectionDraft
 from portal.clock import now_utc
 from portal.extensions import db, limiter
-from portal.sync import drain
+from portal.sync import connections, drain
 from portal.sync.models import LedgerLine
 from providers.calendars.base import RemoteCalendar
 from providers.calendars.google_oauth import CALENDARS, EVENTS
@@ -276,6 +276,20 @@ def test_a_permission_by_which_a_connection_lives_is_not_given_back(studio, admi
     assert db.session.scalars(select(ConnectionDraft)).all() == []
     assert "/revoke" not in paths(google, mark)
     assert ana.grant_state()["granted"]
+
+
+def test_an_account_that_is_connected_anew_while_it_is_disconnected_stays_allowed(studio, admin, ana, google):
+    connection_id = connected(admin, ana, studio.ana)
+    connections.disconnect(connection_id, take_away=False, by="Olga", now=now_utc())
+    step_2 = come_back(admin, ana, resource_id=studio.ana.id)
+    assert (
+        admin.post(step_2.location, data={"busy-0": "1", **RULES}).status_code == 422
+    )  # it is still being disconnected
+    for work in drain.claim(9, topics=["calendar.farewell"]):
+        drain.do(work, jobs.handler_of(work.topic))
+    assert count(Connection) == 0
+    assert ana.grant_state()["granted"]
+    assert admin.post(step_2.location, data={"busy-0": "1", **RULES}).status_code == 303
 
 
 def test_beginning_anew_takes_nothing_away_from_the_new_beginning(studio, admin, ana, google, mark):
