@@ -38,7 +38,9 @@ class Tokens:
         return self.current()
 
 
-def open_google(server: Any, account: Any, *, tokens: Any = None, scopes: Any = None, url: str = "") -> GoogleCalendars:
+def open_google(
+    server: Any, account: Any, *, tokens: Any = None, scopes: Any = None, url: str = "", pace: Pace | None = None
+) -> GoogleCalendars:
     """A provider for the account, at a pace of its own; `url` leads it through another server."""
     url = url or server.url
     granted = account.grant(scopes=scopes) if scopes else account.grant()
@@ -47,7 +49,7 @@ def open_google(server: Any, account: Any, *, tokens: Any = None, scopes: Any = 
         account_name=account.email,
         api_url=url,
         http_session=guarded_session(allow=[url.removeprefix("http://").rstrip("/")]),
-        pace=Pace(),
+        pace=pace or Pace(),
     )
 
 

@@ -14,6 +14,7 @@ from providers.calendars.base import CalendarRef, Receipt, RemoteEvent
 from providers.calendars.content import draft_hash
 from providers.calendars.google import GoogleCalendars
 from providers.calendars.google_errors import Declined, Unclear
+from providers.calendars.google_pace import Pace
 from providers.errors import (
     AccessRevoked,
     BadAnswer,
@@ -458,6 +459,23 @@ def test_an_event_that_changes_faster_than_it_can_be_written_is_a_conflict(
     assert between.methods().count("PATCH") == 3
 
 
+def test_a_deleted_event_of_which_google_kept_nothing_but_the_id_stands_again(
+    between: StandIn, through: GoogleCalendars, calendar: CalendarRef, person: GooglePerson
+) -> None:
+    receipt = put(through, calendar)
+    person.remove_event(receipt.remote_id)
+
+    def bare(asked: Asked, answer: Answer) -> Answer:
+        event = json.loads(answer.body)
+        kept = {name: event[name] for name in ("id", "etag", "status")}
+        return replace(answer, body=json.dumps(kept).encode()) if event["status"] == "cancelled" else answer
+
+    between.spoil = lambda asked, answer: bare(asked, answer) if asked.method == "GET" else answer
+    put(through, calendar)
+    between.spoil = lambda asked, answer: answer
+    assert stands(through, calendar).mark == draft().mark
+
+
 def test_a_calendar_that_takes_no_meeting_still_gets_the_event(
     between: StandIn, through: GoogleCalendars, calendar: CalendarRef
 ) -> None:
@@ -524,9 +542,17 @@ def test_while_google_asks_for_patience_nothing_is_asked(
     assert len(server.log(since)) == 1
 
 
+class Impatient(Pace):
+    """A pace that would let the next request through at once."""
+
+    def slowed(self, error: Throttled) -> Throttled:
+        return error
+
+
 def test_a_write_that_was_refused_for_haste_is_not_looked_into(
-    server: GoogleServer, provider: GoogleCalendars, calendar: CalendarRef
+    server: GoogleServer, account: Any, calendar: CalendarRef
 ) -> None:
+    provider = open_google(server, account, pace=Impatient())
     server.fault(method="POST", kind="status", status=403, reason="rateLimitExceeded")
     since = last_no(server)
     with pytest.raises(Throttled):
