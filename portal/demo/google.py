@@ -21,7 +21,7 @@ from portal.processes import Program
 from portal.web import CannotStart
 
 PORT = 5233
-PERSON = "ana@gmail.example"
+PERSON = "clara@gmail.example"
 ROOT = Path(__file__).resolve().parents[2]
 CLIENT_ID = "studio-ana.apps.googleusercontent.example"
 

@@ -98,14 +98,14 @@ class Demo:
         )
 
     def _google_lines(self) -> str:
-        return f"  Ana's “Google”    {self._google.url}/calendar?account={PERSON}\n" if self._google else ""
+        return f"  Clara's “Google”  {self._google.url}/calendar?account={PERSON}\n" if self._google else ""
 
     def _google_advice(self, url: str) -> str:
         if not self._google:
             return ""
         return (
-            f"And this: open {url}/admin/integrations, “Connect Google” for Ana as {PERSON}, choose a calendar that receives bookings, and book\n"
-            "a video consultation: event and link are there within seconds. Move it in “Google”; take the permission away there, and refresh it.\n"
+            f"And this: open {url}/admin/integrations, “Connect Google” for Clara as {PERSON}, and book a video\n"
+            "consultation with her: event and link are there within seconds. Move it in “Google”; take the permission away there, and refresh it.\n"
         )
 
 

@@ -1,4 +1,4 @@
-"""Accounts for the demo: Ana and Ben, with a believable fortnight from today, so that connecting their "Google" closes real-looking slots."""
+"""Accounts for the demo: Clara and Ben, with a believable fortnight from today, so that connecting their "Google" closes real-looking slots."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Plan(NamedTuple):
 
 
 _FREE: Json = {"transparency": "transparent"}
-ANA = (
+CLARA = (
     Plan((1, 8), "09:30", 45, "Supplier call"),
     Plan((2,), "12:00", 90, "Dentist", {"location": "Calle Mayor 12"}),
     Plan((3,), "16:00", 60, "Interview: second stylist"),
@@ -42,16 +42,16 @@ BEN = (
 
 
 def demo(world: World, zone: str) -> None:
-    """Two accounts, each with a private calendar beside the own one; Ana also sees a calendar of holidays that she cannot change."""
-    ana, ben = (world.account(email, zone=zone) for email in ("ana@gmail.example", "ben@gmail.example"))
+    """Two accounts, each with a private calendar beside the own one; Clara also sees a calendar of holidays that she cannot change."""
+    clara, ben = (world.account(email, zone=zone) for email in ("clara@gmail.example", "ben@gmail.example"))
     today = week.today(zone)
-    for account, plans in ((ana, ANA), (ben, BEN)):
+    for account, plans in ((clara, CLARA), (ben, BEN)):
         _fill(world, account, world.calendars[account.email], plans, today)
-    _weekly(world, ana, "Team meeting", today, "09:00", 30, guests=(ben.email,))
-    family = _calendar(world, ana, "Family", "family")
+    _weekly(world, clara, "Team meeting", today, "09:00", 30, guests=(ben.email,))
+    family = _calendar(world, clara, "Family", "family")
     _fill(
         world,
-        ana,
+        clara,
         family,
         (Plan((3,), "18:00", 90, "School play"), Plan((6,), "20:00", 120, "Dinner at Lucía's")),
         today,
@@ -59,7 +59,7 @@ def demo(world: World, zone: str) -> None:
     sports = _calendar(world, ben, "Sports", "sports")
     _fill(world, ben, sports, (Plan((2, 5, 9), "07:30", 60, "Swimming"),), today)
     holidays = Calendar(
-        "es.holiday@group.v.calendar.google.com", "Holidays", zone, owner=ana.email, makes_meetings=False
+        "es.holiday@group.v.calendar.google.com", "Holidays", zone, owner=clara.email, makes_meetings=False
     )
     world.add_calendar(holidays, role="reader")
     day = _workday(today, 10)
@@ -69,7 +69,7 @@ def demo(world: World, zone: str) -> None:
         "end": {"date": f"{day + timedelta(days=1)}"},
         **_FREE,
     }
-    writes.insert(world, ana, holidays, body, {})
+    writes.insert(world, clara, holidays, body, {})
 
 
 def _calendar(world: World, account: Account, name: str, key: str) -> Calendar:

@@ -128,7 +128,7 @@ def test_the_demo_begins_with_a_believable_fortnight():
     world = World("http://127.0.0.1:1", "client", "secret")
     seed.demo(world, "Europe/Madrid")
     today = week.today("Europe/Madrid")
-    for email in ("ana@gmail.example", "ben@gmail.example"):
+    for email in ("clara@gmail.example", "ben@gmail.example"):
         days = [
             day for n in (0, 7) for day in week.week(world, world.accounts[email], today + timedelta(days=n))
         ]  # fmt: skip

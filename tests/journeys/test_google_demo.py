@@ -17,12 +17,12 @@ from tests.support.mails import text
 from tests.support.remote import RemoteApp
 from tests.support.visitor import Visitor
 
-ANA = "ana@gmail.example"
+CLARA = "clara@gmail.example"
 EVA = {"name": "Eva Sanz", "email": "eva@example.org"}
 
 
 class GoogleDemo(Demo):
-    """With what the newcomer does in it. `ana` acts as Ana in her “Google”."""
+    """With what the newcomer does in it. `clara` acts as Clara in her “Google”."""
 
     @property
     def google(self) -> GoogleServer:
@@ -33,12 +33,12 @@ class GoogleDemo(Demo):
         return server
 
     @property
-    def ana(self) -> GoogleAccount:
-        return GoogleAccount(self.google, ANA)
+    def clara(self) -> GoogleAccount:
+        return GoogleAccount(self.google, CLARA)
 
     def event(self) -> dict[str, object] | None:
         """The one event of a booking in her Google calendar."""
-        return next((e for e in self.ana.events(ANA) if "Video consultation" in str(e.get("summary"))), None)
+        return next((e for e in self.clara.events(CLARA) if "Video consultation" in str(e.get("summary"))), None)
 
     def mails(self, subject: str) -> list[str]:
         """The texts of the customer's mails whose subject begins so, oldest first."""
@@ -54,13 +54,13 @@ def demo(tmp_path) -> Iterator[GoogleDemo]:
 
 
 def connect(demo: GoogleDemo) -> Visitor:
-    """Sign in as the owner, and connect Ana's Google account; her own calendar there receives the bookings."""
+    """Sign in as the owner, and connect Clara's Google account; her own calendar there receives the bookings."""
     visitor = owner(demo).get("/admin/integrations").follow("Connect Google")
-    visitor.press("Continue with Google", resource_id=option(visitor, "resource_id", "Ana"))
+    visitor.press("Continue with Google", resource_id=option(visitor, "resource_id", "Clara"))
     assert "A stand-in for Google, on this machine only" in visitor.text("//body")
-    visitor.press("Allow", account=ANA)
-    assert "accepted ana@gmail.example" in visitor.text()
-    visitor.press("Connect", destination="0")
+    visitor.press("Allow", account=CLARA)
+    assert "accepted clara@gmail.example" in visitor.text()
+    visitor.press("Connect")
     assert "The account is connected." in visitor.text()
     return visitor
 
@@ -116,9 +116,9 @@ def test_a_newcomer_connects_google_and_everything_follows(demo):
 
 
 def her_calendar(demo: GoogleDemo, event: dict) -> Visitor:
-    """Ana's page in “Google”, with nothing but this event on it: its buttons are the only ones of their name then."""
+    """Clara's page in “Google”, with nothing but this event on it: its buttons are the only ones of their name then."""
     day = start_of(event).date()
-    visitor = Visitor(RemoteApp(demo.google.url)).get(f"/calendar?account={ANA}&day={day}")
+    visitor = Visitor(RemoteApp(demo.google.url)).get(f"/calendar?account={CLARA}&day={day}")
     leave_out(visitor, f'//li[@data-event and @data-event!="{event["id"]}"]')
     assert "Video consultation · Eva Sanz" in visitor.text()
     return visitor
@@ -126,7 +126,9 @@ def her_calendar(demo: GoogleDemo, event: dict) -> Visitor:
 
 def her_account(visitor: Visitor) -> Visitor:
     """The integrations page, with her Google account alone on it."""
-    leave_out(visitor.get("/admin/integrations"), f'//section[contains(@class, "account")][not(contains(., "{ANA}"))]')
+    leave_out(
+        visitor.get("/admin/integrations"), f'//section[contains(@class, "account")][not(contains(., "{CLARA}"))]'
+    )
     return visitor
 
 
@@ -138,12 +140,12 @@ def leave_out(visitor: Visitor, others: str) -> None:
 def test_its_google_is_gone_with_the_demo_and_what_was_connected_to_it_too(tmp_path):
     with GoogleDemo(tmp_path, "--google") as demo:
         connect(demo)
-        assert ANA in owner(demo).get("/admin/integrations").text()
+        assert CLARA in owner(demo).get("/admin/integrations").text()
         assert any("tests.google" in " ".join(process.cmdline()) for process in demo.below)
     with GoogleDemo(tmp_path) as demo:
         assert "Google" not in demo.announcement
         assert not any("tests.google" in " ".join(process.cmdline()) for process in demo.below)
-        assert ANA not in owner(demo).get("/admin/integrations").text()
+        assert CLARA not in owner(demo).get("/admin/integrations").text()
 
 
 def owner(demo: Demo) -> Visitor:
