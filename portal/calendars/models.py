@@ -138,6 +138,8 @@ class PushSubscription(Model):
     confirmed_at: Mapped[datetime | None] = mapped_column(Instant)
     """When the first message came: only then it is known that messages reach us."""
     heard_at: Mapped[datetime | None] = mapped_column(Instant)
+    doubted_at: Mapped[datetime | None] = mapped_column(Instant)
+    """Since when it has kept silent about a change that was found by looking. Its next message ends the doubt."""
     problem: Mapped[str | None] = mapped_column(Text)
     """Why the provider did not grant it; then the row only tells when that was."""
     ended_at: Mapped[datetime | None] = mapped_column(Instant)

@@ -95,7 +95,7 @@ class _Known:
     calendar_id: int
     secret_hash: str
     resource_id: str
-    is_confirmed: bool
+    is_trusted: bool
     is_over: bool
     notified_at: datetime | None
     read_begun_at: datetime | None
@@ -117,7 +117,7 @@ def _take(message: Message) -> str:
     if message.state != "sync" and message.state not in _CHANGES:
         return "not understood"
     is_change = message.state in _CHANGES
-    if known.is_confirmed and not (is_change and not push.will_be_read(known.notified_at, known.read_begun_at)):
+    if known.is_trusted and not (is_change and not push.will_be_read(known.notified_at, known.read_begun_at)):
         return "coalesced"
     return transaction(lambda session: _note(session, known, message, is_change=is_change))
 
@@ -136,7 +136,7 @@ def _known(session: Session, subscription_id: str) -> _Known | None:
         calendar_id=subscription.calendar_id,
         secret_hash=subscription.secret_hash,
         resource_id=subscription.resource_id,
-        is_confirmed=subscription.confirmed_at is not None,
+        is_trusted=subscription.confirmed_at is not None and subscription.doubted_at is None,
         is_over=_is_over(subscription, now=now_utc()),
         notified_at=row.notified_at,
         read_begun_at=row.read_begun_at,
@@ -148,13 +148,13 @@ def _is_over(subscription: PushSubscription, *, now: datetime) -> bool:
 
 
 def _note(session: Session, known: _Known, message: Message, *, is_change: bool) -> str:
-    """Any message confirms that messages reach us; a change also wants a reading."""
+    """Any message shows that messages reach us; a change also wants a reading."""
     now = now_utc()
     is_news = push.note_change(session, known.calendar_id, now=now) if is_change else False
     subscription = session.get(PushSubscription, known.row_id, with_for_update=True, populate_existing=True)
     if subscription is None or _is_over(subscription, now=now):  # ended in the meantime; the reading does no harm
         return "over"
-    subscription.heard_at = now
+    subscription.heard_at, subscription.doubted_at = now, None
     if subscription.confirmed_at is None:
         _confirm(session, subscription, message, now=now)
     if is_change:

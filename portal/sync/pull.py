@@ -179,6 +179,8 @@ def _apply(
     apply.note_plan(session, calendar, result, now=situation.now)
     apply.heal_links(session, {tie.appointment_id for tie in situation.ties if tie.is_pending})
     _note_success(session, calendar, batch, result, read_at=read_at)
+    if not batch.is_complete and (batch.upserts or batch.removals):
+        push.note_silence(session, calendar, reading.last_begun_at, now=situation.now)
     calendar.next_read_at = _next_turn(session, calendar, batch, keeps_token=result.keeps_token)
     link_ids = [action.tie.link_id for action in result.actions if hasattr(action, "tie")]
     reach("pull.before_commit")

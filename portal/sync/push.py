@@ -27,6 +27,8 @@ CONFIRMED_WITHIN = timedelta(minutes=2)
 """A provider sends its first message at once. What has not come by then, does not reach us."""
 REFUSED_PAUSE = timedelta(minutes=15)
 UNHEARD_PAUSE = timedelta(hours=1)
+EARLY = timedelta(seconds=10)
+"""A message may come so long before the change that it tells of can be seen."""
 UNKNOWN_LIFE = timedelta(days=2)
 """Taken for the life of a subscription whose end we were never told, because the provider's answer was lost."""
 _NOT_PUBLIC = (".localhost", ".local", ".internal", ".lan", ".home.arpa", ".home", ".intranet")
@@ -103,9 +105,10 @@ def next_step(rows: Sequence[PushSubscription], *, address: str, refreshed_at: d
     if not address:
         return Step(ends=_ids(standing), drops=_ids(over + notes))
     newest = max(current, key=_age, default=None)
-    heard = max((row for row in standing if row.confirmed_at), key=_age, default=None)
+    heard = max((row for row in standing if _is_heard(row, now=now)), key=_age, default=None)
     opens = newest is None or _needs_successor(newest, address=address, refreshed_at=refreshed_at, now=now)
-    replaced = [row for row in standing if (heard and _age(row) < _age(heard)) or (opens and row.confirmed_at is None)]
+    deaf = [row for row in standing if opens and not _is_heard(row, now=now)]
+    replaced = [row for row in standing if row in deaf or (heard and _age(row) < _age(heard))]
     drops = over + [row for row in notes if opens or row is not newest]
     return Step(opens=opens, ends=_ids(replaced), drops=_ids(drops))
 
@@ -123,6 +126,19 @@ def note_change(session: Session, calendar_id: int, *, now: datetime) -> bool:
     if calendar.failures == 0:  # one in trouble keeps its pauses
         calendar.next_read_at = min(calendar.next_read_at, due.after_notice(begun, now=now))
     return True
+
+
+def note_silence(session: Session, calendar: Calendar, last_begun_at: datetime | None, *, now: datetime) -> None:
+    """A reading found changes. If nobody told of any since the last one began, push has to prove itself: providers forget subscriptions.
+
+    The message may be on its way, so this is only a doubt; what is still silent after two minutes counts as deaf.
+    """
+    told_at = calendar.notified_at
+    if last_begun_at is None or (told_at is not None and told_at > last_begun_at - EARLY):
+        return
+    for row in rows_of(session, [calendar.id]):
+        if _is_heard(row, now=now) and row.doubted_at is None:
+            row.doubted_at = now
 
 
 def will_be_read(notified_at: datetime | None, begun_at: datetime | None) -> bool:
@@ -145,8 +161,9 @@ def _needs_successor(row: PushSubscription, *, address: str, refreshed_at: datet
         return True
     if row.problem is not None:
         return now >= row.created_at + REFUSED_PAUSE
-    if row.confirmed_at is None:
-        return now >= row.created_at + (UNHEARD_PAUSE if row.resource_id else CONFIRMED_WITHIN)
+    if not _is_heard(row, now=now):
+        was_granted = bool(row.resource_id)
+        return now >= row.created_at + (UNHEARD_PAUSE if was_granted else CONFIRMED_WITHIN)
     life = row.expires_at - row.created_at if row.expires_at else UNKNOWN_LIFE
     return now >= row.created_at + life / 2
 
@@ -170,7 +187,8 @@ def _state(calendar: Calendar, rows: Sequence[PushSubscription], *, now: datetim
 
 def _why_not(rows: Sequence[PushSubscription], name: str, *, now: datetime) -> str:
     newest = max((row for row in rows if row.ended_at is None), key=_age, default=None)
-    if newest is None or (newest.problem is None and newest.created_at + CONFIRMED_WITHIN > now):
+    is_new = newest is None or newest.created_at + CONFIRMED_WITHIN > now
+    if newest is None or (is_new and newest.problem is None and newest.doubted_at is None):
         return f"{name} has not yet begun to tell of changes."
     if newest.problem is not None:
         return f"{name} does not tell of changes: {newest.problem}"
@@ -179,7 +197,8 @@ def _why_not(rows: Sequence[PushSubscription], name: str, *, now: datetime) -> s
 
 def _is_heard(row: PushSubscription, *, now: datetime) -> bool:
     is_standing = row.ended_at is None and row.problem is None and row.confirmed_at is not None
-    return is_standing and (row.expires_at is None or row.expires_at > now)
+    is_deaf = row.doubted_at is not None and row.doubted_at + CONFIRMED_WITHIN <= now
+    return is_standing and not is_deaf and (row.expires_at is None or row.expires_at > now)
 
 
 def _age(row: PushSubscription) -> tuple[datetime, int]:

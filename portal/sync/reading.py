@@ -42,6 +42,7 @@ class Reading:
     window: Span
     accepts_removals: bool
     is_asked: bool
+    last_begun_at: datetime | None
 
 
 def begin(session: Session, calendar_id: int, *, is_complete: bool, lease_for: timedelta) -> Reading | None:
@@ -76,6 +77,7 @@ def begin(session: Session, calendar_id: int, *, is_complete: bool, lease_for: t
         window=window_at(session, now),
         accepts_removals=accepts,
         is_asked=is_asked,
+        last_begun_at=last_begun_at,
     )
 
 

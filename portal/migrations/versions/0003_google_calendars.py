@@ -52,6 +52,7 @@ def upgrade() -> None:
         sa.Column('expires_at', INSTANT, nullable=True),
         sa.Column('confirmed_at', INSTANT, nullable=True),
         sa.Column('heard_at', INSTANT, nullable=True),
+        sa.Column('doubted_at', INSTANT, nullable=True),
         sa.Column('problem', sa.Text(), nullable=True),
         sa.Column('ended_at', INSTANT, nullable=True),
         sa.ForeignKeyConstraint(

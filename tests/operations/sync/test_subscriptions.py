@@ -19,7 +19,7 @@ from portal.outbox import OutboxEntry
 from portal.security import token_hash
 from portal.sync import connections, lines, push, subscriptions
 from providers.errors import AccessRevoked, Misconfigured, PermissionMissing, Temporary, Throttled
-from tests.operations.sync.conftest import Studio, give_public_address, make_studio, rows
+from tests.operations.sync.conftest import Studio, at, give_public_address, make_studio, rows
 from tests.operations.sync.messenger import Messenger, headers_of
 
 DAY = timedelta(days=1)
@@ -287,6 +287,80 @@ class TestRenewal:
         monkeypatch.setitem(app.extensions, "settings", moved)
         live.keep_subscriptions()
         assert [held.address for held in live.store.subscriptions.values()][-1] == "https://other.example/hooks/google"
+
+
+class TestDeafness:
+    """Providers forget subscriptions, and restart. What is found by looking shows it."""
+
+    @pytest.fixture
+    def silent(self, live) -> Studio:
+        """A change was read of which no message told."""
+        live.set_rule(next_read_at=now_utc())
+        live.pull()
+        live.set_rule(read_begun_at=now_utc() - timedelta(minutes=1))
+        live.store.add_event("calendar", "Dentist", at(2, 14), at(2, 15))
+        live.pull()
+        return live
+
+    def doubt_for(self, age: timedelta) -> None:
+        transaction(lambda s: s.execute(update(PushSubscription).values(doubted_at=now_utc() - age)))
+
+    def test_is_only_a_doubt_at_first(self, silent):
+        assert all_rows()[0].doubted_at is not None
+        assert state_of(silent).is_live
+
+    def test_ends_with_the_next_message(self, silent, messenger):
+        messenger.send("exists")
+        assert all_rows()[0].doubted_at is None
+
+    def test_ends_even_with_a_message_that_nothing_else_is_done_about(self, silent, messenger):
+        silent.set_rule(notified_at=now_utc())
+        messenger.send("exists")
+        assert all_rows()[0].doubted_at is None
+
+    def test_is_certain_after_two_minutes_and_polling_is_as_ever(self, silent):
+        self.doubt_for(push.CONFIRMED_WITHIN)
+        assert not state_of(silent).is_live
+        assert "messages do not arrive" in state_of(silent).reason
+        silent.set_rule(next_read_at=now_utc())
+        silent.pull()
+        assert silent.calendar().next_read_at - now_utc() <= timedelta(seconds=30)
+
+    def test_of_an_old_subscription_brings_a_new_one(self, silent, messenger):
+        grow_older(timedelta(hours=1))
+        self.doubt_for(push.CONFIRMED_WITHIN)
+        silent.store.subscriptions.clear()
+        silent.keep_subscriptions()
+        messenger.send("sync")
+        assert state_of(silent).is_live
+        assert len(all_rows()) == 1
+
+    def test_of_a_new_one_is_borne_for_an_hour(self, silent):
+        self.doubt_for(push.CONFIRMED_WITHIN)
+        silent.keep_subscriptions()
+        assert silent.store.calls.count("subscribe") == 1
+
+    def test_a_change_that_was_told_of_raises_no_doubt(self, live, messenger):
+        live.set_rule(next_read_at=now_utc(), read_begun_at=now_utc() - timedelta(minutes=1))
+        live.store.add_event("calendar", "Dentist", at(2, 14), at(2, 15))
+        messenger.send()
+        live.pull()
+        assert all_rows()[0].doubted_at is None
+
+    def test_nor_does_one_that_was_told_of_a_little_too_early(self, live, messenger):
+        live.set_rule(next_read_at=now_utc(), read_begun_at=now_utc() - timedelta(minutes=1))
+        messenger.send()
+        live.pull()
+        live.store.add_event("calendar", "Dentist", at(2, 14), at(2, 15))
+        live.pull()
+        assert len(live.busy()) == 1
+        assert all_rows()[0].doubted_at is None
+
+    def test_nor_does_a_complete_reading(self, live):
+        live.set_rule(read_begun_at=now_utc() - timedelta(minutes=1))
+        live.store.add_event("calendar", "Dentist", at(2, 14), at(2, 15))
+        live.pull(is_complete=True)
+        assert all_rows()[0].doubted_at is None
 
 
 class TestEnding:
