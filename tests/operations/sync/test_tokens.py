@@ -48,6 +48,7 @@ def google(tmp_path_factory):
 def calm(google):
     yield
     google.clear_faults()
+    assert google.violations() == []  # nothing was asked that Google would call malformed
     google.rotate_refresh_tokens(False)
 
 

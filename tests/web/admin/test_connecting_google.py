@@ -41,6 +41,7 @@ def google(tmp_path_factory):
 def calm(google):
     yield
     google.clear_faults()
+    assert google.violations() == []  # nothing was asked that Google would call malformed
 
 
 @pytest.fixture
