@@ -13,12 +13,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from portal.outbound import guarded_session
 from providers.calendars.base import CalendarRef, Span
+from tests.bench.business import book, midnight, set_up, zulu
 from tests.google.server import GoogleServer
 from tests.support.google import OneToken, connect_google
 from tests.support.instance import Instance, until
@@ -26,27 +27,6 @@ from tests.support.instance import Instance, until
 LATENCY = 0.1
 EVENTS = 10_000
 PUSHES, STORM_SECONDS = 1_000, 10.0
-SEED = """
-[business]
-name = "Bench"
-zone = "UTC"
-
-[[resource]]
-slug = "ana"
-kind = "staff"
-name = "Ana"
-email = "ana@gmail.example"
-hours = {{ {hours} }}
-
-[[service]]
-slug = "consultation"
-name = "Consultation"
-duration = 30
-step = 30
-notice = 0
-resources = ["ana"]
-"""
-DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 def run(*, scale: float = 1.0) -> dict[str, dict[str, Any]]:
@@ -60,13 +40,7 @@ def run(*, scale: float = 1.0) -> dict[str, dict[str, Any]]:
 
 def _both_ways(folder: Path, google: GoogleServer, scale: float) -> dict[str, dict[str, Any]]:
     ana = google.account("ana@gmail.example")
-    instance = Instance(
-        folder / "portal", **{**google.environment(), "LOCKSTEP_POLL_SECONDS": "30", "LOCKSTEP_DEMO": "1"}
-    )
-    instance.data.mkdir()
-    seed = folder / "seed.toml"
-    seed.write_text(SEED.format(hours=", ".join(f'{day} = ["00:00-24:00"]' for day in DAYS)))
-    instance.run("seed", str(seed))
+    instance = set_up(folder, **google.environment())
     connect_google(instance, ana, "ana")
     google.latency(LATENCY)
     with instance:
@@ -86,30 +60,22 @@ def _is_push_live(google: GoogleServer) -> bool:
 
 
 def _bookings(instance: Instance, ana: Any, *, count: int) -> list[float]:
-    token, first = instance.token(), _midnight(2)
+    token, first = instance.token(), midnight(2)
     seconds = []
     for number in range(count + 3):
         known = {event["id"] for event in ana.events(ana.email)}
         start_at = first + timedelta(minutes=30 * number)
         began = time.perf_counter()
-        _book(instance, token, start_at)
+        book(instance, token, start_at)
         until(lambda known=known: {e["id"] for e in ana.events(ana.email)} - known, seconds=30, what="the event")  # type: ignore[misc]
         if number >= 3:  # the first ones warm the worker up
             seconds.append(time.perf_counter() - began)
     return seconds
 
 
-def _book(instance: Instance, token: str, start_at: datetime) -> None:
-    customer = {"name": "Eva Sanz", "email": "eva@example.org"}
-    body = {"service": "consultation", "start_at": _text(start_at), "customer": customer}
-    answer = instance.api("POST", "bookings", token=token, body=body, key=_text(start_at))
-    if answer.status_code != 201:
-        raise RuntimeError(f"The booking was refused: {answer.status_code} {answer.text}")
-
-
 def _outside_events(instance: Instance, ana: Any, *, count: int) -> list[float]:
     """Seconds from a person's entry until its time is not offered any more; some seconds apart, as people work."""
-    first, seconds = _midnight(10), []
+    first, seconds = midnight(10), []
     for number in range(count):
         start_at = first + timedelta(minutes=60 * number)
         assert _is_offered(instance, start_at)
@@ -122,10 +88,10 @@ def _outside_events(instance: Instance, ana: Any, *, count: int) -> list[float]:
 
 
 def _is_offered(instance: Instance, start_at: datetime) -> bool:
-    window = f"from={_text(start_at)}&to={_text(start_at + timedelta(minutes=30))}"
+    window = f"from={zulu(start_at)}&to={zulu(start_at + timedelta(minutes=30))}"
     answer = instance.api("GET", f"availability?service=consultation&{window}")
     answer.raise_for_status()
-    return any(slot["start_at"] == _text(start_at) for slot in answer.json()["slots"])
+    return any(slot["start_at"] == zulu(start_at) for slot in answer.json()["slots"])
 
 
 def _storm(google: GoogleServer, ana: Any, *, pushes: int) -> int:
@@ -151,7 +117,7 @@ def _large_calendar(google: GoogleServer, count: int) -> dict[str, dict[str, Any
 
     ana = google.account("ana@gmail.example")
     tokens = OneToken(ana.grant()["access_token"])
-    start, window = _midnight(1), (_midnight(0), _midnight(92))
+    start, window = midnight(1), (midnight(0), midnight(92))
     ana.add_many(ana.email, [
         (f"Event {n}", start + timedelta(minutes=13 * n), start + timedelta(minutes=13 * n + 10)) for n in range(count)
     ])  # fmt: skip
@@ -192,14 +158,6 @@ def _p95(seconds: list[float], *, limit: float) -> dict[str, Any]:
         "value": round(statistics.quantiles(seconds, n=20)[18], 2), "unit": "s p95", "limit": limit,
         "median": round(statistics.median(seconds), 2), "count": len(seconds),
     }  # fmt: skip
-
-
-def _midnight(days: int) -> datetime:
-    return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=days)
-
-
-def _text(instant: datetime) -> str:
-    return instant.isoformat().replace("+00:00", "Z")
 
 
 if __name__ == "__main__":

@@ -9,43 +9,24 @@ import json
 import statistics
 import tempfile
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from tests.bench.business import book, midnight, set_up
 from tests.providers.servers import RadicaleServer
 from tests.support.instance import Instance, until
 
-SEED = """
-[business]
-name = "Bench"
-zone = "UTC"
-
-[[resource]]
-slug = "ana"
-kind = "staff"
-name = "Ana"
-email = "ana@bench.example"
-hours = {{ {hours} }}
-
+CALENDAR = """
 [[resource.calendar]]
 provider = "caldav"
 url = "{url}"
 username = "ana"
 password = "secret"
 roles = ["busy", "destination"]
-
-[[service]]
-slug = "consultation"
-name = "Consultation"
-duration = 30
-step = 30
-notice = 0
-resources = ["ana"]
 """
-DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 def run(*, scale: float = 1.0) -> dict[str, dict[str, Any]]:
@@ -54,7 +35,7 @@ def run(*, scale: float = 1.0) -> dict[str, dict[str, Any]]:
         folder = Path(name)
         with RadicaleServer(folder / "radicale", {"ana": "secret"}) as server:
             url = server.make_calendar("ana", "bookings")
-            instance = _instance(folder, url)
+            instance = set_up(folder, calendar=CALENDAR.format(url=url))
             with instance:
                 seconds = _publish(instance, server, url, count=max(int(40 * scale), 5))
                 sizes = _resident(instance.pid)
@@ -68,39 +49,19 @@ def run(*, scale: float = 1.0) -> dict[str, dict[str, Any]]:
     }  # fmt: skip
 
 
-def _instance(folder: Path, url: str) -> Instance:
-    instance = Instance(folder / "portal", LOCKSTEP_POLL_SECONDS="30")
-    instance.data.mkdir()
-    seed = folder / "seed.toml"
-    seed.write_text(SEED.format(url=url, hours=", ".join(f'{day} = ["00:00-24:00"]' for day in DAYS)))
-    instance.run("seed", str(seed))
-    return instance
-
-
 def _publish(instance: Instance, server: RadicaleServer, url: str, *, count: int) -> list[float]:
     token = instance.token()
-    first = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=2)
+    first = midnight(2)
     seconds = []
     for number in range(count + 3):
         known = _objects(server, url)
         start_at = first + timedelta(minutes=30 * number)
         began = time.perf_counter()
-        _book(instance, token, start_at)
+        book(instance, token, start_at)
         until(lambda known=known: _objects(server, url) - known, seconds=30, what="the event")  # type: ignore[misc]
         if number >= 3:  # the first ones warm the worker up
             seconds.append(time.perf_counter() - began)
     return seconds
-
-
-def _book(instance: Instance, token: str, start_at: datetime) -> None:
-    body = {
-        "service": "consultation",
-        "start_at": start_at.isoformat().replace("+00:00", "Z"),
-        "customer": {"name": "Eva Sanz", "email": "eva@example.org"},
-    }
-    answer = instance.api("POST", "bookings", token=token, body=body, key=start_at.isoformat())
-    if answer.status_code != 201:
-        raise RuntimeError(f"The booking was refused: {answer.status_code} {answer.text}")
 
 
 def _objects(server: RadicaleServer, url: str) -> set[str]:
