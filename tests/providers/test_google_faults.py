@@ -209,6 +209,17 @@ def test_a_change_feed_that_must_start_again_says_so(
         read(provider, calendar, first.next_token)
 
 
+def test_a_token_that_google_cannot_even_read_is_given_up(
+    server: GoogleServer, provider: GoogleCalendars, calendar: CalendarRef
+) -> None:
+    first = read(provider, calendar)
+    server.fault(kind="status", status=400, reason="invalid", path="/events", times=2)
+    with pytest.raises(SyncTokenExpired):
+        read(provider, calendar, first.next_token)
+    with pytest.raises(Declined):
+        read(provider, calendar)
+
+
 def test_a_calendar_that_may_only_be_read_refuses_to_be_written(provider: GoogleCalendars, account: Any) -> None:
     reader = CalendarRef(remote_id=account.make_calendar("Holidays", role="reader"), zone="UTC")
     assert read(provider, reader).is_complete
