@@ -32,6 +32,10 @@ from portal.notifications.wording import in_a_row, instant, known_zone, locale_f
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates" / "mail"
 LONGEST_SUBJECT = 200
+_CALL_FOR_STAFF = {
+    "coming": "The link stands in the event in your calendar, as soon as it is there.",
+    "unable": "No calendar here can make a link: please send one.",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,19 +114,13 @@ def _booking_values(facts: CustomerNews | StaffNews) -> dict[str, Any]:
 
 def _call_words(facts: CustomerNews | StaffNews) -> str:
     """What is to be said of the video call while its link cannot be told; empty where there is none, or the link is known."""
-    meeting, is_staff = facts.booking.meeting, isinstance(facts, StaffNews)
-    if meeting == "coming" and is_staff:
-        return "The link stands in the event in your calendar, as soon as it is there."
-    if meeting == "coming":
+    meeting = facts.booking.meeting
+    if isinstance(facts, StaffNews):
+        return _CALL_FOR_STAFF.get(meeting, "")
+    if meeting == "coming" and facts.manage_url:
         once = ", once it is confirmed" if facts.booking.status == "pending" else ""
         return f"The link will stand on the page of your booking{once}; the way there is below."
-    if meeting == "unable":
-        return (
-            "No calendar here can make a link: please send one."
-            if is_staff
-            else "We will let you know the link in time."
-        )
-    return ""
+    return "We will let you know the link in time." if meeting in ("coming", "unable") else ""
 
 
 def _when_there(house: House, booking: BookingFacts, zone: str) -> str:

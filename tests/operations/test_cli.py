@@ -111,6 +111,12 @@ def test_a_database_that_cannot_be_reached_is_one_sentence(tmp_path, monkeypatch
     assert "Traceback" not in complaint
 
 
+def test_the_stand_in_for_google_is_for_the_demo_alone(lockstep):
+    status, printed, complaint = lockstep("serve", "--google")
+    assert (status, printed) == (2, "")
+    assert "--google goes with --demo" in complaint
+
+
 def test_a_user_is_invited_with_a_link(lockstep):
     status, printed, _ = lockstep("user", "add", "ana@studio.example", "--role", "admin", "--json")
     told = json.loads(printed)

@@ -241,6 +241,12 @@ def test_a_wrong_frame_is_named_with_its_line(sqlite_app, text, line, part):
     assert part in str(error.value)
 
 
+def test_nobody_but_google_makes_links(sqlite_app):
+    text = STUDIO.replace("notice = 60", 'notice = 60\nmeeting = "zoom"')
+    with pytest.raises(Invalid, match=f"line {line(text, 'meeting')}: meeting must be one of google, not “zoom”"):
+        load(text)
+
+
 def test_nothing_is_changed_when_anything_is_wrong(app):
     load(STUDIO)
     broken = STUDIO.replace("Studio Ana", "Other").replace("duration = 30", "duration = 7")

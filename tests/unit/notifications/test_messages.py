@@ -420,5 +420,13 @@ def test_where_there_is_no_link_yet_a_mail_says_where_it_will_stand(message, wor
     assert all("Video call" in body and words in body for body in both(message))
 
 
+def test_without_a_page_to_look_at_the_link_is_promised_by_the_house():
+    booking = replace(BOOKING, meeting="coming")
+    news = CustomerNews(
+        message_key="k", house=HOUSE, news=News(news="booked"), booking=booking, manage_url="", event=EVENT
+    )
+    assert all("We will let you know the link in time." in body for body in both(compose(news)))
+
+
 def test_mails_about_other_services_say_nothing_of_a_video_call():
     assert all("Video call" not in body for news in NEWS for body in (*both(to_customer(news)), *both(to_staff(news))))
