@@ -111,12 +111,19 @@ class Post:
             # Numbers rise, but not by one.
             channel.number = 1 if state == "sync" else channel.number + 1 + int(time.monotonic() * 1000) % 3
             number = channel.number
-        self._pool.submit(self._deliver, channel, state, number)
+        if _is_here(channel.address):
+            self._later(self._world.switches.push_delay, channel, state, number, PAUSES)
 
-    def _deliver(self, channel: Channel, state: str, number: int) -> None:
-        if not _is_here(channel.address):
+    def _later(self, seconds: float, *message: Any) -> None:
+        """Deliver after a while, without keeping one of the few threads waiting."""
+        if not seconds:
+            self._pool.submit(self._deliver, *message)
             return
-        time.sleep(self._world.switches.push_delay)
+        timer = threading.Timer(seconds, self._pool.submit, (self._deliver, *message))
+        timer.daemon = True
+        timer.start()
+
+    def _deliver(self, channel: Channel, state: str, number: int, pauses: tuple[float, ...]) -> None:
         headers = {
             "User-Agent": _AGENT,
             "X-Goog-Channel-ID": channel.id,
@@ -127,12 +134,10 @@ class Post:
             "X-Goog-Message-Number": str(number),
             **({"X-Goog-Channel-Token": channel.token} if channel.token else {}),
         }
-        for pause in (*PAUSES, None):
-            status = self._post(channel.address, headers)
-            channel.sent.append({"number": number, "state": state, "status": status})
-            if status not in AGAIN or pause is None:
-                return
-            time.sleep(pause)
+        status = self._post(channel.address, headers)
+        channel.sent.append({"number": number, "state": state, "status": status})
+        if status in AGAIN and pauses:
+            self._later(pauses[0], channel, state, number, pauses[1:])
 
     def _post(self, address: str, headers: dict[str, str]) -> int | None:
         """The answer's status; None when there was none, which is not tried again."""

@@ -147,3 +147,10 @@ def test_one_more_message_can_be_sent_by_hand(google, api, ana, receiver):
     receiver.wait(1)
     assert google.push(ana.email) == 1
     assert receiver.wait(2) == ["sync", "exists"]
+
+
+def test_messages_may_come_late(google, api, receiver):
+    google.push_delay(0.4)
+    watch(api, receiver.url)
+    assert receiver.messages == []
+    assert receiver.wait(1) == ["sync"]
