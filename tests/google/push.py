@@ -67,7 +67,7 @@ class Post:
     def open(self, body: Json, *, calendar_id: str, account: str) -> Json:
         """events.watch. Raises Refused for an id used before, or an address that is not HTTPS."""
         channel_id, address = body.get("id") or "", body.get("address") or ""
-        _check(channel_id, body.get("type") or "", address)
+        _check(channel_id, body.get("type") or "", address, token=body.get("token") or "")
         if channel_id in self._used:
             raise Refused("channelIdNotUnique", f"Channel id {channel_id} not unique")
         path = f"calendars/{quote(calendar_id)}/events?alt=json"
@@ -102,8 +102,9 @@ class Post:
     def live(self, calendar_id: str | None = None) -> list[Channel]:
         """Channels that have not ended, of one calendar or of all."""
         now = time.time()
-        for channel in [channel for channel in self._channels.values() if channel.expires_at <= now]:
-            self._channels.pop(channel.id, None)
+        for channel in list(self._channels.values()):
+            if channel.expires_at <= now:
+                self._channels.pop(channel.id, None)
         return [c for c in list(self._channels.values()) if calendar_id is None or c.calendar_id == calendar_id]
 
     def _send(self, channel: Channel, state: str) -> None:
@@ -151,11 +152,13 @@ class Post:
         return int(answer.status_code)
 
 
-def _check(channel_id: str, kind: str, address: str) -> None:
+def _check(channel_id: str, kind: str, address: str, *, token: str) -> None:
     if not channel_id or len(channel_id) > 64:
         raise invalid("Invalid channel id.", "id")
     if kind not in ("web_hook", "webhook"):
         raise invalid("Unknown channel type.", "type")
+    if len(token) > 256 or not token.isascii():
+        raise invalid("Invalid channel token.", "token")
     parts = urlsplit(address)
     if not parts.hostname:
         raise Refused("required", "entity.address is required.", status=400)

@@ -114,6 +114,7 @@ def test_messages_go_to_https_only(api):
     assert refused(api, address="") == (400, "required")
     assert refused(api, type="carrier pigeon") == (400, "invalid")
     assert refused(api, id="x" * 65) == (400, "invalid")
+    assert refused(api, token="x" * 257) == (400, "invalid")
 
 
 def test_holidays_cannot_be_watched(api, ana):
