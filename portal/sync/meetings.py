@@ -69,7 +69,7 @@ def _show_elsewhere(session: Session, link: EventLink, *, now: datetime) -> None
 def _tell_customers(session: Session, appointment_id: int, *, now: datetime) -> None:
     """A mail that waits for the link goes out now; where it has left already, a new one follows."""
     confirmed = select(Booking).where(Booking.appointment_id == appointment_id, Booking.status == "confirmed")
-    for booking in session.scalars(confirmed.with_for_update()):
+    for booking in session.scalars(confirmed.order_by(Booking.id).with_for_update()):
         subject = f"booking:{booking.id}"
         if not outbox.bring_forward(session, "notify.customer", subject, now=now):
             booking.sequence += 1
