@@ -25,6 +25,7 @@ from portal.business.seed_checks import (
 from portal.business.seed_table import REQUIRED, Problems, Table, shown
 from portal.business.seed_values import (
     ASSIGNMENTS,
+    BY_CONSENT,
     KINDS,
     MEETINGS,
     PROVIDERS,
@@ -120,7 +121,7 @@ def _resource(table: Table, business_zone: str, environ: Mapping[str, str]) -> S
 def _calendar(table: Table, environ: Mapping[str, str]) -> SeedCalendar:
     calendar = SeedCalendar(
         line=table.line,
-        provider=table.choice("provider", PROVIDERS, default="caldav"),
+        provider=table.choice("provider", PROVIDERS, default="caldav", instead=BY_CONSENT),
         url=table.text("url", longest=1000, check=check_url),
         username=table.text("username"),
         password=_password(table, environ),

@@ -6,7 +6,7 @@ What does not fit is noted with its line, and reading goes on, so that a person 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -69,13 +69,16 @@ class Table:
             return self._wrong(key, f"must be a multiple of {step}{unit}, not {value}", least)
         return value
 
-    def choice(self, key: str, choices: Sequence[str], *, default: str = REQUIRED) -> str:
-        """One of `choices`."""
+    def choice(
+        self, key: str, choices: Sequence[str], *, default: str = REQUIRED, instead: Mapping[str, str] | None = None
+    ) -> str:
+        """One of `choices`. `instead` says for values that one might expect, what to do in their place."""
         value = self._get(key, default)
         if value is default:
             return choices[0] if value is REQUIRED else default
         if value not in choices:
-            return self._wrong(key, f"must be one of {_listed(choices)}, not {shown(value)}", choices[0])
+            advice = f". {instead[value]}" if instead and isinstance(value, str) and value in instead else ""
+            return self._wrong(key, f"must be one of {_listed(choices)}, not {shown(value)}{advice}", choices[0])
         return str(value)
 
     def items(self, key: str, *, default: list[Any] = REQUIRED) -> list[tuple[Path, Any]]:

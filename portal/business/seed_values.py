@@ -15,6 +15,9 @@ ASSIGNMENTS = ("choose", "any", "all")
 MEETINGS = ("google",)
 ROLES = ("busy", "destination")
 PROVIDERS = ("caldav",)
+BY_CONSENT = {
+    "google": "A Google calendar is connected on the page /admin/integrations, because its owner has to consent"
+}
 WHEN_MOVED = ("follow", "ask", "put back")
 WHEN_DELETED = ("ask", "cancel", "put back")
 WHEN_UNREADABLE = ("pending", "stop", "keep")

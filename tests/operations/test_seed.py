@@ -247,6 +247,14 @@ def test_nobody_but_google_makes_links(sqlite_app):
         load(text)
 
 
+def test_a_google_calendar_waits_for_its_owners_consent(sqlite_app):
+    text = with_calendar("https://calendar.example/").replace(
+        "[[resource.calendar]]", '[[resource.calendar]]\nprovider = "google"'
+    )
+    with pytest.raises(Invalid, match="connected on the page /admin/integrations"):
+        load(text)
+
+
 def test_nothing_is_changed_when_anything_is_wrong(app):
     load(STUDIO)
     broken = STUDIO.replace("Studio Ana", "Other").replace("duration = 30", "duration = 7")
