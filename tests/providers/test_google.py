@@ -725,6 +725,11 @@ def test_a_meeting_wished_for_later_is_added(provider: GoogleCalendars, calendar
     assert settled(provider, calendar, later.remote_id).meeting_url
 
 
+def test_a_repeated_create_that_finds_no_meeting_asks_for_one(provider: GoogleCalendars, calendar: CalendarRef) -> None:
+    put(provider, calendar)
+    assert put(provider, calendar, wants_meeting=True).meeting_url
+
+
 def settled(provider: GoogleCalendars, calendar: CalendarRef, remote_id: str) -> RemoteEvent:
     """The event once Google has made its meeting, which takes it a moment."""
     for _ in range(10):
