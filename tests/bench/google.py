@@ -20,6 +20,7 @@ from typing import Any
 from portal.outbound import guarded_session
 from providers.calendars.base import CalendarRef, Span
 from tests.bench.business import book, midnight, set_up, zulu
+from tests.bench.publish import resident
 from tests.google.server import GoogleServer
 from tests.support.google import OneToken, connect_google
 from tests.support.instance import Instance, until
@@ -48,10 +49,14 @@ def _both_ways(folder: Path, google: GoogleServer, scale: float) -> dict[str, di
         written = _bookings(instance, ana, count=max(int(30 * scale), 5))
         closed = _outside_events(instance, ana, count=max(int(30 * scale), 5))
         pulls = _storm(google, ana, pushes=max(int(PUSHES * scale), 50))
+        _have_a_last_look(instance, google)
+        sizes = resident(instance.pid)
     return {
         "Google: booking to event": _p95(written, limit=2.0),
         "Google: push to slot gone": _p95(closed, limit=2.0),
         "Google: pulls caused by 1,000 pushes in 10 s": {"value": pulls, "unit": "", "limit": 10},
+        "Google: resident, a web process": {"value": round(sizes["web"]), "unit": "MB", "limit": 120},
+        "Google: resident, the worker": {"value": round(sizes["worker"]), "unit": "MB", "limit": 160},
     }
 
 
@@ -106,6 +111,15 @@ def _storm(google: GoogleServer, ana: Any, *, pushes: int) -> int:
     if took > STORM_SECONDS * 1.2:
         raise RuntimeError(f"The pushes took {took:.1f} s to send.")
     return len(_readings(google.log(since=before)))
+
+
+def _have_a_last_look(instance: Instance, google: GoogleServer) -> None:
+    """A booking over a calendar that was last read over half a minute ago: then a web process asks Google itself."""
+    time.sleep(35)  # with live push the worker looks every 50 s
+    before = len(google.log())
+    book(instance, instance.token(), midnight(20))
+    if not any("timeMin" in row["query"] for row in _readings(google.log(since=before))):
+        raise RuntimeError("There was no last look.")
 
 
 def _readings(log: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -38,7 +38,7 @@ def run(*, scale: float = 1.0) -> dict[str, dict[str, Any]]:
             instance = set_up(folder, calendar=CALENDAR.format(url=url))
             with instance:
                 seconds = _publish(instance, server, url, count=max(int(40 * scale), 5))
-                sizes = _resident(instance.pid)
+                sizes = resident(instance.pid)
     return {
         "booking to event on Radicale": {
             "value": round(statistics.quantiles(seconds, n=20)[18], 2), "unit": "s p95", "limit": 2.0,
@@ -70,7 +70,7 @@ def _objects(server: RadicaleServer, url: str) -> set[str]:
     return {path.name for path in folder.glob("*.ics")}
 
 
-def _resident(parent: int) -> dict[str, float]:
+def resident(parent: int) -> dict[str, float]:
     """Resident MB of the largest web process and of the worker, children of `lockstep serve`, told apart by what they have open.
 
     The worker is a direct child without children of its own that is no other program; web processes are grandchildren.
