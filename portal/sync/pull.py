@@ -6,6 +6,7 @@ resource's lock. Called by the worker's periodic table, by `lockstep pull`, and 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -99,7 +100,8 @@ def _read(provider: CalendarProvider, reading: Reading) -> tuple[Outcome, list[i
         batch = _changes(provider, reading, None)
         prelude = _prelude(reading, batch, read_at, is_second=True)
     if prelude and prelude.to_verify:
-        verified = frozenset(i for i in prelude.to_verify if _is_gone(provider, reading, i))
+        verified, standing = _second_look(provider, reading, prelude.to_verify)
+        batch = replace(batch, upserts=(*batch.upserts, *standing))
     reach("pull.after_request")
     outcome = write_transaction(
         [reading.resource_id],
@@ -144,13 +146,17 @@ def _with_coming(session: Session, situation: Situation, batch: ChangeBatch, cal
     return replace(situation, coming=coming_ids(session, situation, calendar_id))
 
 
-def _is_gone(provider: CalendarProvider, reading: Reading, remote_id: str) -> bool:
-    """The second look: only an explicit “not there” counts."""
-    try:
-        provider.get(reading.ref, remote_id, window=reading.window)
-    except Gone:
-        return True
-    return False
+def _second_look(
+    provider: CalendarProvider, reading: Reading, remote_ids: Iterable[str]
+) -> tuple[frozenset[str], tuple[RemoteEvent, ...]]:
+    """Those that are truly gone, for only an explicit “not there” counts; and the others as they stand, moved out of the window perhaps."""
+    gone, standing = set(), []
+    for remote_id in remote_ids:
+        try:
+            standing.append(provider.get(reading.ref, remote_id, window=reading.window))
+        except Gone:
+            gone.add(remote_id)
+    return frozenset(gone), tuple(standing)
 
 
 def _apply(

@@ -122,7 +122,7 @@ def read_busy(wire: GoogleWire, calendar: CalendarRef, window: Span) -> list[Rem
 
     Of an event of ours that was made a series, the occurrence with the start we gave it is ours, all others are strangers.
     """
-    listing = _listing(_Question(wire, calendar, window, {}), **_bounds(window))
+    listing = _listing(_Question(wire, calendar, window, {}), is_hurried=True, **_bounds(window))
     events = []
     for item in listing.standing.values():
         event = told(item, calendar, window=window, zone=listing.zone)
@@ -180,12 +180,12 @@ def _changed(question: _Question, sync_token: str) -> _Listing:
         raise SyncTokenExpired("Google no longer knows our place in its list of changes.") from None
 
 
-def _listing(question: _Question, **bounds: object) -> _Listing:
+def _listing(question: _Question, *, is_hurried: bool = False, **bounds: object) -> _Listing:
     """A list to its end. All parameters but the bounds must stay as they are: a sync token is only good for the same question."""
-    place = {"calendarId": question.calendar.remote_id, "singleEvents": True}
+    place = {"calendarId": question.calendar.remote_id, "singleEvents": True, "maxResults": PAGE, "fields": _FIELDS}
     listing = _Listing()
     try:
-        for page in question.wire.pages("events.list", maxResults=PAGE, fields=_FIELDS, **place, **bounds):
+        for page in question.wire.pages("events.list", is_hurried=is_hurried, **place, **bounds):
             listing.take_in(page)
     except NotFound:
         raise calendar_missing() from None
@@ -263,7 +263,7 @@ def _tell_our_series(
             findings.removals.add(item["id"])
 
 
-def _bounds(window: Span) -> dict[str, str]:
+def _bounds(window: Span) -> Json:
     """Whole seconds, the window within: an empty range is refused."""
     return {"timeMin": _instant(window[0]), "timeMax": _instant(window[1] + timedelta(microseconds=999_999))}
 

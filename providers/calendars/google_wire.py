@@ -3,7 +3,8 @@
 google-api-python-client knows the methods, their parameters and paths from the discovery document that comes with it, so nothing
 can be called that does not exist. The connection is ours: in place of httplib2 it is given a gate that sends everything through the
 guarded HTTP session, adds the token, asks for another one once, and keeps to the account's pace. The library takes 20 MB and a
-quarter of a second to import, so that waits for the first request of a process; what it builds is kept for all accounts.
+quarter of a second to import, so that waits for the first request of a process; what it builds is kept for all accounts. The last look
+alone, in web processes, does without it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
+from urllib.parse import quote, urlencode
 
 import requests
 
@@ -72,15 +74,17 @@ class GoogleWire:
             raise Unclear("Google's answer is not readable.") from error
         if method in _SILENT and not found:
             return {}
-        if not isinstance(found, dict):
-            raise Unclear("Something else than Google answered, or the answer broke off.")
-        return found
+        return _object(found)
 
-    def pages(self, method: str, **parameters: Any) -> Iterator[Json]:
-        """All pages of a list; one may be empty and still not be the last. Raises Unclear when they do not end."""
+    def pages(self, method: str, *, is_hurried: bool = False, **parameters: Any) -> Iterator[Json]:
+        """All pages of a list; one may be empty and still not be the last. Raises Unclear when they do not end.
+
+        `is_hurried`, for "events.list" alone, does without the library: loading it would cost a person who waits half of the patience.
+        """
         token, seen = None, set()
+        send = self._send_plainly if is_hurried else self.send
         for _ in range(MAX_PAGES):
-            page = self.send(method, pageToken=token, seconds=LISTING_SECONDS, limit=LISTING_BYTES, **parameters)
+            page = send(method, pageToken=token, seconds=LISTING_SECONDS, limit=LISTING_BYTES, **parameters)
             yield page
             token = page.get("nextPageToken")
             if not token:
@@ -89,6 +93,18 @@ class GoogleWire:
                 break
             seen.add(token)
         raise Unclear("Google's list does not come to an end.")
+
+    def _send_plainly(self, method: str, *, seconds: float, limit: int, **parameters: Any) -> Json:
+        """What `send` does for "events.list", without the library."""
+        path = f"calendar/v3/calendars/{quote(parameters.pop('calendarId'), safe='')}/events"
+        texts = {name: str(value).lower() if value is True else value for name, value in parameters.items() if value}
+        self._gate.seconds, self._gate.limit = seconds, limit
+        address = f"{self._api_url.rstrip('/')}/{path}?{urlencode(texts)}"
+        _, body = self._gate.request(address, headers={"Accept": "application/json"})
+        try:
+            return _object(json.loads(body))
+        except (ValueError, RecursionError) as error:
+            raise Unclear("Google's answer is not readable.") from error
 
     def close(self) -> None:
         """End all connections."""
@@ -145,6 +161,12 @@ class _Gate:
     def _refused(self, answer: requests.Response) -> ProviderError:
         error = error_of(refusal_of(answer.status_code, answer.headers, answer.content))
         return self._pace.slowed(error) if isinstance(error, Throttled) else error
+
+
+def _object(found: Any) -> Json:
+    if not isinstance(found, dict):
+        raise Unclear("Something else than Google answered, or the answer broke off.")
+    return found
 
 
 @lru_cache(maxsize=4)

@@ -268,6 +268,18 @@ class TestDeleted:
         studio.pull()
         assert studio.booking(appointment_id).status == "cancelled", "the next look finds it all the same"
 
+    def test_what_a_reading_of_a_window_lacks_may_have_been_moved_far_away(self, studio):
+        studio.set_rule(when_moved="ask", when_deleted="cancel")
+        studio.store.sees_window_only()
+        appointment_id = studio.booked(at(2, 10))
+        studio.pull()
+        studio.store.move_event("calendar", studio.own_event().remote_id, at(400, 10))
+        studio.store.expire_tokens()
+        studio.pull()
+        assert studio.booking(appointment_id).status == "confirmed"
+        (question,) = studio.questions()
+        assert (question.kind, question.start_at) == ("moved", at(400, 10))
+
     def test_called_off_counts_as_deleted_and_putting_back_restores_it_in_place(self, studio):
         studio.set_rule(when_deleted="put back")
         studio.booked(at(2, 10))

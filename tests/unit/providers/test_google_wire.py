@@ -131,9 +131,37 @@ def test_what_does_not_exist_at_google_cannot_be_asked() -> None:
         wire(Session()).send("events.list", calendarId="c", sinceForever=True)
 
 
-def test_a_process_that_never_asks_google_does_not_load_its_library() -> None:
+def test_somebody_in_a_hurry_asks_the_same_without_the_library() -> None:
+    parameters = {
+        "calendarId": "ana@x.example/#",
+        "singleEvents": True,
+        "maxResults": 2500,
+        "timeMin": "2027-03-01T09:00:00Z",
+    }
+    answers = (200, b'{"nextPageToken": "n"}'), (200, b"{}")
+    usual, hurried = Session(*answers), Session(*answers)
+    assert list(wire(usual).pages("events.list", **parameters)) == [{"nextPageToken": "n"}, {}]
+    assert list(wire(hurried).pages("events.list", is_hurried=True, **parameters)) == [{"nextPageToken": "n"}, {}]
+    assert [_address(row["url"]) for row in hurried.asked] == [_address(row["url"]) for row in usual.asked]
+    assert [row["timeout"] for row in hurried.asked] == [row["timeout"] for row in usual.asked]
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"items": ['])
+def test_an_answer_that_is_none_is_unclear_to_them_too(body: bytes) -> None:
+    with pytest.raises(Unclear):
+        list(wire(Session((200, body))).pages("events.list", is_hurried=True, calendarId="c"))
+
+
+def _address(url: str) -> tuple[str, dict[str, list[str]]]:
+    parts = urlsplit(url)
+    return parts.path, {name: value for name, value in parse_qs(parts.query).items() if name != "alt"}
+
+
+def test_a_process_that_never_asks_google_or_has_only_a_last_look_does_not_load_its_library() -> None:
     code = (
         "import sys, portal.app, providers.registry, providers.calendars.google\n"
+        "from tests.unit.providers.test_google_wire import Session, wire\n"
+        "list(wire(Session()).pages('events.list', is_hurried=True, calendarId='c'))\n"
         "loaded = [name for name in sys.modules if name.split('.')[0] in ('googleapiclient', 'httplib2')]\n"
         "assert not loaded, loaded"
     )
