@@ -26,7 +26,7 @@ from portal.sync.models import Lease
 from portal.sync.pull import Outcome, pull
 from portal.sync.reading import BACK
 from portal.sync.receipts import forget_object
-from providers.calendars.base import CalendarProvider, CalendarRef
+from providers.calendars.base import CalendarProvider, CalendarRef, EventMark
 from providers.errors import Conflict, Gone
 
 EVERY = timedelta(days=1)
@@ -153,7 +153,7 @@ def _remove_orphan(provider: CalendarProvider, place: _Place, calendar_id: int, 
             return False
         if event.uid != derived_uid(mark.instance_id, mark.appointment_id, mark.generation):
             return False
-        if not read_transaction(lambda session: _is_over(session, mark.appointment_id, calendar_id, event.uid)):
+        if not read_transaction(lambda session: _is_over(session, mark, calendar_id, event.uid)):
             return False
         provider.delete(place.ref, remote_id, if_match=event.etag)
     except (Gone, Conflict):
@@ -162,16 +162,18 @@ def _remove_orphan(provider: CalendarProvider, place: _Place, calendar_id: int, 
     return True
 
 
-def _is_over(session: Session, appointment_id: int, calendar_id: int, uid: str) -> bool:
-    """Nothing stands for it any more; or a newer one does, written after this one was deleted, and somebody took that back."""
-    appointment = session.get(Appointment, appointment_id)
+def _is_over(session: Session, mark: EventMark, calendar_id: int, uid: str) -> bool:
+    """No booking stands behind the event. Or a newer event does, written when this one was deleted (an undo brought it back) or dragged here."""
+    appointment = session.get(Appointment, mark.appointment_id)
     if appointment is None:
         return False
-    links = select(EventLink).where(EventLink.appointment_id == appointment_id, EventLink.calendar_id == calendar_id)
-    link = session.scalar(links)
-    if appointment.is_active:
-        return link is not None and link.uid != uid and link.state == "done" and bool(link.etag)
-    return link is None or link.state == "none" or link.uid != uid
+    links = session.scalars(select(EventLink).where(EventLink.appointment_id == mark.appointment_id)).all()
+    link = next((link for link in links if link.calendar_id == calendar_id), None)
+    if not appointment.is_active:
+        return link is None or link.state == "none" or link.uid != uid
+    concerned = [link] if link else [one for one in links if one.state != "none"]
+    is_settled = all(one.state == "done" for one in concerned)
+    return is_settled and any(one.generation > mark.generation and one.etag for one in concerned)
 
 
 def _tell(session: Session, calendar_id: int, appointment_id: int, remote_id: str) -> None:

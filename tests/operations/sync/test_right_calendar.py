@@ -17,7 +17,7 @@ from portal.db import transaction
 from portal.errors import TryAgain
 from portal.extensions import db
 from portal.intervals import Interval
-from portal.sync import pull
+from portal.sync import pull, reconcile
 from providers.calendars.base import RemoteEvent
 from providers.calendars.memory import DEFAULT_CALENDAR, MemoryCalendars
 from tests.factories import make_calendar, make_resource, make_service
@@ -165,6 +165,20 @@ class TestDraggedToAColleague:
         self.settle_later(house)
         assert house.studio.booking(appointment_id).status == "cancelled"
         assert house.studio.questions() == []
+
+    def test_put_back_what_was_dragged_away_is_taken_out_of_the_other_calendar(self, house: House, appointment_id: int):
+        house.studio.set_rule(when_deleted="put back")
+        own = self.take_out(house)
+        times = (own.start_at, own.end_at)
+        house.stores["ben"].add_event(
+            DEFAULT_CALENDAR, own.summary, *times, uid=own.uid, remote_id=own.remote_id, mark=own.mark
+        )
+        self.settle_later(house)
+        assert house.standing() == {"ana": 1, "ben": 1, "room": 1}
+        for calendar in house.calendars.values():
+            reconcile.reconcile(calendar.id)
+        assert house.standing() == {"ana": 1, "room": 1}
+        assert house.studio.booking(appointment_id).status == "confirmed"
 
     def test_a_calendar_that_cannot_be_read_is_not_waited_for(self, house: House, appointment_id: int):
         for name in ("ben", "room"):
