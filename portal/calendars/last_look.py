@@ -18,7 +18,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from portal.calendars.access import Account, account_of, calendar_ref, open_provider
-from portal.calendars.models import Calendar, RemoteObject
+from portal.calendars.models import Calendar, Connection, RemoteObject
 from portal.db import read_transaction
 from portal.intervals import Interval
 from providers.calendars.base import CalendarProvider, CalendarRef, Span
@@ -64,6 +64,21 @@ def look(resource_ids: Iterable[int], window: Interval, *, now: datetime) -> Las
     return _without_ours(result)
 
 
+def warm_up() -> None:
+    """Open a provider of each kind that is in use, once per process and before anybody waits for it.
+
+    Importing its libraries takes longer than half the budget: the first look of each process would come back empty-handed. Never raises.
+    """
+    accounts = read_transaction(
+        lambda session: {row.provider: account_of(row) for row in session.scalars(_CONNECTIONS)}
+    )
+    for account in accounts.values():
+        try:
+            open_provider(account, budget=BUDGET).close()
+        except ProviderError:
+            continue  # the integrations page says what is wrong with it
+
+
 @dataclass(frozen=True, slots=True)
 class _Question:
     calendar_id: int
@@ -74,6 +89,7 @@ class _Question:
 
 
 _Answer = list[tuple[str, Span]] | None
+_CONNECTIONS = select(Connection).where(Connection.state != "paused")
 
 
 def _questions(session: Session, resource_ids: Sequence[int], *, now: datetime) -> list[_Question]:

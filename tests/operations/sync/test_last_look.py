@@ -5,11 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
+from sqlalchemy import select
 
+from portal import web
+from portal.calendars import last_look
 from portal.calendars.last_look import BUDGET, look
-from portal.calendars.models import Calendar
+from portal.calendars.models import Calendar, Connection
 from portal.clock import now_utc
 from portal.db import transaction
 from portal.extensions import db
@@ -103,3 +107,36 @@ def test_a_connection_that_needs_a_person_is_not_asked(studio, state):
     studio.store.calls.clear()
     assert look([studio.resource_id], WINDOW, now=now_utc()).unreadable == [studio.calendar_id]
     assert studio.store.calls == []
+
+
+class TestWarmingUp:
+    """Importing a provider's libraries takes longer than half the budget, so a web process does it before the first look."""
+
+    def test_one_of_each_kind_in_use_is_opened_and_the_network_left_alone(self, studio, monkeypatch):
+        make_calendar(make_resource(), url="another-account")
+        opened = []
+
+        def open_provider(account, *, budget):
+            opened.append(account.provider)
+            return last_look_open(account, budget=budget)
+
+        last_look_open = last_look.open_provider
+        monkeypatch.setattr(last_look, "open_provider", open_provider)
+        studio.store.calls.clear()
+        last_look.warm_up()
+        assert (opened, studio.store.calls) == (["memory"], [])
+
+    def test_a_connection_that_cannot_be_opened_does_no_harm(self, studio):
+        transaction(lambda s: setattr(s.scalars(select(Connection)).first(), "provider", "unheard-of"))
+        last_look.warm_up()
+
+    def test_a_web_process_does_it_by_itself(self, studio, app, monkeypatch):
+        is_warm = threading.Event()
+        monkeypatch.setattr(last_look, "warm_up", is_warm.set)
+        monkeypatch.setattr(web, "WARM_UP_AFTER", 0.01)
+        listener = web.listen("127.0.0.1", 0)
+        try:
+            web._Server(app, listener).cfg.post_worker_init(SimpleNamespace(age=1))
+        finally:
+            listener.close()
+        assert is_warm.wait(5)
