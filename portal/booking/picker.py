@@ -65,6 +65,11 @@ class Search:
     def most_people(self) -> int:
         return min(self.service.capacity, pages.MOST_PEOPLE)
 
+    @property
+    def cannot_be_known(self) -> bool:
+        """A calendar that is needed cannot be read, and its rule is to offer nothing then."""
+        return queries.is_unknown(self.session, self.service, resource_id=self.resource_id, now=self.now)
+
     def wanted(self) -> dict[str, Any]:
         """What every question to the queries has in common."""
         return {

@@ -13,7 +13,7 @@ from portal.availability.explain import Reason, explain
 from portal.availability.model import Slot
 from portal.availability.slots import offer_slots
 from portal.booking import statements
-from portal.booking.demand import Question, build_demand, needed_lists
+from portal.booking.demand import Question, build_demand, needed_lists, stale_calendars
 from portal.booking.models import Appointment, Booking
 from portal.booking.statements import rows
 from portal.business.models import Resource, Service
@@ -146,6 +146,13 @@ def why_not(session: Session, service: Service, *, instant: datetime, now: datet
     """Why a slot at `instant` is not offered; empty when it is."""
     window = Interval(instant, instant + timedelta(minutes=5))
     return explain(build_demand(session, service, Question(window=window), now=now), instant, now=now)
+
+
+def is_unknown(session: Session, service: Service, *, resource_id: int | None, now: datetime) -> bool:
+    """Whether calendars that the service needs cannot be read, so that nothing is offered for their people or rooms."""
+    main, *further = needed_lists(session, service.id)
+    ids = {*([resource_id] if resource_id else main), *(i for members in further for i in members)}
+    return any(calendar.when_unreadable == "stop" for calendar in stale_calendars(session, ids, now=now))
 
 
 def busy_sources(session: Session, resource_ids: Iterable[int]) -> list[Calendar]:

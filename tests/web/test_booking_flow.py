@@ -253,6 +253,15 @@ def test_a_full_service_says_so(app: Flask) -> None:
     assert "No free times just now" in visitor.text()
 
 
+def test_a_calendar_that_cannot_be_read_is_not_called_taken_time(app: Flask) -> None:
+    ana = factories.make_resource(weekly=EVERY_DAY)
+    factories.make_service([ana], slug="unknown")
+    factories.make_calendar(ana, when_unreadable="stop", last_read_at=now_utc() - timedelta(hours=1))
+    text = Visitor(app).get("/unknown").text()
+    assert "A calendar cannot be read at this moment" in text
+    assert "Everything is taken" not in text
+
+
 def test_nothing_to_book_yet_is_said(app: Flask) -> None:
     assert "Nothing can be booked here yet" in Visitor(app).get("/").text()
 
