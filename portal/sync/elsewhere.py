@@ -44,8 +44,10 @@ def has_looked_everywhere(session: Session, *, calendar_id: int, gone_at: dateti
     behind = session.scalars(
         select(Calendar.id)
         .join(Connection, Connection.id == Calendar.connection_id)
-        .where(Calendar.id != calendar_id, Connection.state == "connected", Calendar.last_read_at < gone_at + GRACE)
+        .where(Calendar.id != calendar_id, Connection.state == "connected", Connection.leaving.is_(False))
+        .where(Calendar.last_read_at < gone_at + GRACE)
     ).all()
-    if behind:
-        session.execute(update(Calendar).where(Calendar.id.in_(behind)).values(next_read_at=max(now, gone_at + GRACE)))
+    if behind:  # one that has just failed is left its pause
+        is_well = (Calendar.id.in_(behind), Calendar.failures == 0)
+        session.execute(update(Calendar).where(*is_well).values(next_read_at=max(now, gone_at + GRACE)))
     return not behind

@@ -21,7 +21,7 @@ from portal.sync import pull, reconcile
 from providers.calendars.base import RemoteEvent
 from providers.calendars.memory import DEFAULT_CALENDAR, MemoryCalendars
 from tests.factories import make_calendar, make_resource, make_service
-from tests.operations.sync.conftest import ALL_DAY, HOUR, Studio, at
+from tests.operations.sync.conftest import ALL_DAY, HOUR, Studio, at, fresh
 
 _numbers = itertools.count(1)
 
@@ -187,6 +187,15 @@ class TestDraggedToAColleague:
         transaction(lambda s: setattr(s.get_one(Connection, house.private.connection_id), "state", "paused"))
         self.take_out(house)
         assert house.studio.booking(appointment_id).status == "cancelled"
+
+    def test_a_calendar_that_has_just_failed_is_waited_for_but_not_hurried(self, house: House, appointment_id: int):
+        ben, later = house.calendars["ben"].id, now_utc() + timedelta(seconds=40)
+        values = {"failures": 1, "next_read_at": later}
+        transaction(lambda s: s.query(Calendar).filter_by(id=ben).update(values) and None)
+        self.take_out(house)
+        assert house.studio.booking(appointment_id).status == "confirmed"
+        assert fresh(Calendar, ben).next_read_at == later
+        assert fresh(Calendar, house.calendars["room"].id).next_read_at < now_utc() + timedelta(seconds=4)
 
     def settle_later(self, house: House) -> None:
         with time_machine.travel(now_utc() + timedelta(seconds=100), tick=True):
