@@ -10,12 +10,15 @@ BEGIN IMMEDIATE, since a reader that becomes a writer gets SQLITE_BUSY at once, 
 
 from __future__ import annotations
 
+import os
 import random
 import sqlite3
 import time
+import weakref
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -104,10 +107,14 @@ def begin_write(session: Session) -> None:
 
 
 def set_up_engine(engine: Engine) -> None:
-    """Attach what SQLite needs; PostgreSQL is good as it comes."""
-    if engine.dialect.name == "sqlite":
-        if engine.url.database not in (None, "", ":memory:"):
-            _queues.setdefault(str(engine.url), WriterQueue(Path(engine.url.database)))
+    """Attach what SQLite needs, and let no connection be shared over a fork."""
+    is_sqlite = engine.dialect.name == "sqlite"
+    file = engine.url.database if is_sqlite and engine.url.database != ":memory:" else None
+    if file or not is_sqlite:  # a database in memory would be lost with its connection
+        os.register_at_fork(after_in_child=partial(_forget_connections, weakref.ref(engine)))
+    if is_sqlite:
+        if file:
+            _queues.setdefault(str(engine.url), WriterQueue(Path(file)))
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
 
@@ -136,6 +143,12 @@ def _clock(_element: database_clock, _compiler: Any, **_options: Any) -> str:
 @compiles(database_clock, "sqlite")
 def _clock_sqlite(_element: database_clock, _compiler: Any, **_options: Any) -> str:
     return "strftime('%Y-%m-%d %H:%M:%f', 'now')"  # the form in which SQLAlchemy stores instants, so texts compare
+
+
+def _forget_connections(engine: weakref.ref[Engine]) -> None:
+    """In a forked process: two that speak over one connection read each other's answers. The parent's stay open, for the parent."""
+    if (alive := engine()) is not None:
+        alive.dispose(close=False)
 
 
 def _once(session: Session, resource_ids: list[int], work: Callable[[Session], T]) -> T:
