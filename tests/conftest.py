@@ -9,10 +9,11 @@ from __future__ import annotations
 import dataclasses
 import ipaddress
 import os
+import shutil
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from flask import Flask
@@ -23,7 +24,22 @@ from portal.config import Settings
 from portal.extensions import db, limiter
 from tests.support import databases, postgres
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
 pytest.register_assert_rewrite("tests.providers.contract")
+
+NO_CHROMIUM = "The pages were not tested in a browser: install Chromium (Debian: chromium)."
+CHROMIUM_ARGUMENTS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--no-first-run"]
+PROCESSES = ("journeys", "faults")
+"""Folders whose tests run whole portals: with several pytest processes (-n) they stand in one line, for they would slow each other down."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """For `-n`: the tests of a file stay together, and those that run whole portals, too."""
+    for item in items:
+        folder = item.path.parent.name
+        item.add_marker(pytest.mark.xdist_group(folder if folder in PROCESSES else str(item.path)))
 
 
 @pytest.fixture(scope="session")
@@ -88,6 +104,20 @@ def make_settings(base_settings: Settings, tmp_path: Path) -> Callable[..., Sett
         return dataclasses.replace(base_settings, **values)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium; one for all tests of a process. Missing is a failure under CI, a skip elsewhere."""
+    from playwright.sync_api import sync_playwright
+
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(NO_CHROMIUM)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=CHROMIUM_ARGUMENTS)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(autouse=True)

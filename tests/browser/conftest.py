@@ -1,37 +1,22 @@
-"""A real Chromium against a real server with a real database. Without Chromium: a failure under CI, one clear line elsewhere."""
+"""A real Chromium against a real server with a real database."""
 
 from __future__ import annotations
 
-import os
-import shutil
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from portal.booking import forms
 from tests import factories
 
-MISSING = "The pages were not tested in a browser: install Chromium (Debian: chromium)."
-ARGUMENTS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--no-first-run"]
 EVERY_DAY = {day: [(9 * 60, 17 * 60)] for day in range(7)}
 # What the browser says of an answer such as 409 or 422, which our pages show to the person.
 EXPECTED = "Failed to load resource: the server responded with a status of 4"
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if program is None:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(MISSING)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

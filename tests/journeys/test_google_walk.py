@@ -6,7 +6,6 @@ The portal runs as a user runs it, and Google is the stand-in, used through its 
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
@@ -14,9 +13,8 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import ARGUMENTS, MISSING
 from tests.google.server import GoogleServer
 from tests.support.instance import Instance, until
 
@@ -118,19 +116,8 @@ class World:
         return any(words in mail["Subject"].lower() for mail in mails)
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if program is None:
-        pytest.fail(MISSING)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def world(tmp_path: Path, chromium: Browser) -> Iterator[World]:
+def world(tmp_path: Path, browser: Browser) -> Iterator[World]:
     with GoogleServer(tmp_path / "google") as google:
         instance = Instance(tmp_path / "portal", **{**google.environment(), "LOCKSTEP_POLL_SECONDS": "30"})
         instance.data.mkdir()
@@ -138,7 +125,7 @@ def world(tmp_path: Path, chromium: Browser) -> Iterator[World]:
         seed.write_text(SEED.format(hours=", ".join(f'{day} = ["08:00-20:00"]' for day in DAYS)))
         instance.run("seed", str(seed))
         with instance:
-            yield World(instance, google, chromium)
+            yield World(instance, google, browser)
         assert google.violations() == [], "all that was sent to Google has Google's shapes"
 
 
