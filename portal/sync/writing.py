@@ -41,8 +41,8 @@ def update_event(
     for _ in range(TRIES):
         try:
             return provider.put(ref, draft, remote_id=link.remote_id, if_match=etag)
-        except Gone:
-            raise RemovedOutside from None
+        except Gone:  # one refusal is not believed: the rule for deleted events may cancel the booking
+            current = _look(provider, ref, link.remote_id, draft=draft)
         except Conflict as refusal:
             current = _current(provider, ref, link.remote_id, refusal, draft=draft)
         if current.content_hash == draft_hash(draft):  # written by ourselves, and the answer was lost
@@ -93,6 +93,11 @@ def _current(
 ) -> RemoteEvent:
     if isinstance(refusal.current, RemoteEvent):
         return refusal.current
+    return _look(provider, ref, remote_id, draft=draft)
+
+
+def _look(provider: CalendarProvider, ref: CalendarRef, remote_id: str, *, draft: EventDraft) -> RemoteEvent:
+    """How the event stands now. Raises RemovedOutside when it does not."""
     try:
         return provider.get(ref, remote_id, window=(draft.start_at, draft.end_at))
     except Gone:

@@ -1,0 +1,73 @@
+"""Answers of Google that are not to be believed at once, however plain they sound: what becomes of the booking and its one event."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import update
+
+from portal.booking.operations import move_booking
+from portal.clock import now_utc
+from portal.db import transaction
+from portal.outbox import OutboxEntry
+from portal.sync import lines
+from portal.sync.pull import pull
+from tests.operations.sync.conftest import at
+from tests.operations.sync.test_google_account import ana, booked, drain_all, google, ours, studio
+
+__all__ = ["ana", "google", "studio"]
+
+
+def moved(studio, appointment_id):
+    """The booking is moved in the portal, and its event is to follow."""
+    move_booking(studio.booking(appointment_id).id, at(3, 11), by="staff", now=now_utc())
+    drain_all()
+
+
+@pytest.mark.parametrize("status", [404, 410])
+@pytest.mark.parametrize("rule", ["cancel", "put back", "ask"])
+def test_an_event_is_not_gone_because_one_write_was_told_so(studio, ana, google, status, rule):
+    studio.set_rule(when_deleted=rule)
+    appointment_id = booked(studio, at(2, 10))
+    pull(studio.calendar_id)
+    ((event_id, _),) = ours(ana)
+    google.fault(status=status, reason="deleted" if status == 410 else "notFound", method="events.patch")
+    moved(studio, appointment_id)
+    assert ours(ana) == [(event_id, f"{at(3, 11):%Y-%m-%dT%H:%M:%SZ}")]
+    assert studio.booking(appointment_id).status == "confirmed"
+    assert studio.link(appointment_id).state == "done"
+    assert studio.questions() == []
+
+
+@pytest.mark.parametrize("rule", ["cancel", "put back"])
+def test_an_event_that_a_write_finds_truly_gone_is_left_to_the_rule(studio, ana, google, rule):
+    """The booking moved at the same time, so its event is written anew, whatever the rule."""
+    studio.set_rule(when_deleted=rule)
+    appointment_id = booked(studio, at(2, 10))
+    ((event_id, _),) = ours(ana)
+    ana.remove_event(ana.email, event_id)
+    moved(studio, appointment_id)
+    ((new_id, _),) = ours(ana)
+    assert new_id != event_id
+
+
+@pytest.mark.parametrize("kind", ["html", "cut"])
+def test_a_spoiled_answer_to_a_write_does_not_make_it_wait_for_a_person(studio, ana, google, kind):
+    """A proxy's page, or half an answer: soon it is tried again."""
+    appointment_id = booked(studio, at(2, 10))
+    pull(studio.calendar_id)
+    google.fault(kind="html", method="events.patch")
+    google.fault(kind=kind, method="events.get")
+    moved(studio, appointment_id)
+    assert studio.link(appointment_id).state == "waiting"
+    assert [entry.state for entry in studio.news("calendar.publish")][-1] == "todo"
+    google.clear_faults()
+    let_it_be_tried(studio)
+    assert [start for _, start in ours(ana)] == [f"{at(3, 11):%Y-%m-%dT%H:%M:%SZ}"]
+    assert studio.link(appointment_id).state == "done"
+
+
+def let_it_be_tried(studio):
+    """The pause is over."""
+    lines.forget()
+    transaction(lambda session: session.execute(update(OutboxEntry).values(next_at=now_utc())))
+    drain_all()
