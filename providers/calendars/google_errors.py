@@ -20,7 +20,7 @@ the answer                                                             our error
 409, 412                                                               Conflict
 410 fullSyncRequired, updatedMinTooLongAgo                             SyncTokenExpired
 410                                                                    Gone
-a web page, half an answer, something else                             Unclear: a write may have been carried out all the same
+a web page, half an answer, something else                             Unclear (a Temporary): a write may have been carried out
 =====================================================================  =========================================================
 """
 
@@ -96,8 +96,8 @@ class Declined(BadAnswer):
         self.reasons = refusal.reasons
 
 
-class Unclear(BadAnswer):
-    """An answer that is none. What was asked for may have been done."""
+class Unclear(Temporary):
+    """An answer that is none. What was asked for may have been done. Google itself gives none such, so what stands in between will pass."""
 
 
 class NotFound(Gone):
