@@ -127,12 +127,19 @@ def _update(wire: DavWire, target: _Target, if_match: str) -> Receipt:
         raise error_of(answer)
     current = _present(wire, target)
     if current.content_hash == draft_hash(target.draft) and _is_ours(current, target.draft):
-        # An earlier try did it, and its answer was lost.
-        return Receipt(remote_id=target.path, etag=current.etag, content_hash=current.content_hash)
+        return _update_words(wire, target, current)
     if current.etag == if_match and _is_ours(current, target.draft):
         # The server refuses the very etag that it gives. Nobody has changed the event, and it is ours.
         return _overwrite(wire, target)
     raise Conflict("The event was changed since it was last read.", current=current)
+
+
+def _update_words(wire: DavWire, target: _Target, current: RemoteEvent) -> Receipt:
+    """It means what the draft means: an earlier try did it, and its answer was lost. Or a person changed it, and the draft has other words."""
+    answer = _put(wire, target, {"If-Match": _quoted(current.etag)})
+    if answer is None or answer.status < 300:
+        return _receipt(wire, target, answer)
+    return Receipt(remote_id=target.path, etag=current.etag, content_hash=current.content_hash)
 
 
 def _overwrite(wire: DavWire, target: _Target) -> Receipt:

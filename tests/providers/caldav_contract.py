@@ -186,6 +186,18 @@ class CalDavContract(CalendarContract):
         assert receipt.remote_id == elsewhere
         assert [event.sequence for event in read(provider, calendar).upserts] == [1]
 
+    def test_new_words_are_written_though_a_person_coloured_the_event(
+        self, provider: CalDavCalendars, calendar: CalendarRef, person: CalDavPerson
+    ) -> None:
+        """It means the same as before to whoever compares, but other people come."""
+        remote_id = provider.remote_id_for(calendar, draft().uid)
+        receipt = provider.put(calendar, draft(), remote_id=remote_id, if_match=None)
+        coloured = person.text(remote_id).replace("END:VEVENT", "COLOR:teal\r\nEND:VEVENT")
+        person.add_object(coloured, remote_id=remote_id)
+        words = "Zoë and Kim come."
+        provider.put(calendar, draft(description=words), remote_id=remote_id, if_match=receipt.etag)
+        assert words in person.text(remote_id)
+
     def test_our_uid_on_a_strangers_event_is_a_conflict(
         self, provider: CalDavCalendars, calendar: CalendarRef, person: CalDavPerson
     ) -> None:

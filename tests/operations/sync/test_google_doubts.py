@@ -5,13 +5,16 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import update
 
-from portal.booking.operations import move_booking
+from portal.booking.operations import book, cancel_booking, move_booking
+from portal.booking.rules import Customer
+from portal.business.models import Resource
 from portal.clock import now_utc
 from portal.db import transaction
 from portal.outbox import OutboxEntry
 from portal.sync import lines
 from portal.sync.pull import pull
-from tests.operations.sync.conftest import at
+from tests.factories import make_service
+from tests.operations.sync.conftest import at, rows
 from tests.operations.sync.test_google_account import ana, booked, drain_all, google, ours, studio
 
 __all__ = ["ana", "google", "studio"]
@@ -71,3 +74,27 @@ def let_it_be_tried(studio):
     lines.forget()
     transaction(lambda session: session.execute(update(OutboxEntry).values(next_at=now_utc())))
     drain_all()
+
+
+def test_other_people_in_a_group_are_written_though_somebody_coloured_its_event(studio, ana):
+    """One left and one came: the event means the same as before to whoever compares, but its words do not."""
+    (resource,) = rows(Resource, Resource.id == studio.resource_id)
+    group = make_service([resource], duration=60, step=30, capacity=5).slug
+    join(group, "Ann")
+    leaves = join(group, "Max")
+    drain_all()
+    ((event_id, _),) = ours(ana)
+    ana.patch(ana.email, event_id, {"colorId": "5"})
+    cancel_booking(leaves, by="staff", now=now_utc())
+    join(group, "Kim")
+    drain_all()
+    event = ana.event(ana.email, event_id)
+    assert [name for name in ("Ann", "Max", "Kim") if name in event["description"]] == ["Ann", "Kim"]
+    assert event["colorId"] == "5"
+
+
+def join(group, name):
+    customer = Customer(name=name, email=f"{name.lower()}@example.org")
+    return book(
+        service_slug=group, start_at=at(2, 10), customer=customer, idempotency_key=f"{group} {name}", now=now_utc()
+    ).booking_id
