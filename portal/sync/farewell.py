@@ -24,7 +24,7 @@ from portal.db import read_transaction, transaction
 from portal.errors import TryAgain
 from portal.failpoints import reach
 from portal.outbox import OutboxEntry, Work
-from portal.sync import ledger, partings, subscriptions
+from portal.sync import ledger, partings, shared, subscriptions
 from portal.sync.desired import LinkView
 from portal.sync.lines import line_to
 from portal.sync.models import Conflict as OpenConflict
@@ -96,7 +96,7 @@ def _account(session: Session, connection_id: int) -> Account | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Event:
-    """One event to take away, as values."""
+    """One event to take away, as values. `is_shared`: it stays, for the same calendar is connected for somebody else who needs it."""
 
     link: LinkView
     appointment_id: int
@@ -106,6 +106,7 @@ class _Event:
     ref: CalendarRef
     mark: EventMark
     is_being_written: bool
+    is_shared: bool
 
 
 def _take_away(work: Work, account: Account) -> None:
@@ -132,7 +133,8 @@ def _take_away_from(provider: CalendarProvider, events: list[_Event], work: Work
     errors: list[ProviderError] = []
     for event in events:
         try:
-            delete_event(provider, event.ref, event.mark, link=event.link, now=now_utc())
+            if not event.is_shared:
+                delete_event(provider, event.ref, event.mark, link=event.link, now=now_utc())
         except Conflict as error:
             errors.append(error)
             continue
@@ -159,6 +161,7 @@ def _events(session: Session, connection_id: int) -> list[_Event]:
             ref=calendar_ref(calendar),
             mark=EventMark(instance_id=instance_id, appointment_id=appointment.id, generation=link.generation),
             is_being_written=f"appointment:{appointment.id}" in written,
+            is_shared=shared.is_wanted_by_another(session, link),
         )
         for link, appointment, calendar in rows
     ]
@@ -179,6 +182,8 @@ def _note_gone(session: Session, event: _Event, work: Work) -> bool:
         link.state, link.last_error = "none", None
         when = moment(session, event.start_at)
         sentence = f"The appointment of {when} was taken out of the calendar “{event.calendar_name}”, which is being disconnected."
+        if event.is_shared:
+            sentence = f"The appointment of {when} stays in the calendar “{event.calendar_name}”, which is connected for somebody else, too."
         about = {"calendar_id": event.calendar_id, "appointment_id": event.appointment_id}
         ledger.write(session, "farewell", sentence, **about)
     return True

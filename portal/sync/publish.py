@@ -23,7 +23,7 @@ from portal.clock import now_utc
 from portal.db import read_transaction, transaction, write_transaction
 from portal.failpoints import reach
 from portal.outbox import Work
-from portal.sync import conflicts, ledger, outside, receipts, states
+from portal.sync import conflicts, ledger, outside, receipts, shared, states
 from portal.sync.desired import Guest, LinkView, Step, Subject, Wanted, draft_event, next_step
 from portal.sync.lines import line_to
 from portal.sync.pull import take_in
@@ -41,7 +41,10 @@ class LeaseLost(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """One calendar in which the appointment stands or must stand, as values."""
+    """One calendar in which the appointment stands or must stand, as values.
+
+    `is_shared`: its event must stand for another calendar's sake, which is the same one, connected for somebody else.
+    """
 
     calendar_id: int
     resource_id: int
@@ -52,6 +55,7 @@ class Target:
     link: LinkView | None
     subject: Subject
     is_paused: bool
+    is_shared: bool
 
 
 def publish_entry(work: Work) -> None:
@@ -135,6 +139,7 @@ def _target(
         link=view(link) if link else None,
         subject=_subject(session, appointment, bookings, meeting, makes_it=calendar.id == meeting.calendar_id),
         is_paused=calendar.connection.state == "paused",
+        is_shared=link is not None and not is_wanted and shared.is_wanted_by_another(session, link),
     )
 
 
@@ -233,7 +238,7 @@ def _ask(target: Target, step: Step, provider: CalendarProvider, draft: EventDra
     assert link is not None
     if step.kind == "update":
         return update_event(provider, target.ref, draft, link=link, on_forced=lambda: _tell_forced(target))
-    if step.kind == "delete":
+    if step.kind == "delete" and not target.is_shared:
         delete_event(provider, target.ref, draft.mark, link=link, now=now_utc())
     return None
 
