@@ -6,6 +6,7 @@ server delays nobody else, and mails do not wait for calendars. Started by worke
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import socket
@@ -29,7 +30,7 @@ from portal.errors import PortalError
 from portal.extensions import db
 from portal.outbox import Work
 from portal.sync import drain, due, leases, reconcile
-from portal.vitals import HEARTBEAT
+from portal.vitals import HEARTBEAT, SILENT_AFTER
 from providers.errors import ProviderError
 
 HANDLERS, READERS = 4, 2
@@ -96,12 +97,13 @@ class Background:
         self._reading: set[int] = set()
         self._reading_lock = threading.Lock()
         self._due_at: dict[str, float] = {}
+        self._table_bell = threading.Event()  # rung at the end alone
         self._threads = [
             threading.Thread(target=self._loop, args=args, name=args[0].__name__, daemon=True)
             for args in (
                 (self._drain, jobs.outbox_bell),
                 (self._read_due, jobs.reading_bell),
-                (self._keep_table, threading.Event()),
+                (self._keep_table, self._table_bell),
             )
         ]
 
@@ -120,7 +122,20 @@ class Background:
         self._stopping.set()
         jobs.outbox_bell.set()
         jobs.reading_bell.set()
-        return all([self._handlers.wait(until), self._readers.wait(until)])
+        self._table_bell.set()
+        is_done = all([self._handlers.wait(until), self._readers.wait(until)])
+        if is_done:
+            self._say_goodbye(until)
+        return is_done
+
+    def _say_goodbye(self, until: float) -> None:
+        """So that whoever stopped us need not wait before a restore or a change of keys. Best effort: else the heartbeat grows old."""
+        for thread in self._threads:  # none may beat once more afterwards
+            thread.join(max(until - time.monotonic(), 0.0))
+            if thread.is_alive():
+                return
+        with self._app.app_context(), contextlib.suppress(SQLAlchemyError):
+            transaction(lambda session: leases.end_beat(session, HEARTBEAT, holder=self._holder, now=now_utc()))
 
     def _loop(self, step: Callable[[], float | None], bell: threading.Event) -> None:
         """Again and again, at the bell, or when the last step said that something will be due."""
@@ -222,7 +237,7 @@ class Background:
 
     def _beat(self, session: Session) -> None:
         now = now_utc()
-        leases.beat(session, HEARTBEAT, holder=self._holder, now=now, lives_for=BEAT * 4)
+        leases.beat(session, HEARTBEAT, holder=self._holder, now=now, lives_for=SILENT_AFTER)
         leases.prolong_reads(session, now=now)
 
     def _take(self, session: Session, periodic: jobs.Periodic) -> bool:

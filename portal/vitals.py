@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from portal.booking.models import Booking, EventLink
@@ -79,11 +79,17 @@ def read_vitals(session: Session, *, now: datetime) -> Vitals:
 
 def require_stopped() -> None:
     """Raises Refused while the worker is alive: what follows would pull the ground from under it."""
-    vitals = read_vitals(db.session(), now=now_utc())
+    now = now_utc()
+    alive = (
+        Lease.name.startswith(HEARTBEAT),
+        or_(Lease.until.is_(None), Lease.until > now),
+        Lease.last_done_at > now - SILENT_AFTER,
+    )
+    seen = db.session.scalar(select(func.max(Lease.last_done_at)).where(*alive))
     db.session.rollback()
-    if vitals.worker_seen is not None and vitals.worker_seen < SILENT_AFTER:
+    if seen is not None:
         raise Refused(
-            f"Lockstep is running (its worker was seen {words(vitals.worker_seen)} ago). Stop it first, then wait "
+            f"Lockstep is running (its worker was seen {words(now - seen)} ago). Stop it first, then wait "
             f"{words(SILENT_AFTER)} if it was killed."
         )
 

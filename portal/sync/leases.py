@@ -99,5 +99,12 @@ def beat(session: Session, name: str, *, holder: str, now: datetime, lives_for: 
     lease.holder, lease.last_done_at, lease.until = holder, now, now + lives_for
 
 
+def end_beat(session: Session, name: str, *, holder: str, now: datetime) -> None:
+    """Note that this worker has ended in good order; not when another one has been heard since."""
+    lease = session.get(Lease, name, with_for_update=True)
+    if lease is not None and lease.holder == holder:
+        lease.until = now
+
+
 _lock = threading.Lock()
 _reads: dict[int, str] = {}

@@ -15,10 +15,11 @@ from portal.background import Background
 from portal.booking.models import Booking
 from portal.clock import now_utc
 from portal.db import read_transaction, transaction
+from portal.errors import Refused
 from portal.extensions import db
 from portal.sync import connections, leases
 from portal.sync.models import Lease
-from portal.vitals import HEARTBEAT
+from portal.vitals import HEARTBEAT, require_stopped
 from providers.errors import Temporary
 from tests.operations.sync.conftest import Studio, at, make_studio, rows
 
@@ -216,3 +217,28 @@ class TestBells:
         db.session.commit()
         connections.read_now(studio.connection().id, now=now)
         assert studio.calendar().next_read_at == now
+
+
+def test_whoever_stopped_the_worker_need_not_wait(studio: Studio, app: Flask):
+    """A restore and a change of keys are refused while it runs."""
+    loops = Background(app)
+    loops.start()
+    until(lambda: bool(rows(Lease, Lease.name == HEARTBEAT)))
+    with pytest.raises(Refused, match="is running"):
+        require_stopped()
+    began = time.monotonic()
+    assert loops.stop(5)
+    assert time.monotonic() - began < 2
+    require_stopped()
+
+
+def test_the_end_of_one_worker_is_not_taken_for_that_of_another(studio: Studio, app: Flask):
+    loops = Background(app)
+    loops.start()
+    until(lambda: bool(rows(Lease, Lease.name == HEARTBEAT)))
+    assert loops.stop(5)
+    lives = {"holder": "another", "now": now_utc(), "lives_for": timedelta(seconds=30)}
+    transaction(lambda session: leases.beat(session, HEARTBEAT, **lives))
+    transaction(lambda session: leases.end_beat(session, HEARTBEAT, holder="the first", now=now_utc()))
+    with pytest.raises(Refused, match="is running"):
+        require_stopped()
