@@ -178,5 +178,7 @@ def _is_over(session: Session, mark: EventMark, calendar_id: int, uid: str) -> b
 
 def _tell(session: Session, calendar_id: int, appointment_id: int, remote_id: str) -> None:
     forget_object(session, calendar_id, remote_id)
-    sentence = "A left-over event of ours was taken out of the calendar: its booking is over, or stands in a newer event."
+    sentence = (
+        "A left-over event of ours was taken out of the calendar: its booking is over, or stands in a newer event."
+    )
     ledger.write(session, "orphan", sentence, calendar_id=calendar_id, appointment_id=appointment_id)
