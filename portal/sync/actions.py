@@ -40,8 +40,9 @@ class Situation:
     """What is known when a batch is judged. `known` maps remote ids to etags; `held` are those in quarantine already.
 
     `token_at` is the start of the reading that gave the sync token; None before the first. `booked` maps the appointments that events of the
-    batch name by their marks to their times, as far as they take this calendar's resource. `coming` are the known objects whose time is not
-    over, for batches that account only for the window; None for all others.
+    batch name by their marks to their times, as far as they take this calendar's resource. `shared` are events that this very calendar,
+    connected for somebody else too, holds for that person's bookings. `coming` are the known objects whose time is not over, for batches that
+    account only for the window; None for all others.
     """
 
     known: Mapping[str, str]
@@ -52,6 +53,7 @@ class Situation:
     now: datetime
     token_at: datetime | None = None
     booked: Mapping[int, Span] = field(default_factory=dict)
+    shared: frozenset[str] = frozenset()
     coming: frozenset[str] | None = None
     held: frozenset[str] = frozenset()
     verified_gone: frozenset[str] = frozenset()

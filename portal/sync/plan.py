@@ -7,6 +7,7 @@ what the batch shows                                   what follows
 =====================================================  ==========================================================
 foreign object                                         its busy time blocks; recurring ones are expanded already
 our mark, but no link names it (a copy made by hand)   blocks like a foreign one; our copy of a finished booking too
+ours, but for somebody who shares this very calendar   takes no time here: that person's link looks after it
 our object, its UID now under another address          the link follows it there, then as below
 ours, a publish of it is under way                     left to publish, whose writes are conditional
 ours, written after this reading began                 judged at the next reading; the sync token stays where it is
@@ -223,6 +224,10 @@ def _store_foreign(event: RemoteEvent, situation: Situation) -> Store:
 def _copy_busy(event: RemoteEvent, situation: Situation) -> tuple[Span, ...]:
     """A provider never counts marked objects as busy, so their time is taken from themselves. Where the booking itself stands, its claims do."""
     if event.is_cancelled or event.start_at is None or event.end_at is None or event.mark is None:
+        return ()
+    if (
+        event.remote_id in situation.shared
+    ):  # a colleague's booking takes the colleague's time, and is looked after there
         return ()
     booked = situation.booked.get(event.mark.appointment_id)
     if booked and event.mark.instance_id == situation.instance_id:

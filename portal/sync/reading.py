@@ -16,7 +16,7 @@ from portal.calendars.access import Account, account_of, calendar_ref
 from portal.calendars.models import BusyInterval, Calendar, RemoteObject
 from portal.clock import now_utc
 from portal.errors import NotFound
-from portal.sync import leases
+from portal.sync import leases, shared
 from portal.sync.actions import Situation, Tie
 from providers.calendars.base import CalendarRef, RemoteEvent, Span
 
@@ -110,6 +110,7 @@ def situation_of(
     """Everything that the plan must know about these events, as it is in this transaction."""
     instance_id = session.scalars(select(Business.instance_id)).first() or ""
     now = now_utc()
+    marked = {event.remote_id: event.mark.appointment_id for event in events if event.mark}
     return Situation(
         known=known,
         ties=_ties(session, calendar.id, since=window[0]),
@@ -118,7 +119,8 @@ def situation_of(
         read_at=read_at,
         token_at=calendar.sync_token_at,
         now=now,
-        booked=_booked(session, calendar.resource_id, {event.mark.appointment_id for event in events if event.mark}),
+        booked=_booked(session, calendar.resource_id, set(marked.values())),
+        shared=shared.events_of_others(session, calendar, marked),
         held=frozenset((calendar.quarantine or {}).get("remote_ids", ())),
     )
 

@@ -1,10 +1,12 @@
 """One calendar may serve several: a studio's own calendar for all of its people, or a person's for her room, too. Each has a connection then.
 
 An event of ours has the same id for all of them, so there is one event, and several event links may name it. It is taken away only when it is
-wanted for none of them any more. Asked by publish and by the farewell.
+wanted for none of them any more, and takes no time of those who merely share the calendar. Asked by publish, by the farewell, and by readings.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
@@ -40,7 +42,30 @@ def is_wanted_by_another(session: Session, link: EventLink) -> bool:
             confirmed,
         )
     ).all()
-    return any(_names(session, other, link, appointment) for other in others)
+    return any(is_same(calendar, other) and _names(session, other, link, appointment) for other in others)
+
+
+def events_of_others(session: Session, calendar: Calendar, marked: Mapping[str, int]) -> frozenset[str]:
+    """Of these events with our mark (remote id -> appointment), those that the same calendar holds for somebody else's booking."""
+    found: set[str] = set()
+    ids = sorted(set(marked.values()))
+    for first in range(0, len(ids), 500):  # SQLite takes a limited number of parameters
+        rows = session.execute(
+            select(EventLink, Calendar)
+            .join(Calendar, Calendar.id == EventLink.calendar_id)
+            .where(EventLink.appointment_id.in_(ids[first : first + 500]), EventLink.state != "none")
+            .where(Calendar.remote_id == calendar.remote_id, Calendar.resource_id != calendar.resource_id)
+        )
+        found |= {link.remote_id for link, other in rows if is_same(calendar, other)}
+    return frozenset(found & marked.keys())
+
+
+def is_same(one: Calendar, other: Calendar) -> bool:
+    """Whether both are one calendar. At Google and on CalDAV servers its id is the same for all accounts, and for nothing else."""
+    if (one.connection.provider, one.remote_id) != (other.connection.provider, other.remote_id):
+        return False
+    is_worldwide = one.connection.provider != "memory"
+    return is_worldwide or one.connection.account.get("url") == other.connection.account.get("url")
 
 
 def _names(session: Session, other: Calendar, link: EventLink, appointment: Appointment) -> bool:

@@ -9,6 +9,7 @@ from portal.booking.operations import cancel_booking, move_booking
 from portal.calendars.models import Calendar
 from portal.clock import now_utc
 from portal.db import transaction
+from portal.errors import SlotTaken
 from portal.sync import connections
 from portal.sync.pull import pull
 from tests.factories import make_resource, make_service
@@ -20,7 +21,7 @@ __all__ = ["ana", "google"]
 
 
 def share(person, resources, **rules):
-    """Her own calendar receives the bookings of all of them; it closes no times, or each would close the others'."""
+    """Her own calendar receives the bookings of all of them; it closes no times."""
     ids = tuple(connect(person, resource_id, **rules).calendar_ids[0] for resource_id in resources)
 
     def work(session):
@@ -30,6 +31,16 @@ def share(person, resources, **rules):
     transaction(work)
     read(ids)
     return ids
+
+
+def close_times(calendar_ids):
+    """The shared calendar closes times besides: for all of them what people enter, for each their own bookings."""
+
+    def work(session):
+        for calendar_id in calendar_ids:
+            session.get_one(Calendar, calendar_id).is_busy_source = True
+
+    transaction(work)
 
 
 def read(calendar_ids):
@@ -88,6 +99,43 @@ def test_taken_over_there_and_back_leaves_one_event(colleagues, ana):
     drain_all()
     read(calendars)
     assert len(ours(ana)) == 1
+
+
+def test_a_booking_in_a_calendar_that_all_share_takes_the_time_of_its_own_person_alone(colleagues, ana):
+    slugs, calendars, studio = colleagues
+    close_times(calendars)
+    appointment_id = studio.book(at(2, 10), resource_slug=slugs[0])
+    drain_all()
+    read(calendars)
+    other = studio.book(at(2, 10), key="the colleague", resource_slug=slugs[1])
+    drain_all()
+    read(calendars)
+    assert len(ours(ana)) == 2
+    assert studio.conflicts() == []
+    assert [studio.booking(i).status for i in (appointment_id, other)] == ["confirmed", "confirmed"]
+
+
+def test_what_a_person_enters_there_takes_the_time_of_all(colleagues, ana):
+    slugs, calendars, studio = colleagues
+    close_times(calendars)
+    ana.add_event(ana.email, "Closed for painting", at(2, 10), at(2, 11))
+    read(calendars)
+    for slug in slugs:
+        with pytest.raises(SlotTaken):
+            studio.book(at(2, 10), resource_slug=slug)
+
+
+def test_moved_there_by_hand_its_booking_follows_and_the_colleague_stays_free(colleagues, ana):
+    slugs, calendars, studio = colleagues
+    close_times(calendars)
+    appointment_id = studio.book(at(2, 10), resource_slug=slugs[0])
+    drain_all()
+    read(calendars)
+    ((event_id, _),) = ours(ana)
+    ana.move_event(ana.email, event_id, at(2, 15))
+    read(tuple(reversed(calendars)))
+    assert studio.appointment(appointment_id).start_at == at(2, 15)
+    studio.book(at(2, 15), resource_slug=slugs[1])
 
 
 def test_a_cancelled_booking_leaves_no_event(room, ana):
