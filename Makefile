@@ -26,7 +26,7 @@ serve: $(MADE) ## run it for real, with the data under LOCKSTEP_DATA (./var)
 	@$(BIN)/lockstep serve
 
 test: $(MADE) ## the whole test suite, on SQLite and PostgreSQL, with real calendar servers and a browser
-	@$(PYTEST) -q -n 2 --dist loadgroup
+	@$(PYTEST) -q -n 2 --dist loadfile
 
 check: $(MADE) ## style, formatting and types
 	@$(BIN)/ruff check .

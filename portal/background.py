@@ -123,17 +123,16 @@ class Background:
         jobs.outbox_bell.set()
         jobs.reading_bell.set()
         self._table_bell.set()
+        for thread in self._threads:  # first of all: they hand out the work, and beat
+            if thread.ident is not None:  # else it was never started
+                thread.join(max(until - time.monotonic(), 0.0))
         is_done = all([self._handlers.wait(until), self._readers.wait(until)])
-        if is_done:
-            self._say_goodbye(until)
+        if is_done and not any(thread.is_alive() for thread in self._threads):
+            self._say_goodbye()
         return is_done
 
-    def _say_goodbye(self, until: float) -> None:
+    def _say_goodbye(self) -> None:
         """So that whoever stopped us need not wait before a restore or a change of keys. Best effort: else the heartbeat grows old."""
-        for thread in self._threads:  # none may beat once more afterwards
-            thread.join(max(until - time.monotonic(), 0.0))
-            if thread.is_alive():
-                return
         with self._app.app_context(), contextlib.suppress(SQLAlchemyError):
             transaction(lambda session: leases.end_beat(session, HEARTBEAT, holder=self._holder, now=now_utc()))
 

@@ -31,15 +31,6 @@ pytest.register_assert_rewrite("tests.providers.contract")
 
 NO_CHROMIUM = "The pages were not tested in a browser: install Chromium (Debian: chromium)."
 CHROMIUM_ARGUMENTS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--no-first-run"]
-PROCESSES = ("journeys", "faults")
-"""Folders whose tests run whole portals: with several pytest processes (-n) they stand in one line, for they would slow each other down."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """For `-n`: the tests of a file stay together, and those that run whole portals, too."""
-    for item in items:
-        folder = item.path.parent.name
-        item.add_marker(pytest.mark.xdist_group(folder if folder in PROCESSES else str(item.path)))
 
 
 @pytest.fixture(scope="session")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+from typing import Self
 
 import psutil
 import requests
@@ -25,7 +28,7 @@ def are_gone(processes: list[psutil.Process]) -> bool:
 class Demo(Instance):
     """`lockstep serve --demo`, with settings of a real portal in the environment that it must not touch.
 
-    Leaving it checks that nothing is left running.
+    Leaving it checks that nothing is left running. Its servers prefer certain ports, so of all demos on this machine one runs at a time.
     """
 
     def __init__(self, folder: Path, *arguments: str) -> None:
@@ -38,7 +41,7 @@ class Demo(Instance):
         self.arguments = arguments
         self.below: list[psutil.Process] = []
 
-    def serve(self) -> Demo:
+    def serve(self) -> Self:
         self.log_file.unlink(missing_ok=True)
         command = [sys.executable, "-m", "portal", "serve", "--demo", *self.arguments, "--port", str(self.port)]
         with self.log_file.open("ab") as log:
@@ -54,9 +57,19 @@ class Demo(Instance):
         self.below = children(self.pid)
         return self
 
+    def __enter__(self) -> Self:
+        self._turn = (Path(tempfile.gettempdir()) / "lockstep-demo-turn").open("w")
+        fcntl.flock(self._turn, fcntl.LOCK_EX)
+        try:
+            return super().__enter__()
+        except BaseException:
+            self._turn.close()
+            raise
+
     def __exit__(self, *_: object) -> None:
-        assert self.stop() == 0
-        assert are_gone(self.below)
+        with self._turn:
+            assert self.stop() == 0
+            assert are_gone(self.below)
 
     @property
     def announcement(self) -> str:
