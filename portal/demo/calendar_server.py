@@ -5,31 +5,26 @@ Radicale is a development dependency: a portal in real use never runs it.
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import sys
-import time
 from datetime import date, timedelta
 from pathlib import Path
 
 from portal.demo.events import FORTNIGHT, fortnight
-from portal.processes import Program
-from portal.web import CannotStart
+from portal.demo.local_server import LocalServer
 
 PEOPLE = {"ana": "Ana", "ben": "Ben"}
 REFILL_BEFORE = timedelta(days=3)
 
 
-class CalendarServer(Program):
+class CalendarServer(LocalServer):
     """Radicale for the demo folder. Passwords are random and made once; they lie readable in that folder, being shown at every start anyway."""
 
     def __init__(self, folder: Path, *, port: int, passwords: dict[str, str]) -> None:
-        self.folder = folder
-        self.port = port
         self._passwords = passwords
         command = [sys.executable, "-m", "radicale", "--config", str(folder / "config")]
-        super().__init__("calendar server", command, log=folder / "log.txt")
+        super().__init__("calendar server", command, folder=folder, port=port)
 
     @property
     def url(self) -> str:
@@ -40,15 +35,6 @@ class CalendarServer(Program):
         _write_secret(self.folder / "users", "".join(f"{name}:{word}\n" for name, word in self._passwords.items()))
         (self.folder / "config").write_text(self._config(), encoding="utf-8")
         super().start()
-
-    def wait_ready(self, seconds: float = 15.0) -> None:
-        """Until it answers. Raises CannotStart."""
-        until = time.monotonic() + seconds
-        while self.is_alive() and time.monotonic() < until:
-            if answers(self.port):
-                return
-            time.sleep(0.02)
-        raise CannotStart(f"The demo's calendar server does not start. {self.folder / 'log.txt'} may say why.")
 
     def _config(self) -> str:
         return (
@@ -91,16 +77,3 @@ def _write_properties(collection: Path, name: str) -> None:
 def _write_secret(path: Path, text: str) -> None:
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
         file.write(text)
-
-
-def answers(port: int) -> bool:
-    """Whether somebody speaks HTTP on this port of the machine."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    try:
-        connection.request("OPTIONS", "/")
-        connection.getresponse()
-    except OSError:
-        return False
-    finally:
-        connection.close()
-    return True

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import secrets
 import sys
-import time
 from pathlib import Path
 
 from sqlalchemy import select
@@ -16,8 +15,7 @@ from sqlalchemy.orm import Session
 
 from portal.calendars.models import Connection
 from portal.db import transaction
-from portal.demo.calendar_server import answers
-from portal.processes import Program
+from portal.demo.local_server import LocalServer
 from portal.web import CannotStart
 
 PORT = 5233
@@ -26,17 +24,15 @@ ROOT = Path(__file__).resolve().parents[2]
 CLIENT_ID = "studio-ana.apps.googleusercontent.example"
 
 
-class GoogleStandIn(Program):
+class GoogleStandIn(LocalServer):
     """`python -m tests.google` on loopback, with the calendar of `PERSON` filled."""
 
     def __init__(self, folder: Path, *, port: int) -> None:
-        self.port = port
-        self._folder = folder
         self._secret = secrets.token_urlsafe(12)
         command = [sys.executable, "-m", "tests.google", "--port", str(port), "--seed", "demo"]
         command += ["--client-id", CLIENT_ID, "--client-secret", self._secret]
         environ = {**os.environ, "PYTHONPATH": str(ROOT)}
-        super().__init__("stand-in for Google", command, log=folder / "log.txt", environ=environ)
+        super().__init__("stand-in for Google", command, folder=folder, port=port, environ=environ)
 
     @property
     def url(self) -> str:
@@ -46,17 +42,7 @@ class GoogleStandIn(Program):
         """Raises CannotStart where the tests were not installed with the portal."""
         if not (ROOT / "tests" / "google").is_dir():
             raise CannotStart(f"There is no stand-in for Google here: it comes with the tests, in {ROOT / 'tests'}.")
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         super().start()
-
-    def wait_ready(self, seconds: float = 15.0) -> None:
-        """Until it answers. Raises CannotStart."""
-        until = time.monotonic() + seconds
-        while self.is_alive() and time.monotonic() < until:
-            if answers(self.port):
-                return
-            time.sleep(0.02)
-        raise CannotStart(f"The stand-in for Google does not start. {self._folder / 'log.txt'} may say why.")
 
     def settings(self) -> dict[str, str]:
         """The portal's settings for it."""
