@@ -7,6 +7,7 @@ operation, under its lock.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
@@ -147,11 +148,10 @@ def _ask(
     window: Span,
     answers: queue.SimpleQueue[tuple[_Question, _Answer]],
 ) -> None:
-    answer: _Answer = None
+    answer: _Answer = None  # which says it all: the calendar's rule decides
     try:
-        answer = provider.busy(question.ref, window)
-    except ProviderError:
-        pass  # an answer of None says it all: the calendar's rule decides
+        with contextlib.suppress(ProviderError):
+            answer = provider.busy(question.ref, window)
     finally:
         answers.put((question, answer))
         provider.close()

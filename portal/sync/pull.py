@@ -115,12 +115,12 @@ def _read(provider: CalendarProvider, reading: Reading) -> tuple[Outcome, list[i
 def _changes(provider: CalendarProvider, reading: Reading, token: str | None) -> ChangeBatch:
     """The server's answer. A token that it forgot is dropped at once, and everything is read."""
     known = {remote_id: etag for remote_id, etag in reading.known.items() if remote_id not in reading.rereads}
-    if token is not None:
-        try:
-            return provider.changes(reading.ref, token, window=reading.window, known=known)
-        except SyncTokenExpired:
-            pass
-    return provider.changes(reading.ref, None, window=reading.window, known=known)
+    try:
+        return provider.changes(reading.ref, token, window=reading.window, known=known)
+    except SyncTokenExpired:
+        if token is None:
+            raise
+        return provider.changes(reading.ref, None, window=reading.window, known=known)
 
 
 def _prelude(reading: Reading, batch: ChangeBatch, read_at: datetime, *, is_second: bool = False) -> Plan | None:
