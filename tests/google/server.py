@@ -9,71 +9,37 @@ Everything a person or Google itself does goes over the control of `control.Hand
 
 from __future__ import annotations
 
-import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import requests
 
 from tests.google.control import HEADER
 from tests.google.oauth import DEFAULT_SCOPES
 from tests.google.person import GoogleAccount
-from tests.providers.servers import START_SECONDS, end_with_us, free_port
+from tests.providers.servers import ServerProcess
 
 __all__ = ["DEFAULT_SCOPES", "GoogleAccount", "GoogleServer"]
 
 Json = dict[str, Any]
-ROOT = Path(__file__).resolve().parents[2]
 
 
-class GoogleServer:
+class GoogleServer(ServerProcess):
     """One stand-in. `start` waits until it answers; `stop` ends only the process that was started here. All is forgotten then."""
 
     client_id = "1234-lockstep.apps.googleusercontent.com"
     client_secret = "GOCSPX-stand-in"
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.port = 0
-        self._process: subprocess.Popen[bytes] | None = None
+        super().__init__(folder)
         self._session = requests.Session()
         self._session.trust_env = False
 
     @property
     def url(self) -> str:
+        """The root of its API, as the setting has it: without a slash at the end."""
         return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def pid(self) -> int | None:
-        return self._process.pid if self._process else None
-
-    def start(self) -> Self:
-        """Start it; on the port it had before, if it is started again."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.port = self.port or free_port()
-        command = [sys.executable, "-m", "tests.google", "--port", str(self.port)]
-        command += ["--client-id", self.client_id, "--client-secret", self.client_secret]
-        with (self.folder / "google.txt").open("ab") as log:
-            self._process = subprocess.Popen(
-                [*end_with_us(), *command], stdout=log, stderr=log, start_new_session=True, cwd=ROOT
-            )
-        self._wait()
-        return self
-
-    def stop(self) -> None:
-        process, self._process = self._process, None
-        if process is None:
-            return
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(5)
 
     def environment(self) -> dict[str, str]:
         """The portal's settings for this Google."""
@@ -186,24 +152,9 @@ class GoogleServer:
             raise ValueError(f"{act}: {told['error']}")
         return told["result"]
 
-    def _wait(self) -> None:
-        end = time.monotonic() + START_SECONDS
-        while time.monotonic() < end:
-            assert self._process is not None
-            assert self._process.poll() is None, (self.folder / "google.txt").read_text(errors="replace")[-3000:]
-            try:
-                if self._session.get(f"{self.url}/control", timeout=5).ok:
-                    return
-            except requests.RequestException:
-                time.sleep(0.05)
-        raise AssertionError(
-            f"The stand-in for Google did not start:\n{(self.folder / 'google.txt').read_text()[-3000:]}"
-        )
+    def _command(self) -> list[str]:
+        command = [sys.executable, "-m", "tests.google", "--port", str(self.port)]
+        return [*command, "--client-id", self.client_id, "--client-secret", self.client_secret]
 
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
+    def _answers(self) -> bool:
+        return self._session.get(f"{self.url}/control", timeout=5).ok

@@ -21,13 +21,11 @@ from typing import Self
 import requests
 
 START_SECONDS = 30.0
+ROOT = Path(__file__).resolve().parents[2]
 
 
-class CalDavServer:
-    """What all servers have in common. Subclasses say how they are configured and started."""
-
-    username = "ana"
-    password = "secret"
+class ServerProcess:
+    """A server on a loopback port, with its files in `folder`. Subclasses say how it is started, and when it answers."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -53,6 +51,7 @@ class CalDavServer:
                 stderr=log,
                 start_new_session=True,
                 env=self._environment(),
+                cwd=ROOT,
             )
         self._wait()
         return self
@@ -68,6 +67,41 @@ class CalDavServer:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(10)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _command(self) -> list[str]:
+        raise NotImplementedError
+
+    def _environment(self) -> dict[str, str]:
+        return {**os.environ, "PYTHONUNBUFFERED": "1"}
+
+    def _answers(self) -> bool:
+        """Raises RequestException while it does not listen yet."""
+        raise NotImplementedError
+
+    def _wait(self) -> None:
+        end = time.monotonic() + START_SECONDS
+        while time.monotonic() < end and self._process is not None and self._process.poll() is None:
+            try:
+                if self._answers():
+                    return
+            except requests.RequestException:
+                time.sleep(0.05)
+        raise RuntimeError(f"{type(self).__name__} did not start:\n{(self.folder / 'log.txt').read_text()[-2000:]}")
+
+
+class CalDavServer(ServerProcess):
+    """What all calendar servers have in common."""
+
+    username = "ana"
+    password = "secret"
 
     def make_calendar(self, user: str, name: str) -> str:
         """A new, empty calendar; gives its address."""
@@ -103,32 +137,9 @@ class CalDavServer:
     def credentials(self, user: str | None = None) -> tuple[str, str]:
         return user or self.username, self.password
 
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    def _command(self) -> list[str]:
-        raise NotImplementedError
-
-    def _environment(self) -> dict[str, str]:
-        return {**os.environ, "PYTHONUNBUFFERED": "1"}
-
-    def _wait(self) -> None:
-        end = time.monotonic() + START_SECONDS
-        while time.monotonic() < end:
-            if self._process is None or self._process.poll() is not None:
-                break
-            try:
-                self.ask("OPTIONS", self.url)
-            except requests.RequestException:
-                time.sleep(0.05)
-            else:
-                return
-        raise RuntimeError(f"{type(self).__name__} did not start:\n{(self.folder / 'log.txt').read_text()[-2000:]}")
+    def _answers(self) -> bool:
+        self.ask("OPTIONS", self.url)
+        return True
 
 
 class RadicaleServer(CalDavServer):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from portal import outbox
+from portal.background import Background
 from portal.booking.models import Appointment, Booking, EventLink
 from portal.booking.operations import book
 from portal.booking.rules import Customer
@@ -154,6 +156,15 @@ class Studio:
         return [line.kind for line in rows(LedgerLine)]
 
 
+def until(is_so: Callable[[], bool], seconds: float = 8.0) -> float:
+    """How long it took; fails when it never came true."""
+    began = time.monotonic()
+    while not is_so():
+        assert time.monotonic() - began < seconds, "It never came true."
+        time.sleep(0.02)
+    return time.monotonic() - began
+
+
 def fresh(model: Any, row_id: int) -> Any:
     db.session.rollback()
     return db.session.get_one(model, row_id, populate_existing=True)
@@ -179,6 +190,14 @@ def give_public_address(monkeypatch: pytest.MonkeyPatch, app: Flask) -> None:
 
 
 @pytest.fixture
+def background(app: Flask) -> Iterator[Background]:
+    """The worker's loops, not started yet; they must end in good order."""
+    loops = Background(app)
+    yield loops
+    assert loops.stop(5)
+
+
+@pytest.fixture
 def studio(app: Flask) -> Studio:
     """On both databases."""
     return make_studio()
@@ -189,4 +208,4 @@ def sqlite_studio(sqlite_app: Flask) -> Studio:
     return make_studio()
 
 
-__all__ = ["ALL_DAY", "HOUR", "OFFICE_HOURS", "UTC", "Studio", "at", "fresh", "make_studio", "rows"]
+__all__ = ["ALL_DAY", "HOUR", "OFFICE_HOURS", "UTC", "Studio", "at", "fresh", "make_studio", "rows", "until"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
@@ -21,23 +20,7 @@ from portal.sync import connections, leases
 from portal.sync.models import Lease
 from portal.vitals import HEARTBEAT, require_stopped
 from providers.errors import Temporary
-from tests.operations.sync.conftest import Studio, at, make_studio, rows
-
-
-@pytest.fixture
-def background(app: Flask) -> Iterator[Background]:
-    loops = Background(app)
-    yield loops
-    assert loops.stop(5)
-
-
-def until(is_so: Callable[[], bool], seconds: float = 8.0) -> float:
-    """How long it took; fails when it never came true."""
-    began = time.monotonic()
-    while not is_so():
-        assert time.monotonic() - began < seconds, "It never came true."
-        time.sleep(0.02)
-    return time.monotonic() - began
+from tests.operations.sync.conftest import Studio, at, make_studio, rows, until
 
 
 def test_bookings_reach_the_calendar_without_any_bell(studio: Studio, background: Background):

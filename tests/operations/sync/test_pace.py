@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
 from datetime import timedelta
 from itertools import pairwise
 
@@ -14,7 +13,6 @@ from flask import Flask
 from sqlalchemy import select
 
 from portal import jobs
-from portal.background import Background
 from portal.calendars.models import PushSubscription
 from portal.clock import now_utc
 from portal.db import transaction
@@ -24,7 +22,7 @@ from portal.sync.lines import LineBusy, line_to
 from portal.sync.pull import pull
 from portal.sync.reconcile import reconcile
 from providers.errors import QuotaUsedUp, Temporary, Throttled
-from tests.operations.sync.conftest import HOUR, Studio, at, give_public_address, make_studio, rows
+from tests.operations.sync.conftest import HOUR, Studio, at, give_public_address, make_studio, rows, until
 from tests.operations.sync.messenger import Messenger
 
 SECOND = timedelta(seconds=1)
@@ -45,22 +43,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
     monkeypatch.setattr(lines.time, "monotonic", made.monotonic)
     return made
-
-
-@pytest.fixture
-def background(app: Flask) -> Iterator[Background]:
-    loops = Background(app)
-    yield loops
-    assert loops.stop(5)
-
-
-def until(is_so: Callable[[], bool], seconds: float = 8.0) -> float:
-    """How long it took; fails when it never came true."""
-    began = time.monotonic()
-    while not is_so():
-        assert time.monotonic() - began < seconds, "It never came true."
-        time.sleep(0.02)
-    return time.monotonic() - began
 
 
 def pushed_studio(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Studio:
