@@ -8,7 +8,7 @@ from pathlib import Path
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from portal import errors_web, headers, hypermedia, logs, site, static_files
+from portal import errors_web, headers, hypermedia, languages, logs, site, static_files
 from portal.config import Settings, load_settings
 from portal.db import set_up_engine
 from portal.extensions import compress, csrf, db, limiter, login_manager
@@ -33,6 +33,7 @@ MODELS = (
     "portal.booking.models",
     "portal.business.models",
     "portal.calendars.models",
+    "portal.customers.models",
     "portal.notifications.models",
     "portal.outbox",
     "portal.sync.models",
@@ -93,4 +94,5 @@ def _init_extensions(app: Flask) -> None:
     errors_web.init_app(app)
     compress.init_app(app)
     site.init_app(app)
+    languages.init_app(app)
     static_files.init_app(app)

@@ -14,9 +14,10 @@ from typing import Any
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from portal.booking.models import Booking
+from portal.booking.models import Booking, WaitlistEntry
 from portal.calendars.models import Connection, ConnectionDraft
 from portal.config import Settings
+from portal.customers.models import MailedCode
 from portal.db import transaction
 from portal.errors import Invalid
 from portal.security import Sealer, load_sealer, new_encryption_key
@@ -36,6 +37,8 @@ class Sealed:
 SEALED = (
     Sealed(Connection, "sealed_secret", lambda row: f"connection/{row.id}/sealed_secret"),
     Sealed(Booking, "sealed_manage_token", lambda row: f"booking/{row.public_id}/manage_token"),
+    Sealed(WaitlistEntry, "sealed_token", lambda row: f"waitlist/{row.public_id}/token"),
+    Sealed(MailedCode, "sealed_code", lambda row: f"code/{row.public_id}/code"),
 )
 SHORT_LIVED = (ConnectionDraft,)
 """Sealed too, but thrown away at a change of keys: somebody is typing at that very minute, and types again."""

@@ -12,19 +12,23 @@ MODULES = sorted([*ROOT.glob("portal/**/*.py"), *ROOT.glob("providers/**/*.py"),
 
 # A room may import the rooms below it. `availability` stands apart: it knows only intervals.
 LAYERS = [
-    {"clock", "config", "errors", "intervals", "failpoints", "logs", "hypermedia", "headers"},
+    {"clock", "config", "errors", "intervals", "failpoints", "i18n", "logs", "hypermedia", "headers"},
     {"availability", "security", "outbound"},
     {"extensions", "db"},
     {"business", "accounts", "outbox", "calendars"},
     {"booking"},
-    {"sync", "notifications", "channels", "api"},
+    {"waitlist"},
+    {"sync", "notifications", "channels", "api", "customers"},
     {"admin"},
 ]
 PURE = [
     "portal/availability/*.py",
     "portal/intervals.py",
     "portal/errors.py",
+    "portal/i18n.py",
     "portal/booking/rules.py",
+    "portal/booking/occurrences.py",
+    "portal/waitlist/plan.py",
     "portal/sync/plan.py",
     "portal/sync/due.py",
     "portal/notifications/messages.py",

@@ -1,11 +1,11 @@
-"""Tables of appointments, claims, seats and bookings. The two primary keys of `Claim` and `Seat` are promise 1 of the README."""
+"""Tables of appointments, series, claims, seats, bookings and the waitlist. The primary keys of `Claim` and `Seat` are the README's promise 1."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.business.models import Service
@@ -22,7 +22,9 @@ class Appointment(Model):
     """One concrete time at which a service takes place.
 
     `claim_start_at`/`claim_end_at` include the buffers. `version` grows with every change that calendars must show; `generation` grows when
-    the event must be made anew under another remote id. An appointment without active bookings is not `is_active` and owns nothing.
+    the event must be made anew under another remote id. An appointment without active bookings is not `is_active` and owns nothing,
+    save a fixed one (`is_fixed`): staff set its time, and it stands and owns its time until it is called off, booked or not.
+    `series_id` and `series_on` (the local date that the series gave it) name its place in a weekly series, wherever it was moved since.
     """
 
     __tablename__ = "appointment"
@@ -36,6 +38,10 @@ class Appointment(Model):
     is_active: Mapped[bool] = mapped_column(default=True)
     version: Mapped[int] = mapped_column(default=1)
     generation: Mapped[int] = mapped_column(default=1)
+    is_fixed: Mapped[bool] = mapped_column(default=False)
+    series_id: Mapped[int | None] = mapped_column(ForeignKey("series.id", ondelete="SET NULL"))
+    series_on: Mapped[date | None]
+    called_off_at: Mapped[datetime | None] = mapped_column(Instant)
     service: Mapped[Service] = relationship()
     resources: Mapped[list[AppointmentResource]] = relationship(
         cascade="all, delete-orphan", order_by="AppointmentResource.list_no, AppointmentResource.resource_id"
@@ -44,6 +50,30 @@ class Appointment(Model):
     __table_args__ = (
         CheckConstraint("end_at > start_at", name="order"),
         CheckConstraint("claim_start_at <= start_at AND claim_end_at >= end_at", name="claim"),
+        Index("uq_appointment_series_id_series_on", "series_id", "series_on", unique=True),
+    )
+
+
+class Series(Model):
+    """A weekly repetition of fixed appointments: at `starts` (minutes from local midnight) on every `weekday` (0 = Monday) of `zone` from
+    `first_on` to `last_on`, both included (None: on and on), but not on `except_on` (ISO dates). Appointments are made of it as far as
+    the service's horizon reaches. `resource_id` is who gives it; None: as the service says. `capacity` None: the service's."""
+
+    __tablename__ = "series"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    service_id: Mapped[int] = mapped_column(ForeignKey("service.id", ondelete="CASCADE"), index=True)
+    weekday: Mapped[int]
+    starts: Mapped[int]
+    zone: Mapped[str] = mapped_column(String(64))
+    first_on: Mapped[date]
+    last_on: Mapped[date | None]
+    capacity: Mapped[int | None]
+    resource_id: Mapped[int | None] = mapped_column(ForeignKey("resource.id"))
+    except_on: Mapped[list[str]] = mapped_column(JSON, default=list)
+    created_at: Mapped[datetime] = mapped_column(Instant, default=now_utc)
+    __table_args__ = (
+        CheckConstraint("weekday BETWEEN 0 AND 6", name="weekday"),
+        CheckConstraint("starts BETWEEN 0 AND 1435", name="starts"),
     )
 
 
@@ -119,6 +149,7 @@ class Booking(Model):
     confirmed_at: Mapped[datetime | None] = mapped_column(Instant)
     cancelled_at: Mapped[datetime | None] = mapped_column(Instant)
     cancelled_by: Mapped[str] = mapped_column(String(16), default="")
+    wants_reminders: Mapped[bool] = mapped_column(default=True)
     appointment: Mapped[Appointment] = relationship(back_populates="bookings")
     __table_args__ = (
         CheckConstraint(
@@ -127,6 +158,101 @@ class Booking(Model):
         CheckConstraint("party_size >= 1", name="party_size"),
         Index("ix_booking_status_held_until", "status", "held_until"),
     )
+
+
+class WaitlistEntry(Model):
+    """Somebody who waits for a full appointment (`wish` "appointment"), or for a service's slots on a day ("day"), in its week ("week"), or
+    whenever ("any"); `wish_on` is that local date in the business's zone. `resource_id` names the person wanted; None: anyone.
+
+    `joined_at` is the place in the queue. `status`: waiting, offered; and the ends: accepted (`booking_id`), declined, lapsed (the offer
+    ran out), left (took themselves off, or were taken off), over (what was wished for has passed). An ended entry never comes back.
+    """
+
+    __tablename__ = "waitlist_entry"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    public_id: Mapped[str] = mapped_column(String(32), unique=True)
+    service_id: Mapped[int] = mapped_column(ForeignKey("service.id", ondelete="CASCADE"))
+    appointment_id: Mapped[int | None] = mapped_column(ForeignKey("appointment.id", ondelete="CASCADE"), index=True)
+    wish: Mapped[str] = mapped_column(String(12))
+    wish_on: Mapped[date | None]
+    resource_id: Mapped[int | None] = mapped_column(ForeignKey("resource.id"))
+    party_size: Mapped[int] = mapped_column(default=1)
+    status: Mapped[str] = mapped_column(String(8), default="waiting")
+    customer_name: Mapped[str] = mapped_column(String(200), default="")
+    customer_email: Mapped[str] = mapped_column(String(254), default="", index=True)
+    customer_phone: Mapped[str] = mapped_column(String(40), default="")
+    customer_zone: Mapped[str] = mapped_column(String(64), default="")
+    customer_language: Mapped[str] = mapped_column(String(8), default="")
+    note: Mapped[str] = mapped_column(Text, default="")
+    answers: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    sealed_token: Mapped[str | None] = mapped_column(Text)
+    idempotency_key: Mapped[str | None] = mapped_column(String(64), unique=True)
+    request_digest: Mapped[str | None] = mapped_column(String(64))
+    sequence: Mapped[int] = mapped_column(default=0)
+    """Grows with everything that is told about the entry."""
+    booking_id: Mapped[int | None] = mapped_column(ForeignKey("booking.id", ondelete="SET NULL"))
+    joined_at: Mapped[datetime] = mapped_column(Instant, default=now_utc)
+    ended_at: Mapped[datetime | None] = mapped_column(Instant)
+    service: Mapped[Service] = relationship()
+    __table_args__ = (
+        CheckConstraint("wish IN ('appointment', 'day', 'week', 'any')", name="wish"),
+        CheckConstraint(
+            "status IN ('waiting', 'offered', 'accepted', 'declined', 'lapsed', 'left', 'over')", name="status"
+        ),
+        CheckConstraint("party_size >= 1", name="party_size"),
+        Index("ix_waitlist_entry_service_id_status", "service_id", "status"),
+    )
+
+
+class Offer(Model):
+    """Seats offered to a waitlist entry: a booking with status held owns them until `ends_at`. `state`: open, accepted, declined, lapsed,
+    withdrawn. An entry has one open offer at most. `start_at`, `end_at` and `party_size` stay for the record when the hold is gone."""
+
+    __tablename__ = "offer"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    entry_id: Mapped[int] = mapped_column(ForeignKey("waitlist_entry.id", ondelete="CASCADE"), index=True)
+    booking_id: Mapped[int | None] = mapped_column(ForeignKey("booking.id", ondelete="SET NULL"), index=True)
+    appointment_id: Mapped[int | None] = mapped_column(ForeignKey("appointment.id", ondelete="SET NULL"))
+    resource_id: Mapped[int | None] = mapped_column(ForeignKey("resource.id"))
+    start_at: Mapped[datetime] = mapped_column(Instant)
+    end_at: Mapped[datetime] = mapped_column(Instant)
+    party_size: Mapped[int]
+    state: Mapped[str] = mapped_column(String(12), default="open")
+    made_by: Mapped[str] = mapped_column(String(8), default="portal")
+    made_at: Mapped[datetime] = mapped_column(Instant, default=now_utc)
+    ends_at: Mapped[datetime] = mapped_column(Instant)
+    ended_at: Mapped[datetime | None] = mapped_column(Instant)
+    entry: Mapped[WaitlistEntry] = relationship()
+    booking: Mapped[Booking | None] = relationship()
+    __table_args__ = (
+        CheckConstraint("state IN ('open', 'accepted', 'declined', 'lapsed', 'withdrawn')", name="state"),
+        CheckConstraint("made_by IN ('portal', 'staff')", name="made_by"),
+        Index(
+            "uq_offer_open",
+            "entry_id",
+            unique=True,
+            sqlite_where=text("state = 'open'"),
+            postgresql_where=text("state = 'open'"),
+        ),
+        Index("ix_offer_state_ends_at", "state", "ends_at"),
+    )
+
+
+class WaitlistReceipt(Model):
+    """Who was considered for one vacancy, and why each was offered it or passed by. Append-only. `considered` is a list of
+    {"entry": id, "party_size": n, "outcome": "offered" or "passed", "why": code}; `cause` says what freed the seats."""
+
+    __tablename__ = "waitlist_receipt"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    service_id: Mapped[int] = mapped_column(ForeignKey("service.id", ondelete="CASCADE"))
+    appointment_id: Mapped[int | None] = mapped_column(ForeignKey("appointment.id", ondelete="SET NULL"))
+    start_at: Mapped[datetime] = mapped_column(Instant)
+    seats_free: Mapped[int]
+    cause: Mapped[str] = mapped_column(String(16))
+    considered: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)
+    decided_at: Mapped[datetime] = mapped_column(Instant, default=now_utc)
+    __table_args__ = (Index("ix_waitlist_receipt_service_id_decided_at", "service_id", "decided_at"),)
 
 
 class EventLink(Model):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.clock import now_utc
@@ -13,6 +14,9 @@ from portal.extensions import Model
 
 RESOURCE_KINDS = ("staff", "room", "equipment")
 ASSIGNMENTS = ("choose", "any", "all")
+TIMINGS = ("slots", "fixed")
+LOCATION_KINDS = ("", "on-site", "online", "phone")
+QUESTION_KINDS = ("text", "long", "number", "choice", "checkbox")
 MEETINGS = ("google",)
 
 
@@ -25,6 +29,8 @@ class Business(Model):
     zone: Mapped[str] = mapped_column(String(64))
     language: Mapped[str] = mapped_column(String(8), default="en")
     instance_id: Mapped[str] = mapped_column(String(32))
+    retention_days: Mapped[int | None]
+    """So long after an appointment its customers' data are kept; None: until somebody erases them."""
     created_at: Mapped[datetime] = mapped_column(Instant, default=now_utc)
 
 
@@ -104,10 +110,35 @@ class Service(Model):
     cancel_until: Mapped[int] = mapped_column(default=0)
     """A customer may cancel until this many minutes before the start."""
     move_until: Mapped[int] = mapped_column(default=0)
+    timing: Mapped[str] = mapped_column(String(8), default="slots")
+    """"slots": customers choose among the times that are free. "fixed": appointments stand at times that staff have set (dates, series)."""
+    per_day: Mapped[int | None]
+    """At most so many appointments of this service on one day of the business's zone; `per_week` likewise, Monday to Sunday."""
+    per_week: Mapped[int | None]
+    per_customer: Mapped[int | None]
+    """At most so many bookings to come of one e-mail address."""
+    needs_approval: Mapped[bool] = mapped_column(default=False)
+    """Bookings are pending, and own their seats, until staff say yes or no."""
+    price: Mapped[str] = mapped_column(String(100), default="")
+    """Shown as it is written; nothing is computed with it."""
+    is_hidden: Mapped[bool] = mapped_column(default=False)
+    """Not in the list of services; whoever has the link may book."""
+    location_kind: Mapped[str] = mapped_column(String(8), default="")
+    """Where it takes place: "on-site", "online" or "phone" (then a telephone number is asked for); empty: not said."""
+    reminders: Mapped[list[int]] = mapped_column(JSON, default=lambda: [1440])
+    """Customers are reminded so many minutes before the start, each once."""
+    has_waitlist: Mapped[bool] = mapped_column(default=False)
+    is_waitlist_paused: Mapped[bool] = mapped_column(default=False)
+    """No offers are made; entries are taken all the same."""
+    offer_minutes: Mapped[int] = mapped_column(default=240)
+    """So long an offer holds its seats, less near the start."""
     is_active: Mapped[bool] = mapped_column(default=True)
     position: Mapped[int] = mapped_column(default=0)
     needs: Mapped[list[ServiceResource]] = relationship(
         cascade="all, delete-orphan", order_by="ServiceResource.list_no, ServiceResource.position"
+    )
+    questions: Mapped[list[ServiceQuestion]] = relationship(
+        cascade="all, delete-orphan", order_by="ServiceQuestion.position, ServiceQuestion.id"
     )
     __table_args__ = (
         CheckConstraint("duration > 0 AND duration % 5 = 0", name="duration"),
@@ -116,6 +147,9 @@ class Service(Model):
         CheckConstraint("buffer_after >= 0 AND buffer_after % 5 = 0", name="buffer_after"),
         CheckConstraint("capacity >= 1", name="capacity"),
         CheckConstraint("assignment IN ('choose', 'any', 'all')", name="assignment"),
+        CheckConstraint("timing IN ('slots', 'fixed')", name="timing"),
+        CheckConstraint("location_kind IN ('', 'on-site', 'online', 'phone')", name="location_kind"),
+        CheckConstraint("offer_minutes >= 5", name="offer_minutes"),
     )
 
 
@@ -129,3 +163,21 @@ class ServiceResource(Model):
     list_no: Mapped[int] = mapped_column(default=0)
     position: Mapped[int] = mapped_column(default=0)
     __table_args__ = (UniqueConstraint("service_id", "list_no", "resource_id"),)
+
+
+class ServiceQuestion(Model):
+    """A question on the booking form. `name` is its key in `booking.answers`; `choices` are the options of kind "choice"."""
+
+    __tablename__ = "service_question"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    service_id: Mapped[int] = mapped_column(ForeignKey("service.id", ondelete="CASCADE"))
+    name: Mapped[str] = mapped_column(String(40))
+    label: Mapped[str] = mapped_column(String(300))
+    kind: Mapped[str] = mapped_column(String(8), default="text")
+    is_required: Mapped[bool] = mapped_column(default=False)
+    choices: Mapped[list[Any]] = mapped_column(JSON, default=list)
+    position: Mapped[int] = mapped_column(default=0)
+    __table_args__ = (
+        UniqueConstraint("service_id", "name"),
+        CheckConstraint("kind IN ('text', 'long', 'number', 'choice', 'checkbox')", name="kind"),
+    )

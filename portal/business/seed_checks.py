@@ -12,7 +12,7 @@ from portal.business.seed_values import Range
 
 # First parts of addresses that are the portal's own: a service of that name could not be reached.
 RESERVED_SLUGS = frozenset({
-    "admin", "api", "b", "embed", "healthz", "hooks", "metrics", "readyz", "robots-txt", "setup", "static", "w",
+    "admin", "api", "b", "embed", "healthz", "hooks", "language", "metrics", "mine", "readyz", "robots-txt", "setup", "static", "u", "w",
 })  # fmt: skip
 
 _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")

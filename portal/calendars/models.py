@@ -62,6 +62,8 @@ class Calendar(Model):
     when_moved: Mapped[str] = mapped_column(String(8), default="follow")
     when_deleted: Mapped[str] = mapped_column(String(8), default="ask")
     when_unreadable: Mapped[str] = mapped_column(String(8), default="pending")
+    privacy: Mapped[str] = mapped_column(String(12), default="initials")
+    """What events tell of customers: "busy only" (not even the service), "initials", or "full" (names and how to reach them)."""
     freshness: Mapped[int] = mapped_column(default=600)
     """Seconds after the last good read beyond which `when_unreadable` applies."""
     sync_token: Mapped[str | None] = mapped_column(Text)
@@ -97,6 +99,7 @@ class Calendar(Model):
         CheckConstraint("when_moved IN ('follow', 'ask', 'put back')", name="when_moved"),
         CheckConstraint("when_deleted IN ('ask', 'cancel', 'put back')", name="when_deleted"),
         CheckConstraint("when_unreadable IN ('stop', 'keep', 'pending')", name="when_unreadable"),
+        CheckConstraint("privacy IN ('busy only', 'initials', 'full')", name="privacy"),
     )
 
 

@@ -1,0 +1,71 @@
+"""The portal's words in its reader's language: English stands in the code, Spanish and Hungarian in the catalogs of `portal/translations`.
+
+Pages ask Flask-Babel (`_("…")` in templates); what is said without a page (rules, errors, mails) asks `say` here, in the language that
+`speaking` has set for the thread. Both read the same catalogs. Pure: no Flask, no database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from babel.support import NullTranslations, Translations
+
+LANGUAGES = {"en": "English", "es": "Español", "hu": "Magyar"}
+"""The languages of all texts for customers, by their own names; English first, for who speaks none of them."""
+
+CATALOGS = Path(__file__).parent / "translations"
+_spoken: ContextVar[str] = ContextVar("language", default="en")
+
+
+def language() -> str:
+    """The language in which this thread speaks now."""
+    return _spoken.get()
+
+
+@contextmanager
+def speaking(tag: str) -> Iterator[None]:
+    """Say everything in this language meanwhile; one that is not known is English."""
+    token = _spoken.set(known_language(tag))
+    try:
+        yield
+    finally:
+        _spoken.reset(token)
+
+
+def known_language(*tags: str) -> str:
+    """The first of these tags ("es", "es-MX", "hu_HU") whose language has texts; "en" when none has."""
+    for tag in tags:
+        language = tag.replace("_", "-").partition("-")[0].lower()
+        if language in LANGUAGES:
+            return language
+    return "en"
+
+
+def say(sentence: str, /, **values: Any) -> str:
+    """The sentence in the present language, with the values where it says %(name)s. Begin with a literal: the catalogs are made of those."""
+    words = catalog(_spoken.get()).ugettext(sentence)
+    return words % values if values else words
+
+
+def say_n(one: str, many: str, number: int, /, **values: Any) -> str:
+    """The same in singular or plural; %(number)s is there by itself."""
+    words = catalog(_spoken.get()).ungettext(one, many, number)
+    return words % {"number": number, **values}
+
+
+def say_later(sentence: str) -> str:
+    """Marks a sentence for the catalogs that is said (by `say`) elsewhere."""
+    return sentence
+
+
+@lru_cache(maxsize=len(LANGUAGES))
+def catalog(tag: str) -> NullTranslations:
+    """The texts of a language, loaded once."""
+    if tag == "en":
+        return NullTranslations()
+    return Translations.load(CATALOGS, [tag])
