@@ -13,7 +13,7 @@ from portal.booking import claims, rules
 from portal.booking.last_look import Seen, look_ahead
 from portal.booking.models import ACTIVE, Appointment, Booking, Seat
 from portal.booking.queries import present_person
-from portal.booking.records import found, locked, tell
+from portal.booking.records import found, locked, tell, tell_waitlist
 from portal.booking.rules import By
 from portal.booking.wish import Wish, find_slot, read_wish, standing_appointment, with_nearest
 from portal.db import write_transaction
@@ -54,6 +54,7 @@ def move_booking(
             _take_slot(session, booking, wish, seen=seen, now=now)
         more = {"previous_start_at": previous.isoformat()}
         tell(session, booking, "moved", by=by, publish=not keep_event, **more)
+        tell_waitlist(session, booking.appointment.service, "moved")
 
     with_nearest(wish, now, lambda: write_transaction(wish.resource_ids, work))
 

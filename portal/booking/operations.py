@@ -21,11 +21,11 @@ from portal.booking.last_look import Seen, look_ahead
 from portal.booking.models import Appointment, Booking
 from portal.booking.move import move_booking
 from portal.booking.queries import find_service
-from portal.booking.records import Request, end, fill_in, held, locked, manage_token, tell, tell_of_new
+from portal.booking.records import Request, end, fill_in, held, locked, manage_token, tell, tell_of_new, tell_waitlist
 from portal.booking.rules import By, Customer
 from portal.booking.statements import rows
 from portal.booking.wish import Wish, check_no_outside_event, find_place, read_wish, sit_down, wish_of, with_nearest
-from portal.business.models import Resource
+from portal.business.models import Resource, Service
 from portal.db import database_now, transaction, write_transaction
 from portal.errors import RepeatedDifferently, SlotTaken
 from portal.extensions import db
@@ -115,7 +115,13 @@ def extend_hold(token: str, *, now: datetime) -> Hold:
 
 def release_hold(token: str) -> None:
     """Give a held time back. Doing it twice, or too late, is the same as once."""
-    transaction(lambda session: _drop_hold(session, token))
+
+    def work(session: Session) -> None:
+        service = _drop_hold(session, token)
+        if service is not None:
+            tell_waitlist(session, service, "released")
+
+    transaction(work)
 
 
 def confirm_hold(
@@ -309,11 +315,14 @@ def _earlier_outcome(request: Request) -> Outcome | None:
     return Outcome(booking.id, booking.public_id, manage_token(booking), booking.status, is_repeat=True)
 
 
-def _drop_hold(session: Session, token: str) -> None:
+def _drop_hold(session: Session, token: str) -> Service | None:
+    """Delete the hold with this token; returns the service whose time is free again, None when there was no such hold."""
     row = session.execute(
-        select(Booking.id, Booking.appointment_id).where(
-            Booking.hold_hash == token_hash(token), Booking.status == "held"
-        )
+        select(Booking.id, Booking.appointment_id, Appointment.service_id)
+        .join(Appointment, Appointment.id == Booking.appointment_id)
+        .where(Booking.hold_hash == token_hash(token), Booking.status == "held")
     ).first()
-    if row is not None:
-        claims.drop_hold(session, row.id, row.appointment_id)
+    if row is None:
+        return None
+    claims.drop_hold(session, row.id, row.appointment_id)
+    return session.get(Service, row.service_id)

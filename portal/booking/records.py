@@ -15,6 +15,7 @@ from portal import outbox
 from portal.booking import claims
 from portal.booking.models import Booking
 from portal.booking.rules import By, Customer
+from portal.business.models import Service
 from portal.db import database_now
 from portal.errors import HoldExpired, NotFound
 from portal.security import Sealer, new_token, token_hash
@@ -81,6 +82,7 @@ def end(session: Session, booking: Booking, status: str, *, news: str, by: By, n
     booking.cancelled_by = by
     tell(session, booking, news, by=by)
     claims.leave(session, booking)
+    tell_waitlist(session, booking.appointment.service, news)
 
 
 def tell(session: Session, booking: Booking, news: str, *, by: By, publish: bool = True, **more: Any) -> None:
@@ -97,6 +99,15 @@ def tell_of_new(session: Session, booking: Booking, news: str, *, by: By, publis
     if publish:
         entries.insert(0, ("calendar.publish", f"appointment:{booking.appointment_id}", {}))
     outbox.record_all(session, entries)
+
+
+def tell_waitlist(session: Session, service: Service, cause: str, *, not_before: datetime | None = None) -> None:
+    """Seats or time of the service may be free now, or will be at `not_before`: record that its waitlist is looked at, if it has one.
+
+    `cause` says what freed them in one word: cancelled, refused, moved, released, capacity, planned ...
+    """
+    if service.has_waitlist:
+        outbox.record(session, "waitlist.look", f"service:{service.id}", not_before=not_before, cause=cause)
 
 
 def _place(booking: Booking) -> str:
