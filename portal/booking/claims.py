@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from portal.availability.model import Slot
 from portal.booking import statements
-from portal.booking.models import ACTIVE, Appointment, AppointmentResource, Booking, Claim, Seat
+from portal.booking.models import ACTIVE, Appointment, AppointmentResource, Booking, Claim, EventLink, Seat
 from portal.booking.rules import quanta
 from portal.booking.statements import rows
 from portal.business.models import Service
@@ -48,7 +48,10 @@ def shift_appointment(
     end_at: datetime,
     members: Iterable[tuple[int, int]],
 ) -> None:
-    """Exchange the appointment's old claims for those at its new time; `members` are (list_no, resource_id)."""
+    """Exchange the appointment's old claims for those at its new time; `members` are (list_no, resource_id).
+
+    What a person did to its event meanwhile counts no more against the new time: calendars that waited for an answer are written anew.
+    """
     before = appointment.start_at - appointment.claim_start_at
     after = appointment.claim_end_at - appointment.end_at
     _unclaim(session, appointment.id)
@@ -57,6 +60,8 @@ def shift_appointment(
     appointment.claim_start_at, appointment.claim_end_at = start_at - before, end_at + after
     session.flush()
     session.expire(appointment, ["resources"])
+    waiting = (EventLink.appointment_id == appointment.id, EventLink.outside != "")
+    session.execute(update(EventLink).where(*waiting).values(applied_version=0))
     _claim(session, appointment.id, Interval(appointment.claim_start_at, appointment.claim_end_at), members)
 
 
