@@ -126,7 +126,7 @@ def _change_seats(session: Session, booking: Booking, target: Appointment) -> No
         == 0
     ):
         claims.close_appointment(session, old.id)
-    old.version += 1
+    old.version = Appointment.version + 1
     outbox.record(session, "calendar.publish", f"appointment:{old.id}")
 
 

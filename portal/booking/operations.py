@@ -154,7 +154,7 @@ def confirm_hold(
         check_no_outside_event(session, wish, seen=seen)
         manage_link = fill_in(booking, customer, request=request)
         _decide(booking, stale_calendars(session, wish.resource_ids, now=now), seen=seen, now=now)
-        booking.appointment.version += 1
+        booking.appointment.version = Appointment.version + 1
         _announce(session, booking)
         return Outcome(booking.id, booking.public_id, manage_link, booking.status)
 
@@ -199,7 +199,8 @@ def book(
         _decide(booking, _of(place.stale, place.resource_ids), seen=seen, now=now)
         sit_down(session, place, booking)
         if not place.is_new:
-            session.get_one(Appointment, place.appointment_id).version += 1  # the calendars' copy shows how many come
+            appointment = session.get_one(Appointment, place.appointment_id)
+            appointment.version = Appointment.version + 1  # the calendars' copy shows how many come
         _announce(session, booking)
         return Outcome(booking.id, booking.public_id, token, booking.status)
 

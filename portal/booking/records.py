@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from portal import outbox
 from portal.booking import claims
-from portal.booking.models import Booking
+from portal.booking.models import Appointment, Booking
 from portal.booking.rules import By, Customer
 from portal.business.models import Service
 from portal.db import database_now
@@ -87,7 +87,7 @@ def end(session: Session, booking: Booking, status: str, *, news: str, by: By, n
 
 def tell(session: Session, booking: Booking, news: str, *, by: By, publish: bool = True, **more: Any) -> None:
     """A booking has changed: the customer's and the calendars' copies are outdated; record who must be told."""
-    booking.appointment.version += 1
+    booking.appointment.version = Appointment.version + 1  # by the database: another seat may change in the same moment
     booking.sequence += 1
     tell_of_new(session, booking, news, by=by, publish=publish, **more)
 
