@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from portal.booking.models import Booking, WaitlistEntry
 from portal.calendars.models import Connection, ConnectionDraft
 from portal.config import Settings
-from portal.customers.models import MailedCode
+from portal.customers.models import Erasure, MailedCode
 from portal.db import transaction
 from portal.errors import Invalid
 from portal.security import Sealer, load_sealer, new_encryption_key
@@ -39,6 +39,7 @@ SEALED = (
     Sealed(Booking, "sealed_manage_token", lambda row: f"booking/{row.public_id}/manage_token"),
     Sealed(WaitlistEntry, "sealed_token", lambda row: f"waitlist/{row.public_id}/token"),
     Sealed(MailedCode, "sealed_code", lambda row: f"code/{row.public_id}/code"),
+    Sealed(Erasure, "sealed_email", lambda row: f"erasure/{row.id}/email"),
 )
 SHORT_LIVED = (ConnectionDraft,)
 """Sealed too, but thrown away at a change of keys: somebody is typing at that very minute, and types again."""

@@ -14,8 +14,12 @@ from portal.db import Instant
 from portal.extensions import Model
 
 STATUSES = ("held", "pending", "confirmed", "cancelled", "completed", "no_show")
-ACTIVE = ("held", "pending", "confirmed")
-"""Statuses whose bookings own claims and seats."""
+ACTIVE = ("held", "pending", "confirmed", "completed", "no_show")
+"""Statuses whose bookings own claims and seats. Who came, or did not, keeps the place that they had."""
+STANDING = ("pending", "confirmed")
+"""Statuses that can still be cancelled or moved."""
+PRESENT = ("confirmed", "completed", "no_show")
+"""Statuses of those who are told of in calendars, and counted there."""
 
 
 class Appointment(Model):

@@ -1,4 +1,4 @@
-"""The table of mailed codes, with which a customer opens the page of their own bookings."""
+"""Tables of mailed codes, with which customers open the page of their own bookings, and of what was erased."""
 
 from __future__ import annotations
 
@@ -13,7 +13,12 @@ from portal.extensions import Model
 
 
 class MailedCode(Model):
-    """A code that was mailed to an address. The code itself is kept sealed only until its mail has left; `tries` counts wrong ones."""
+    """A code that was asked for an address, and the visit that it opened. Rows are deleted after a day.
+
+    Every address gets one, known or not; only when its turn to be mailed comes it is asked whether anything is booked with it. The code itself
+    is kept sealed only until its mail has left; `tries` counts every try. `client_hash` stands for where it was asked from (limits count by
+    it). The browser that asked knows `public_id`, and only there the code is of any use. `session_hash` is that of the visit's token.
+    """
 
     __tablename__ = "mailed_code"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -26,11 +31,21 @@ class MailedCode(Model):
     created_at: Mapped[datetime] = mapped_column(Instant, default=now_utc)
     expires_at: Mapped[datetime] = mapped_column(Instant)
     used_at: Mapped[datetime | None] = mapped_column(Instant)
-    __table_args__ = (Index("ix_mailed_code_email_created_at", "email", "created_at"),)
+    client_hash: Mapped[str] = mapped_column(String(64), default="")
+    session_hash: Mapped[str | None] = mapped_column(String(64), unique=True)
+    seen_at: Mapped[datetime | None] = mapped_column(Instant)
+    __table_args__ = (
+        Index("ix_mailed_code_email_created_at", "email", "created_at"),
+        Index("ix_mailed_code_client_hash_created_at", "client_hash", "created_at"),
+    )
 
 
 class Erasure(Model):
-    """That somebody's data was erased: when, by whom, how much; never whose."""
+    """That somebody's data was erased: when, by whom, how much; never whose. `reason` is "asked" or "retention".
+
+    Until it is finished the address waits in `sealed_email`, encrypted, so that a crash in between loses nothing; then it is forgotten too.
+    `is_told`: the customer is told of the bookings that are cancelled for it, so their mails have to leave before.
+    """
 
     __tablename__ = "erasure"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -39,3 +54,5 @@ class Erasure(Model):
     reason: Mapped[str] = mapped_column(String(16))
     bookings: Mapped[int] = mapped_column(default=0)
     entries: Mapped[int] = mapped_column(default=0)
+    sealed_email: Mapped[str | None] = mapped_column(Text)
+    is_told: Mapped[bool] = mapped_column(default=False)

@@ -59,10 +59,15 @@ def upgrade() -> None:
     sa.Column('created_at', INSTANT, nullable=False),
     sa.Column('expires_at', INSTANT, nullable=False),
     sa.Column('used_at', INSTANT, nullable=True),
+    sa.Column('client_hash', sa.String(length=64), nullable=False),
+    sa.Column('session_hash', sa.String(length=64), nullable=True),
+    sa.Column('seen_at', INSTANT, nullable=True),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_mailed_code')),
-    sa.UniqueConstraint('public_id', name=op.f('uq_mailed_code_public_id'))
+    sa.UniqueConstraint('public_id', name=op.f('uq_mailed_code_public_id')),
+    sa.UniqueConstraint('session_hash', name=op.f('uq_mailed_code_session_hash'))
     )
     with op.batch_alter_table('mailed_code', schema=None) as batch_op:
+        batch_op.create_index('ix_mailed_code_client_hash_created_at', ['client_hash', 'created_at'], unique=False)
         batch_op.create_index('ix_mailed_code_email_created_at', ['email', 'created_at'], unique=False)
 
     op.create_table('mail_text',
@@ -122,6 +127,8 @@ def upgrade() -> None:
     sa.Column('reason', sa.String(length=16), nullable=False),
     sa.Column('bookings', sa.Integer(), nullable=False),
     sa.Column('entries', sa.Integer(), nullable=False),
+    sa.Column('sealed_email', sa.Text(), nullable=True),
+    sa.Column('is_told', sa.Boolean(), nullable=False),
     sa.ForeignKeyConstraint(['user_id'], ['user.id'], name=op.f('fk_erasure_user_id_user'), ondelete='SET NULL'),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_erasure'))
     )
