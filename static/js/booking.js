@@ -32,8 +32,8 @@
     address.searchParams.set("zone", zone);
     const link = document.createElement("a");
     link.href = address.href;
-    link.textContent = `Show ${option.textContent.trim()} time`;
-    hint.replaceChildren("Your device is in another time zone. ", link);
+    link.textContent = hint.dataset.link.replace("{place}", option.textContent.trim());
+    hint.replaceChildren(`${hint.dataset.sentence} `, link);
     hint.hidden = false;
   }
 
@@ -121,7 +121,7 @@
     const summary = byId("summary");
     if (!summary?.dataset.heldUntil) return;
     const left = Date.parse(summary.dataset.heldUntil) - Date.now();
-    if (left > ONE_MINUTE) timers.push(setTimeout(() => announce("One minute left. You can keep the time for longer."), left - ONE_MINUTE));
+    if (left > ONE_MINUTE) timers.push(setTimeout(() => announce(summary.dataset.lastMinute), left - ONE_MINUTE));
     timers.push(setTimeout(() => htmx.trigger("#summary", "refresh"), Math.max(left, 0) + 1500));
   }
 
