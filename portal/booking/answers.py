@@ -17,6 +17,7 @@ from portal import dates
 from portal.availability.model import Slot
 from portal.booking import pages, picker, queries, visitors
 from portal.booking.forms import BookingForm, new_key
+from portal.booking.full import find_appointment
 from portal.booking.models import Booking
 from portal.booking.pages import Day, Time
 from portal.booking.picker import Search
@@ -27,11 +28,13 @@ from portal.hypermedia import wants_partial
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """Other times in place of one that cannot be had. `same` is that very time, when it is free again."""
+    """Other times in place of one that cannot be had. `same` is that very time, when it is free again; `waitlist` the address of the
+    form to wait for it, where that is of use."""
 
     sentence: str
     same: Time | None
     nearest: Sequence[Time]
+    waitlist: str = ""
 
 
 def page(search: Search, *, offer: Offer | None = None, status: int = 200) -> Response:
@@ -93,7 +96,8 @@ def make_offer(search: Search, error: PortalError, start_at: datetime | None) ->
     )
     wanted = pages.instant_text(start_at) if start_at else ""
     same = next((time for time in times if time.value == wanted), None)
-    return Offer(str(error), same, [time for time in times if time is not same])
+    waitlist = "" if same or start_at is None else _waitlist_url(search, start_at, near)
+    return Offer(str(error), same, [time for time in times if time is not same], waitlist)
 
 
 def slots_values(search: Search, day: Day | None) -> dict[str, Any]:
@@ -111,6 +115,19 @@ def slots_values(search: Search, day: Day | None) -> dict[str, Any]:
         "slots_url": url_for("booking.slots", slug=slug),
         "post_url": url_for("booking.place_hold", slug=slug),
     }
+
+
+def _waitlist_url(search: Search, start_at: datetime, near: Sequence[Slot]) -> str:
+    """Where to wait for a time that was lost: for its appointment where people join one, else for its day if nothing of it is near."""
+    if not search.has_waitlist:
+        return ""
+    zone = ZoneInfo(search.choice.zone)
+    on = start_at.astimezone(zone).date()
+    url = url_for("waitlist.join_form", slug=search.service.slug)
+    if find_appointment(search.session, search.service, start_at):
+        return url + search.choice.query(day=None, month=None, appointment=pages.instant_text(start_at))
+    is_free = any(slot.interval.start.astimezone(zone).date() == on for slot in near)
+    return "" if is_free else url + search.choice.query(day=on, month=None)
 
 
 def hold_url(slug: str, token: str, search: Search) -> str:

@@ -34,7 +34,7 @@ class Choice:
     resource: str = ""
     people: int = 1
 
-    def query(self, *, seen: str = "", **changes: Any) -> str:
+    def query(self, *, seen: str = "", appointment: str = "", **changes: Any) -> str:
         """The same choice, or a changed one, as a query string; what goes without saying is left out."""
         new = replace(self, **changes)
         parts = {
@@ -44,6 +44,7 @@ class Choice:
             "resource": new.resource,
             "people": "" if new.people == 1 else str(new.people),
             "seen": seen,
+            "appointment": appointment,
         }
         text = urlencode({key: value for key, value in parts.items() if value}, safe="/")
         return f"?{text}" if text else ""
@@ -65,6 +66,16 @@ class Time:
 
 
 @dataclass(frozen=True, slots=True)
+class FullTime:
+    """A time with too few free seats: `left` of them, and so many `waiting`. `value` names it in the address of its waitlist."""
+
+    value: str
+    label: str
+    left: int
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     name: str
     times: tuple[Time, ...]
@@ -72,7 +83,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Day:
-    """The chosen day. `version` changes whenever its times do, so that an open page knows whether there is news."""
+    """The chosen day. `version` changes whenever its times do, so that an open page knows whether there is news.
+
+    `full` are its full appointments, `is_full` says that every time of it is taken; filled in where there is a waitlist.
+    """
 
     on: date
     title: str
@@ -81,6 +95,8 @@ class Day:
     count: int
     note: str
     version: str
+    full: tuple[FullTime, ...] = ()
+    is_full: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +106,7 @@ class Cell:
     count: int
     is_today: bool
     is_chosen: bool
+    is_full: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +171,15 @@ def show_times(
 
 
 def show_day(
-    on: date, slots: Sequence[Slot], choice: Choice, locale: Locale, *, capacity: int = 1, today: date | None = None
+    on: date,
+    slots: Sequence[Slot],
+    choice: Choice,
+    locale: Locale,
+    *,
+    capacity: int = 1,
+    today: date | None = None,
+    full: Sequence[FullTime] = (),
+    is_full: bool = False,
 ) -> Day:
     """The times of one local day, by parts of the day."""
     zone = ZoneInfo(choice.zone)
@@ -170,20 +195,36 @@ def show_day(
         parts=tuple(_parts(times, hours)),
         count=len(times),
         note=_note_on_clocks(on, choice.zone, locale),
-        version=f"{zlib.crc32('|'.join(time.value + time.note for time in times).encode()):08x}",
+        version=_version([time.value + time.note for time in times] + [str(time) for time in full]),
+        full=tuple(full),
+        is_full=is_full,
     )
 
 
+def show_full(start_at: datetime, end_at: datetime, zone: str, locale: Locale, *, left: int, waiting: int) -> FullTime:
+    """A full appointment on the visitor's clock."""
+    return FullTime(instant_text(start_at), when(start_at, end_at, zone, locale)["time"], left, waiting)
+
+
 def show_month(
-    first: date, days: Mapping[date, Sequence[Slot]], locale: Locale, *, today: date, chosen: date | None, last: date
+    first: date,
+    days: Mapping[date, Sequence[Slot]],
+    locale: Locale,
+    *,
+    today: date,
+    chosen: date | None,
+    last: date,
+    full: Collection[date] = (),
 ) -> Month:
-    """A month with the number of free times of each day. `last` is the last local date that can be booked at all."""
+    """A month with the number of free times of each day. `last` is the last local date that can be booked at all; on the dates
+    of `full` there is a waitlist to join."""
     length = (next_month(first) - first).days
     cells: list[Cell | None] = [None] * ((first.weekday() - locale.first_week_day) % 7)
     for on in (first + timedelta(days=n) for n in range(length)):
         count = len(days.get(on, ()))
-        name = f"{dates.long_date(on, locale)}, {f'{_times(count)} free' if count else 'none free'}"
-        cells.append(Cell(on, name, count, on == today, on == chosen))
+        none = "full, with a waitlist" if on in full else "none free"
+        name = f"{dates.long_date(on, locale)}, {f'{_times(count)} free' if count else none}"
+        cells.append(Cell(on, name, count, on == today, on == chosen, on in full))
     cells += [None] * (-len(cells) % 7)
     weeks = [cells[i : i + 7] for i in range(0, len(cells), 7)]
     before, after = previous_month(first), next_month(first)
@@ -228,6 +269,10 @@ def next_month(on: date) -> date:
 
 def previous_month(on: date) -> date:
     return (on.replace(day=1) - timedelta(days=1)).replace(day=1)
+
+
+def _version(parts: Sequence[str]) -> str:
+    return f"{zlib.crc32('|'.join(parts).encode()):08x}"
 
 
 def _is_over(week: Sequence[Cell | None], today: date) -> bool:

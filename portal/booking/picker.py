@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from portal import dates
 from portal.availability.model import Slot
 from portal.booking import pages, queries
+from portal.booking.full import NOTHING_FULL, Full, find_full
 from portal.booking.models import Booking
 from portal.booking.pages import Choice, Day, Month, Time
 from portal.booking.statements import rows
@@ -70,6 +71,11 @@ class Search:
         """A calendar that is needed cannot be read, and its rule is to offer nothing then."""
         return queries.is_unknown(self.session, self.service, resource_id=self.resource_id, now=self.now)
 
+    @property
+    def has_waitlist(self) -> bool:
+        """Whether what is full can be waited for; who moves a booking has a place already."""
+        return self.service.has_waitlist and self.moving is None
+
     def wanted(self) -> dict[str, Any]:
         """What every question to the queries has in common."""
         return {
@@ -82,12 +88,14 @@ class Search:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """A whole page of times. `day` is None when nothing at all is free; `jump` says why another day is open than one may expect."""
+    """A whole page of times. `day` is None when nothing at all is free; `jump` says why another day is open than one may expect.
+    `can_wait` says that something in the month is full and can be waited for."""
 
     soonest: list[Time]
     month: Month
     day: Day | None
     jump: str = ""
+    can_wait: bool = False
 
 
 def open_search(
@@ -127,14 +135,17 @@ def find_day(search: Search) -> Day | None:
     """The chosen day's times, or the first free day's; None when nothing is free up to the horizon."""
     on = search.choice.day
     if on is not None:
-        return _show_day(on, _days(on, on, search)[on], search)
+        days = _days(on, on, search)
+        return _show_day(on, days, search, full=_full(days, search))
     days = _days(search.today, search.today + A_WEEK, search)
     on = _first_free(days)
-    if on is not None:
-        return _show_day(on, days[on], search)
-    later = queries.soonest_slots(search.session, search.service, limit=1, **search.wanted())
-    on = _local_date(later[0], search) if later else None
-    return _show_day(on, _days(on, on, search)[on], search) if on else None
+    if on is None:
+        later = queries.soonest_slots(search.session, search.service, limit=1, **search.wanted())
+        on = _local_date(later[0], search) if later else None
+    if on is None:
+        return None
+    days = {on: days[on]} if on in days else _days(on, on, search)
+    return _show_day(on, days, search, full=_full(days, search))
 
 
 def find_page(search: Search) -> Found:
@@ -144,23 +155,26 @@ def find_page(search: Search) -> Found:
     first = wanted_on.replace(day=1)
     days = _days_of_month(first, search)
     soonest = _soonest(days, search)
-    if choice.day is None and choice.month is None and soonest:
-        # The page opens at the first free day, wherever it is.
-        wanted_on = _local_date(soonest[0], search)
+    if choice.day is None and choice.month is None:
+        # The page opens at the first free day, wherever it is; where nothing is free at the first that can be waited for.
+        wanted_on = (_local_date(soonest[0], search) if soonest else _first_full(search)) or today
         if wanted_on.replace(day=1) != first:
             first = wanted_on.replace(day=1)
             days = _days_of_month(first, search)
+    full = _full(days, search)
     on = choice.day or _first_free(days) or (None if choice.month else wanted_on)
-    day = _show_day(on, days.get(on, []), search) if on and soonest else None
+    day = _show_day(on, days, search, full=full) if on and (soonest or full.dates) else None
+    chosen = day.on if day else None
     return Found(
         soonest=pages.show_times(
             soonest, choice, search.locale, capacity=search.service.capacity, with_date=True, today=today
         ),
         month=pages.show_month(
-            first, days, search.locale, today=today, chosen=day.on if day else None, last=search.last_day
+            first, days, search.locale, today=today, chosen=chosen, last=search.last_day, full=full.dates
         ),
         day=day,
         jump=_why_this_day(day, soonest, search),
+        can_wait=bool(full.dates),
     )
 
 
@@ -205,8 +219,42 @@ def _first_free(days: Mapping[date, list[Slot]]) -> date | None:
     return min((on for on, slots in days.items() if slots), default=None)
 
 
-def _show_day(on: date, slots: list[Slot], search: Search) -> Day:
-    return pages.show_day(on, slots, search.choice, search.locale, capacity=search.service.capacity, today=search.today)
+def _full(days: Mapping[date, list[Slot]], search: Search) -> Full:
+    """What can be waited for on these days; nothing where there is no waitlist, and nothing asked of the database then."""
+    if not search.has_waitlist or not days:
+        return NOTHING_FULL
+    return find_full(
+        search.session,
+        search.service,
+        days,
+        zone=search.choice.zone,
+        now=search.now,
+        resource_id=search.resource_id,
+        party_size=search.choice.people,
+    )
+
+
+def _first_full(search: Search) -> date | None:
+    """The first date up to the horizon that can be waited for. Asked when nothing at all is free."""
+    days: dict[date, list[Slot]] = {search.today: [], search.last_day: []}
+    return min(_full(days, search).dates, default=None)
+
+
+def _show_day(on: date, days: Mapping[date, list[Slot]], search: Search, *, full: Full) -> Day:
+    zone, locale = search.choice.zone, search.locale
+    return pages.show_day(
+        on,
+        days.get(on, []),
+        search.choice,
+        locale,
+        capacity=search.service.capacity,
+        today=search.today,
+        full=[
+            pages.show_full(*row.interval, zone, locale, left=row.left, waiting=row.waiting)
+            for row in full.appointments.get(on, ())
+        ],
+        is_full=on in full.days,
+    )
 
 
 def _local_date(slot: Slot, search: Search) -> date:
