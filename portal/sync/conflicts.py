@@ -1,4 +1,4 @@
-"""Conflicts: a confirmed booking and an outside event that want the same time of one resource (promise 3 of the README).
+"""Conflicts: an appointment that stands and an outside event that want the same time of one resource (promise 3 of the README).
 
 They are found wherever one of the two appears: when a pull stores busy time, and when a publish follows a change of the appointment. A
 conflict is told to the staff once, and ends by itself when either of the two has gone.
@@ -14,19 +14,20 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal import outbox
-from portal.booking.models import Appointment, AppointmentResource, Booking
+from portal.booking.models import Appointment, AppointmentResource
 from portal.calendars.models import BusyInterval, Calendar
 from portal.db import read_transaction, write_transaction
 from portal.sync import ledger
 from portal.sync.models import Conflict
 from portal.sync.sentences import moment
+from portal.sync.standing import KEPT, standing, stands
 from providers.calendars.base import Span
 
 CHUNK = 500
 
 
 def refresh_calendar(session: Session, calendar: Calendar, remote_ids: Collection[str], *, now: datetime) -> None:
-    """Look again at these objects of the calendar against the resource's confirmed appointments to come.
+    """Look again at these objects of the calendar against the resource's standing appointments to come.
 
     Called with the lock of the calendar's resource held, after the objects' busy time was written.
     """
@@ -104,9 +105,8 @@ def _settle(session: Session, appointment_id: int, *, now: datetime) -> None:
 
 
 def _against(session: Session, appointment: Appointment, *, now: datetime) -> list[tuple[int, str, Span]]:
-    """(calendar, object, time) of all busy time over a confirmed appointment to come; nothing for any other."""
-    is_confirmed = appointment.is_active and any(booking.status == "confirmed" for booking in appointment.bookings)
-    if not is_confirmed or appointment.end_at <= now:
+    """(calendar, object, time) of all busy time over a standing appointment to come; nothing for any other."""
+    if not appointment.is_active or not stands(appointment) or appointment.end_at <= now:
         return []
     rows = session.execute(
         select(BusyInterval.calendar_id, BusyInterval.remote_id, BusyInterval.start_at, BusyInterval.end_at)
@@ -122,8 +122,7 @@ def _against(session: Session, appointment: Appointment, *, now: datetime) -> li
 
 
 def _appointments(session: Session, resource_id: int, *, now: datetime) -> list[tuple[datetime, datetime, int]]:
-    """(start, end, id) of the resource's confirmed appointments to come, by start. They never overlap each other."""
-    confirmed = select(Booking.appointment_id).where(Booking.status == "confirmed")
+    """(start, end, id) of the resource's standing appointments to come, by start. They never overlap each other."""
     rows = session.execute(
         select(Appointment.start_at, Appointment.end_at, Appointment.id)
         .join(AppointmentResource, AppointmentResource.appointment_id == Appointment.id)
@@ -131,7 +130,7 @@ def _appointments(session: Session, resource_id: int, *, now: datetime) -> list[
             AppointmentResource.resource_id == resource_id,
             AppointmentResource.is_active,
             Appointment.end_at > now,
-            Appointment.id.in_(confirmed),
+            standing(),
         )
         .order_by(Appointment.start_at)
     )
@@ -176,16 +175,20 @@ def _open(session: Session, appointment_id: int, calendar: Calendar, remote_id: 
     )
     session.add(conflict)
     session.flush()
-    sentence = (
-        f"An event in the calendar “{calendar.name}” at {moment(session, span[0])} stands over a confirmed booking."
-    )
+    appointment = session.get_one(Appointment, appointment_id)
+    what = "an appointment that nobody has booked yet" if _is_empty(appointment) else "a confirmed booking"
+    sentence = f"An event in the calendar “{calendar.name}” at {moment(session, span[0])} stands over {what}."
     ledger.write(session, "conflict", sentence, calendar_id=calendar.id, appointment_id=appointment_id)
     outbox.record(session, "notify.staff", f"conflict:{conflict.id}", news="conflict", state="open")
 
 
+def _is_empty(appointment: Appointment) -> bool:
+    return not any(booking.status in KEPT for booking in appointment.bookings)
+
+
 def _resolve(session: Session, conflict: Conflict, *, now: datetime) -> None:
     conflict.resolved_at = now
-    sentence = "A conflict has ended: the booking and the outside event no longer want the same time."
+    sentence = "A conflict has ended: the appointment and the outside event no longer want the same time."
     ledger.write(
         session, "conflict", sentence, calendar_id=conflict.calendar_id, appointment_id=conflict.appointment_id
     )

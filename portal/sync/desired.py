@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from portal.i18n import speaking
+from portal.sync.event_text import Subject, description, place, title
 from providers.calendars.base import EventDraft, EventMark
 
 StepKind = Literal["nothing", "leave", "create", "update", "delete", "forget"]
@@ -71,7 +73,8 @@ def next_step(wanted: Wanted, link: LinkView | None) -> Step:
     if link.outside == "removed" and not link.etag:
         # Deleted by a person. Only a booking that moved since then is news enough to write it again without an answer.
         return Step("create", link.generation + 1) if _has_moved(wanted, link) else Step("leave")
-    if link.outside and link.applied_version == wanted.version:
+    if link.outside and link.applied_version:
+        # A person changed it. Who comes is no answer to that; another time of the appointment is: it sets the applied version to 0.
         return Step("leave")
     if link.state == "none":
         return Step("create", link.generation + 1 if link.sent_hash else link.generation)
@@ -88,44 +91,14 @@ def derived_uid(instance_id: str, appointment_id: int, generation: int) -> str:
     return base64.b32hexencode(digest).decode().rstrip("=").lower()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Guest:
-    """One customer of the appointment, as staff may see them."""
-
-    name: str
-    email: str
-    phone: str = ""
-    note: str = ""
-    party_size: int = 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
-    """All that the text of the event tells. `wants_meeting` asks this calendar for a link; `meeting_url` is one that another calendar has made."""
-
-    instance_id: str
-    appointment_id: int
-    service: str
-    location: str
-    zone: str
-    portal_url: str
-    guests: tuple[Guest, ...]
-    capacity: int = 1
-    wants_meeting: bool = False
-    meeting_url: str = ""
-
-
 def draft_event(subject: Subject, wanted: Wanted, *, generation: int, sequence: int) -> EventDraft:
-    """The event as it shall stand in the staff's own calendar: who comes, how to reach them, and where to change it.
-
-    Customers stand in the text, never as attendees: a server must not mail them a second time.
-    """
+    """The event as it shall stand in the calendar, in the words that its privacy setting allows."""
+    with speaking(subject.language):
+        texts = {"summary": title(subject), "description": description(subject), "location": place(subject)}
     return EventDraft(
         uid=derived_uid(subject.instance_id, subject.appointment_id, generation),
         mark=EventMark(instance_id=subject.instance_id, appointment_id=subject.appointment_id, generation=generation),
-        summary=_summary(subject),
-        description=_description(subject),
-        location=subject.location or subject.meeting_url,
+        **texts,
         url=subject.portal_url,
         start_at=wanted.start_at,
         end_at=wanted.end_at,
@@ -145,24 +118,3 @@ def _step_away(link: LinkView) -> Step:
 
 def _has_moved(wanted: Wanted, link: LinkView) -> bool:
     return (link.start_at, link.end_at) != (wanted.start_at, wanted.end_at)
-
-
-def _summary(subject: Subject) -> str:
-    if subject.capacity == 1:
-        return f"{subject.service} · {subject.guests[0].name}" if subject.guests else subject.service
-    seats = sum(guest.party_size for guest in subject.guests)
-    return f"{subject.service} · {seats} of {subject.capacity}"
-
-
-def _description(subject: Subject) -> str:
-    blocks = [_about(guest) for guest in subject.guests]
-    if subject.meeting_url:
-        blocks.append(f"Video call: {subject.meeting_url}")
-    blocks.append(f"Manage in the portal: {subject.portal_url}")
-    return "\n\n".join(blocks)
-
-
-def _about(guest: Guest) -> str:
-    party = f" ({guest.party_size} people)" if guest.party_size > 1 else ""
-    lines = [f"{guest.name}{party}", guest.email, guest.phone, guest.note]
-    return "\n".join(line for line in lines if line)

@@ -10,13 +10,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from flask import current_app
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.booking.meetings import Meeting, meeting_of
-from portal.booking.models import Appointment, Booking, EventLink
-from portal.business.models import Business
+from portal.booking.models import Appointment, EventLink
 from portal.calendars.access import Account, account_of, calendar_ref, kept_provider
 from portal.calendars.models import Calendar, Connection
 from portal.clock import now_utc
@@ -24,9 +22,12 @@ from portal.db import read_transaction, transaction, write_transaction
 from portal.failpoints import reach
 from portal.outbox import Work
 from portal.sync import conflicts, ledger, outside, receipts, shared, states
-from portal.sync.desired import Guest, LinkView, Step, Subject, Wanted, draft_event, next_step
+from portal.sync.desired import LinkView, Step, Wanted, draft_event, next_step
+from portal.sync.event_text import Subject
 from portal.sync.lines import line_to
 from portal.sync.pull import take_in
+from portal.sync.standing import stands
+from portal.sync.subjects import subject_of
 from portal.sync.writing import ChangedOutside, RemovedOutside, delete_event, update_event
 from providers.calendars.base import CalendarProvider, CalendarRef, EventDraft, Receipt
 from providers.calendars.content import draft_hash
@@ -121,8 +122,7 @@ def _target(
     resource_ids: set[int],
     meeting: Meeting,
 ) -> Target:
-    bookings = [booking for booking in appointment.bookings if booking.status in ("confirmed", "completed", "no_show")]
-    is_wanted = appointment.is_active and bool(bookings) and calendar.resource_id in resource_ids
+    is_wanted = stands(appointment) and calendar.resource_id in resource_ids
     return Target(
         calendar_id=calendar.id,
         resource_id=calendar.resource_id,
@@ -137,34 +137,10 @@ def _target(
             end_at=appointment.end_at,
         ),
         link=view(link) if link else None,
-        subject=_subject(session, appointment, bookings, meeting, makes_it=calendar.id == meeting.calendar_id),
+        subject=subject_of(session, appointment, calendar, meeting),
         is_paused=calendar.connection.state == "paused",
         is_shared=link is not None and not is_wanted and shared.is_wanted_by_another(session, link),
     )
-
-
-def _subject(
-    session: Session, appointment: Appointment, bookings: list[Booking], meeting: Meeting, *, makes_it: bool
-) -> Subject:
-    business = session.scalars(select(Business)).one()
-    return Subject(
-        instance_id=business.instance_id,
-        appointment_id=appointment.id,
-        service=appointment.service.name,
-        location=appointment.service.location,
-        zone=business.zone,
-        portal_url=f"{current_app.extensions['settings'].url}/admin/bookings",
-        guests=tuple(
-            Guest(
-                name=booking.customer_name, email=booking.customer_email, phone=booking.customer_phone,
-                note=booking.note, party_size=booking.party_size,
-            )
-            for booking in bookings
-        ),
-        capacity=appointment.capacity,
-        wants_meeting=makes_it and bool(appointment.service.meeting),
-        meeting_url="" if makes_it else meeting.url,
-    )  # fmt: skip
 
 
 def view(link: EventLink) -> LinkView:

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from portal.booking.models import Appointment, AppointmentResource, Booking, EventLink
+from portal.booking.models import Appointment, AppointmentResource, EventLink
 from portal.business.models import Business, Resource, Service
 from portal.calendars.access import Account, account_of, calendar_ref
 from portal.calendars.models import BusyInterval, Calendar, RemoteObject
@@ -18,6 +18,7 @@ from portal.clock import now_utc
 from portal.errors import NotFound
 from portal.sync import leases, shared
 from portal.sync.actions import Situation, Tie
+from portal.sync.standing import standing
 from providers.calendars.base import CalendarRef, RemoteEvent, Span
 
 BACK = timedelta(days=1)
@@ -136,7 +137,6 @@ def coming_ids(session: Session, situation: Situation, calendar_id: int) -> froz
 
 def _booked(session: Session, resource_id: int, appointment_ids: Collection[int]) -> dict[int, Span]:
     """The times of those that stand and take this resource. Their events may be seen more than once: through a shared calendar, or as a copy."""
-    confirmed = select(Booking.appointment_id).where(Booking.status.in_(("confirmed", "completed", "no_show")))
     found: dict[int, Span] = {}
     ids = sorted(appointment_ids)
     for first in range(0, len(ids), 500):  # SQLite takes a limited number of parameters
@@ -144,7 +144,7 @@ def _booked(session: Session, resource_id: int, appointment_ids: Collection[int]
             select(Appointment.id, Appointment.start_at, Appointment.end_at)
             .join(AppointmentResource, AppointmentResource.appointment_id == Appointment.id)
             .where(
-                Appointment.id.in_(ids[first : first + 500]), Appointment.id.in_(confirmed), Appointment.is_active,
+                Appointment.id.in_(ids[first : first + 500]), standing(), Appointment.is_active,
                 AppointmentResource.resource_id == resource_id,
             )
         )  # fmt: skip
@@ -154,17 +154,16 @@ def _booked(session: Session, resource_id: int, appointment_ids: Collection[int]
 
 def _ties(session: Session, calendar_id: int, *, since: datetime) -> tuple[Tie, ...]:
     """The links of appointments to come, and of those just over; what becomes of older events is nobody's concern."""
-    confirmed = select(Booking.appointment_id).where(Booking.status.in_(("confirmed", "completed", "no_show")))
     rows = session.execute(
-        select(EventLink, Appointment, Appointment.id.in_(confirmed))
+        select(EventLink, Appointment, standing())
         .join(Appointment, Appointment.id == EventLink.appointment_id)
         .where(EventLink.calendar_id == calendar_id, Appointment.end_at > since)
         .execution_options(populate_existing=True)
     )
-    return tuple(_tie(link, appointment, is_confirmed=bool(has)) for link, appointment, has in rows)
+    return tuple(_tie(link, appointment, is_wanted=bool(stands)) for link, appointment, stands in rows)
 
 
-def _tie(link: EventLink, appointment: Appointment, *, is_confirmed: bool) -> Tie:
+def _tie(link: EventLink, appointment: Appointment, *, is_wanted: bool) -> Tie:
     is_behind = link.applied_version < appointment.version and link.state in ("waiting", "done")
     return Tie(
         link_id=link.id,
@@ -179,7 +178,7 @@ def _tie(link: EventLink, appointment: Appointment, *, is_confirmed: bool) -> Ti
         seen_end_at=link.end_at,
         start_at=appointment.start_at,
         end_at=appointment.end_at,
-        is_wanted=appointment.is_active and is_confirmed,
+        is_wanted=is_wanted,
         is_pending=is_behind and not link.outside,
         touched_at=link.updated_at,
     )

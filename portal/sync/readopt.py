@@ -11,12 +11,13 @@ from collections.abc import Iterable
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal.booking.models import Appointment, Booking, EventLink
+from portal.booking.models import Appointment, EventLink
 from portal.business.models import Business
 from portal.calendars.models import Calendar
 from portal.clock import now_utc
 from portal.sync import ledger, meetings
 from portal.sync.desired import derived_uid
+from portal.sync.standing import stands
 from providers.calendars.base import RemoteEvent
 
 
@@ -59,13 +60,12 @@ def _link(session: Session, calendar: Calendar, event: RemoteEvent) -> EventLink
     """None when there is nothing to link: the booking is over or elsewhere, or its event is known here."""
     assert event.mark is not None
     appointment = session.get(Appointment, event.mark.appointment_id)
-    if appointment is None or not appointment.is_active or appointment.end_at <= now_utc():
+    if appointment is None or not stands(appointment) or appointment.end_at <= now_utc():
         return None
     if calendar.resource_id not in {row.resource_id for row in appointment.resources}:
         return None
     known = select(EventLink.id).where(EventLink.appointment_id == appointment.id, EventLink.calendar_id == calendar.id)
-    confirmed = select(Booking.id).where(Booking.appointment_id == appointment.id, Booking.status == "confirmed")
-    if session.scalar(known) is not None or session.scalar(confirmed.limit(1)) is None:
+    if session.scalar(known) is not None:
         return None
     appointment.generation = max(appointment.generation, event.mark.generation)
     return EventLink(

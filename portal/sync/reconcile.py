@@ -13,7 +13,7 @@ from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
 from portal import outbox
-from portal.booking.models import Appointment, AppointmentResource, Booking, EventLink
+from portal.booking.models import Appointment, AppointmentResource, EventLink
 from portal.business.models import Business
 from portal.calendars.access import Account, account_of, calendar_ref, kept_provider
 from portal.calendars.models import Calendar, RemoteObject
@@ -26,6 +26,7 @@ from portal.sync.models import Lease
 from portal.sync.pull import Outcome, pull
 from portal.sync.reading import BACK
 from portal.sync.receipts import forget_object
+from portal.sync.standing import standing, stands
 from providers.calendars.base import CalendarProvider, CalendarRef, EventMark
 from providers.errors import Conflict, Gone
 
@@ -70,9 +71,8 @@ def due_calendars(session: Session, *, now: datetime) -> set[int]:
 
 
 def _republish(session: Session, calendar_id: int, *, now: datetime) -> int:
-    """Set on their way: links behind their appointment, events that must not stand any more, and bookings to come that have no link yet."""
+    """Set on their way: links behind their appointment, events that must not stand any more, and appointments to come that have no link yet."""
     calendar = session.get_one(Calendar, calendar_id)
-    confirmed = select(Booking.appointment_id).where(Booking.status == "confirmed")
     behind = (
         select(EventLink.appointment_id)
         .join(Appointment, Appointment.id == EventLink.appointment_id)
@@ -91,9 +91,8 @@ def _republish(session: Session, calendar_id: int, *, now: datetime) -> int:
         .join(AppointmentResource, AppointmentResource.appointment_id == Appointment.id)
         .where(
             AppointmentResource.resource_id == calendar.resource_id,
-            Appointment.is_active,
             Appointment.start_at > now,
-            Appointment.id.in_(confirmed),
+            standing(),
             Appointment.id.not_in(linked),
         )
     )
@@ -169,7 +168,7 @@ def _is_over(session: Session, mark: EventMark, calendar_id: int, uid: str) -> b
         return False
     links = session.scalars(select(EventLink).where(EventLink.appointment_id == mark.appointment_id)).all()
     link = next((link for link in links if link.calendar_id == calendar_id), None)
-    if not appointment.is_active:
+    if not stands(appointment):
         return link is None or link.state == "none" or link.uid != uid
     concerned = [link] if link else [one for one in links if one.state != "none"]
     is_settled = all(one.state == "done" for one in concerned)

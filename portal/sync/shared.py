@@ -1,20 +1,23 @@
 """One calendar may serve several: a studio's own calendar for all of its people, or a person's for her room, too. Each has a connection then.
 
 An event of ours has the same id for all of them, so there is one event, and several event links may name it. It is taken away only when it is
-wanted for none of them any more, and takes no time of those who merely share the calendar. Asked by publish, by the farewell, and by readings.
+wanted for none of them any more, and takes no time of those who merely share the calendar. Its text follows the strictest of their privacy
+settings: whoever looks into the calendar for one of them sees the events of all. Asked by publish, by the farewell, and by readings.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sqlalchemy import exists, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal.booking.models import Appointment, AppointmentResource, Booking, EventLink
+from portal.booking.models import Appointment, AppointmentResource, EventLink
 from portal.business.models import Business
 from portal.calendars.models import Calendar, Connection
 from portal.sync.desired import derived_uid
+from portal.sync.event_text import strictest
+from portal.sync.standing import stands
 
 
 def is_wanted_by_another(session: Session, link: EventLink) -> bool:
@@ -23,11 +26,8 @@ def is_wanted_by_another(session: Session, link: EventLink) -> bool:
         session.get_one(Appointment, link.appointment_id),
         session.get_one(Calendar, link.calendar_id),
     )
-    if not link.remote_id or not appointment.is_active:
+    if not link.remote_id or not stands(appointment):
         return False
-    confirmed = exists().where(
-        Booking.appointment_id == appointment.id, Booking.status.in_(("confirmed", "completed", "no_show"))
-    )
     taken = select(AppointmentResource.resource_id).where(AppointmentResource.appointment_id == appointment.id)
     others = session.scalars(
         select(Calendar)
@@ -39,7 +39,6 @@ def is_wanted_by_another(session: Session, link: EventLink) -> bool:
             Calendar.resource_id.in_(taken),
             Connection.provider == calendar.connection.provider,
             Connection.leaving.is_(False),
-            confirmed,
         )
     ).all()
     return any(is_same(calendar, other) and _names(session, other, link, appointment) for other in others)
@@ -58,6 +57,22 @@ def events_of_others(session: Session, calendar: Calendar, marked: Mapping[str, 
         )
         found |= {link.remote_id for link, other in rows if is_same(calendar, other)}
     return frozenset(found & marked.keys())
+
+
+def privacy_of(session: Session, calendar: Calendar) -> str:
+    """How much events in this calendar may tell: the strictest setting of all who have bookings written into it."""
+    return strictest([calendar.privacy, *(other.privacy for other in same_calendars(session, calendar))])
+
+
+def same_calendars(session: Session, calendar: Calendar) -> list[Calendar]:
+    """The other rows of this very calendar that receive bookings: it is connected for somebody else, too."""
+    candidates = session.scalars(
+        select(Calendar)
+        .join(Connection)
+        .where(Calendar.remote_id == calendar.remote_id, Calendar.id != calendar.id, Calendar.is_destination)
+        .where(Connection.provider == calendar.connection.provider, Connection.leaving.is_(False))
+    )
+    return [other for other in candidates if is_same(calendar, other)]
 
 
 def is_same(one: Calendar, other: Calendar) -> bool:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portal.sync.desired import Guest, LinkView, Step, Subject, Wanted, derived_uid, draft_event, next_step
+from portal.sync.desired import LinkView, Step, Wanted, derived_uid, draft_event, next_step
+from portal.sync.event_text import Guest, Subject
 
 AT = datetime(2026, 12, 3, 10, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -39,7 +40,8 @@ STANDS = LinkView(
         (GONE, replace(STANDS, etag=""), Step("delete", 1)),
         (GONE, replace(STANDS, etag="", outside="removed"), Step("forget", 1)),
         (WANTED, replace(STANDS, outside="moved", start_at=AT + 3 * HOUR), Step("leave")),
-        (WANTED, replace(STANDS, outside="moved", applied_version=1), Step("update", 1, 3)),
+        (WANTED, replace(STANDS, outside="moved", applied_version=1), Step("leave")),
+        (replace(WANTED, start_at=AT + HOUR), replace(STANDS, outside="moved", applied_version=0), Step("update", 1, 4)),
         (WANTED, replace(STANDS, outside="removed", etag=""), Step("leave")),
         (WANTED, replace(STANDS, outside="removed", etag="", applied_version=1), Step("leave")),
         (replace(WANTED, start_at=AT + HOUR), replace(STANDS, outside="removed", etag=""), Step("create", 2)),
@@ -48,7 +50,7 @@ STANDS = LinkView(
     ids=[
         "new", "never was", "shown already", "changed but not moved", "moved", "an unfinished create", "revived",
         "closed before it was ever sent", "cancelled", "cancelled and gone", "cancelled before it was sent",
-        "cancelled, and perhaps sent", "cancelled, and deleted by hand", "moved by hand", "moved by hand, then changed here",
+        "cancelled, and perhaps sent", "cancelled, and deleted by hand", "moved by hand", "moved by hand, then booked here", "moved by hand, then moved here",
         "deleted by hand", "deleted by hand, then changed here", "deleted by hand, then moved here", "called off by hand",
     ],
 )  # fmt: skip
@@ -67,7 +69,7 @@ def test_derived_ids_fit_google_and_name_one_thing(instance_id, appointment_id, 
 
 SUBJECT = Subject(
     instance_id="studio", appointment_id=7, service="Consultation", location="Room 1", zone="Europe/Madrid",
-    portal_url="https://book.example/admin/bookings",
+    portal_url="https://book.example/admin/bookings", privacy="full",
     guests=(Guest(name="Eva Ruiz", email="eva@example.org", phone="+34 600 123 456", note="First time"),),
 )  # fmt: skip
 

@@ -1,0 +1,60 @@
+"""What the event of an appointment has to tell in one calendar, read from the database for `event_text`. Called by publish."""
+
+from __future__ import annotations
+
+from flask import current_app
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from portal.booking.meetings import Meeting
+from portal.booking.models import Appointment, Booking
+from portal.business.models import Business
+from portal.calendars.models import Calendar
+from portal.i18n import say, speaking
+from portal.sync import shared
+from portal.sync.event_text import Guest, Subject
+from portal.sync.standing import KEPT
+
+
+def subject_of(session: Session, appointment: Appointment, calendar: Calendar, meeting: Meeting) -> Subject:
+    """The appointment as this calendar may tell of it. What its privacy setting hides is taken along all the same; the text leaves it out."""
+    business = session.scalars(select(Business)).one()
+    makes_it = calendar.id == meeting.calendar_id
+    bookings = [booking for booking in appointment.bookings if booking.status in KEPT]
+    with speaking(business.language):
+        guests = tuple(_guest(booking) for booking in bookings)
+    return Subject(
+        instance_id=business.instance_id,
+        appointment_id=appointment.id,
+        service=appointment.service.name,
+        location=appointment.service.location,
+        zone=business.zone,
+        portal_url=f"{current_app.extensions['settings'].url}/admin/bookings",
+        guests=guests,
+        privacy=shared.privacy_of(session, calendar),
+        language=business.language,
+        capacity=appointment.capacity,
+        wants_meeting=makes_it and bool(appointment.service.meeting),
+        meeting_url="" if makes_it else meeting.url,
+    )
+
+
+def _guest(booking: Booking) -> Guest:
+    return Guest(
+        name=booking.customer_name,
+        email=booking.customer_email,
+        phone=booking.customer_phone,
+        note=booking.note,
+        party_size=booking.party_size,
+        answers=_answers(booking),
+    )
+
+
+def _answers(booking: Booking) -> tuple[tuple[str, str], ...]:
+    """What was answered, in the order of the questions; those of a question that was taken away since are left out."""
+    told = []
+    for question in booking.appointment.service.questions:
+        answer = booking.answers.get(question.name)
+        if answer not in (None, "", False):
+            told.append((question.label, say("yes") if answer is True else str(answer)))
+    return tuple(told)
