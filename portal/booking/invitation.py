@@ -9,6 +9,7 @@ from portal.booking.meetings import Meeting
 from portal.booking.models import Booking
 from portal.business.models import Business
 from portal.calendars.ical import CustomerEvent
+from portal.i18n import say
 
 
 def customer_event(
@@ -22,13 +23,17 @@ def customer_event(
     manage_url: str,
     stamped_at: datetime,
 ) -> CustomerEvent:
-    """The event in the state that the booking has now.
+    """The event in the state that the booking has now, in the language that is being spoken.
 
     `people` and `place` are in words, "Ana and Ben"; `meeting` is what this customer may know of it; `mail_from` is the setting (the business's
     address is the ORGANIZER), `manage_url` the customer's own link or empty, `stamped_at` the time at which this state came about.
     """
     appointment, service = booking.appointment, booking.appointment.service
-    lines = [f"With {people}." if people else "", _call(meeting), f"Your booking: {manage_url}" if manage_url else ""]
+    lines = [
+        say("With %(people)s.", people=people) if people else "",
+        _call(meeting),
+        say("Your booking: %(url)s", url=manage_url) if manage_url else "",
+    ]
     return CustomerEvent(
         instance_id=business.instance_id,
         public_id=booking.public_id,
@@ -51,5 +56,5 @@ def customer_event(
 
 def _call(meeting: Meeting) -> str:
     if meeting.url:
-        return f"Video call: {meeting.url}"
-    return "Video call: the link will stand on your booking's page." if meeting.state == "coming" else ""
+        return say("Video call: %(url)s", url=meeting.url)
+    return say("Video call: the link will stand on your booking's page.") if meeting.state == "coming" else ""

@@ -23,6 +23,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from portal.i18n import say
+
 if TYPE_CHECKING:  # at run time when it is needed: its import takes a tenth of a second of every start
     from icalendar import STATUS, Event, vCalAddress
 
@@ -92,7 +94,7 @@ def _vevent(event: CustomerEvent, method: Method) -> Event:
     )
     vevent.add("transp", "OPAQUE")
     if event.meeting_url:
-        vevent.conferences = [Conference(event.meeting_url, feature="VIDEO", label="Video call")]
+        vevent.conferences = [Conference(event.meeting_url, feature="VIDEO", label=say("Video call"))]
     if method != "PUBLISH":
         vevent.attendees = [_attendee(event)]
     return vevent

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import TypeAlias
 
 from portal.calendars.ical import CustomerEvent
@@ -22,17 +22,29 @@ class House:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """Who reads, and in which zone."""
+    """Who reads, in which zone, and in which language ("" is the business's)."""
 
     name: str
     email: str
     zone: str
+    language: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnWords:
+    """An admin's own subject and text with {placeholders}, in the reader's language; empty: the portal's own."""
+
+    subject: str = ""
+    body: str = ""
+
+
+NO_WORDS = OwnWords()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BookingFacts:
     """A booking as mails may mention it. `people` and `rooms` are the names of what the appointment takes; `meeting` is the state of
-    `portal.booking.meetings.Meeting`, as the booking's customer may know it."""
+    `portal.booking.meetings.Meeting`, as the booking's customer may know it; `answers` are (question, answer) pairs, for staff alone."""
 
     service: str
     start_at: datetime
@@ -40,16 +52,20 @@ class BookingFacts:
     people: tuple[str, ...]
     rooms: tuple[str, ...] = ()
     location: str = ""
+    location_kind: str = ""
+    price: str = ""
     meeting: str = "none"
     meeting_url: str = ""
     party_size: int = 1
     status: str = "confirmed"
     pending_reason: str = ""
+    is_called_off: bool = False
     cancel_until: int = 0
     move_until: int = 0
     customer: Person
     phone: str = ""
     note: str = ""
+    answers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,17 +78,78 @@ class CustomerNews:
     booking: BookingFacts
     manage_url: str
     event: CustomerEvent
+    own: OwnWords = NO_WORDS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReminderNews:
+    """A booking is near. `stop_url` ends the reminders of this booking; `told_at` is when the reminder goes out."""
+
+    message_key: str
+    house: House
+    booking: BookingFacts
+    manage_url: str
+    stop_url: str
+    told_at: datetime
+    own: OwnWords = NO_WORDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StaffNews:
-    """The same for staff, in short."""
+    """News of a booking for staff, in short. `booking_id` is for the link to its page."""
 
     message_key: str
     house: House
     news: News
     booking: BookingFacts
     recipient: Person
+    booking_id: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitFacts:
+    """What somebody waits for: the appointment from `start_at` to `end_at` (`wish` "appointment"), or a time on the day or in the week of
+    `wish_on`, or whenever ("day", "week", "any"). An offer, once made, fills in its own times, and `people` and `rooms` who gives it and where."""
+
+    service: str
+    wish: str
+    customer: Person
+    party_size: int = 1
+    wish_on: date | None = None
+    start_at: datetime | None = None
+    end_at: datetime | None = None
+    people: tuple[str, ...] = ()
+    rooms: tuple[str, ...] = ()
+    location: str = ""
+    location_kind: str = ""
+    price: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitlistNews:
+    """News of a waitlist entry for its customer: joined, offered, ended. `reason` says of an end how it came about, `held_until` of an offer how
+    long it stands. `entry_url` is empty when the link can no longer be opened; `stop_url` takes the entry off the waitlist."""
+
+    message_key: str
+    house: House
+    news: str
+    wait: WaitFacts
+    entry_url: str
+    stop_url: str = ""
+    reason: str = ""
+    held_until: datetime | None = None
+    own: OwnWords = NO_WORDS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeNews:
+    """A code with which somebody opens the page of their own bookings, good for so many `minutes`."""
+
+    message_key: str
+    house: House
+    recipient: Person
+    code: str
+    minutes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,4 +202,6 @@ class ConnectionNews:
     provider: str = "caldav"
 
 
-Facts: TypeAlias = CustomerNews | StaffNews | QuestionNews | ConflictNews | ConnectionNews
+Facts: TypeAlias = (
+    CustomerNews | ReminderNews | StaffNews | WaitlistNews | CodeNews | QuestionNews | ConflictNews | ConnectionNews
+)

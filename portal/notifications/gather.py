@@ -19,9 +19,11 @@ from portal.booking.meetings import Meeting, meeting_for
 from portal.booking.models import ACTIVE, Appointment, Booking, EventLink
 from portal.booking.records import manage_token
 from portal.business.models import Business, Resource
+from portal.calendars.ical import CustomerEvent
 from portal.calendars.models import Calendar, Connection
 from portal.config import Settings
 from portal.errors import Invalid, NotYet
+from portal.i18n import speaking
 from portal.notifications.facts import (
     BookingFacts,
     ConflictNews,
@@ -36,7 +38,7 @@ from portal.notifications.facts import (
 from portal.notifications.history import booking_key, booking_news, connection_states, event_key, read_history
 from portal.notifications.news import News, Silence, is_worth_telling, what_to_tell
 from portal.notifications.people import admins, distinct, people_of, resources_of
-from portal.notifications.wording import in_a_row
+from portal.notifications.wording import in_a_row, locale_for, tag_for
 from portal.outbox import Work
 from portal.sync.models import Conflict, Question
 from providers.messaging.base import DeliveryRefused
@@ -63,16 +65,7 @@ def for_customer(session: Session, work: Work, *, now: datetime) -> list[Facts]:
     if booking.status == "confirmed":
         _wait_for_link(meeting, work.created_at, now=now)
     manage_url = _manage_url(booking)
-    event = customer_event(
-        booking,
-        business=business,
-        people=in_a_row(facts.people),
-        place=", ".join(filter(None, (facts.location, in_a_row(facts.rooms)))),
-        meeting=meeting,
-        mail_from=_settings().mail_from,
-        manage_url=manage_url,
-        stamped_at=work.created_at,
-    )
+    event = _event(booking, business, facts, meeting=meeting, manage_url=manage_url, stamped_at=work.created_at)
     key = booking_key(business.instance_id, work, booking.customer_email)
     return [
         CustomerNews(
@@ -107,7 +100,16 @@ def _booking_for_staff(session: Session, work: Work, now: datetime) -> list[Fact
             _silent(work, news.reason)
             continue
         key = booking_key(business.instance_id, work, person.email)
-        found.append(StaffNews(message_key=key, house=_house(business), news=news, booking=facts, recipient=person))
+        found.append(
+            StaffNews(
+                message_key=key,
+                house=_house(business),
+                news=news,
+                booking=facts,
+                recipient=person,
+                booking_id=booking.id,
+            )
+        )
     return found
 
 
@@ -171,6 +173,7 @@ def _connection_for_staff(session: Session, work: Work) -> list[Facts]:
         return _silent(work, "everything was written meanwhile")
     business, resource = _business(session), session.get_one(Resource, connection.resource_id)
     since = work.payload.get("since")
+    account = ", ".join(filter(None, (connection.account.get("username"), connection.account.get("url"))))
 
     def letter(key: str, house: House, person: Person) -> Facts:
         return ConnectionNews(
@@ -181,7 +184,7 @@ def _connection_for_staff(session: Session, work: Work) -> list[Facts]:
             reason=str(work.payload.get("reason") or ""),
             since=datetime.fromisoformat(since) if since else work.created_at,
             resource=resource.name,
-            account=" at ".join(filter(None, (connection.account.get("username"), connection.account.get("url")))),
+            account=account,
             calendars=tuple(_name(calendar) for calendar in connection.calendars),
             rules=tuple(calendar.when_unreadable for calendar in connection.calendars if calendar.is_busy_source),
             provider=connection.provider,
@@ -250,6 +253,31 @@ def _news_of(
     )
 
 
+def _event(
+    booking: Booking,
+    business: Business,
+    facts: BookingFacts,
+    *,
+    meeting: Meeting,
+    manage_url: str,
+    stamped_at: datetime,
+) -> CustomerEvent:
+    """What goes into the customer's calendar, in the customer's language."""
+    tag = tag_for(facts.customer.language, business.language)
+    locale = locale_for(tag)
+    with speaking(tag):
+        return customer_event(
+            booking,
+            business=business,
+            people=in_a_row(facts.people, locale),
+            place=", ".join(filter(None, (facts.location, in_a_row(facts.rooms, locale)))),
+            meeting=meeting,
+            mail_from=_settings().mail_from,
+            manage_url=manage_url,
+            stamped_at=stamped_at,
+        )
+
+
 def _wait_for_link(meeting: Meeting, since: datetime, *, now: datetime) -> None:
     """Whoever learns of the link brings this mail forward; the looks in between, rarer and rarer, are for what they missed."""
     waited = now - since
@@ -268,16 +296,28 @@ def _booking_facts(session: Session, booking: Booking, meeting: Meeting) -> Book
         people=tuple(resource.name for resource in resources if resource.kind == "staff"),
         rooms=tuple(resource.name for resource in resources if resource.kind == "room"),
         location=service.location,
+        location_kind=service.location_kind,
+        price=service.price,
         meeting=meeting.state,
         meeting_url=meeting.url,
         party_size=booking.party_size,
         status=booking.status,
         pending_reason=booking.pending_reason,
+        is_called_off=appointment.called_off_at is not None,
         cancel_until=service.cancel_until,
         move_until=service.move_until,
-        customer=Person(name=booking.customer_name, email=booking.customer_email, zone=booking.customer_zone),
+        customer=_customer(booking),
         phone=booking.customer_phone,
         note=booking.note,
+    )
+
+
+def _customer(booking: Booking) -> Person:
+    return Person(
+        name=booking.customer_name,
+        email=booking.customer_email,
+        zone=booking.customer_zone,
+        language=booking.customer_language,
     )
 
 

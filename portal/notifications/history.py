@@ -84,6 +84,7 @@ def _news(payload: Mapping[str, Any], *, was_told: bool) -> News:
     return News(
         news=str(payload["news"]),
         by=str(payload.get("by", "customer")),
+        reason=str(payload.get("reason") or ""),
         previous_start_at=datetime.fromisoformat(previous) if previous else None,
         was_told=was_told,
     )

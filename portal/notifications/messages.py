@@ -1,46 +1,43 @@
-"""What the portal writes to people. Pure: facts in, a finished message out; nothing is asked, nothing is sent.
+"""What the portal writes to people. Pure: facts in, a finished message out; nothing is asked, nothing is sent. Called by `deliver`.
 
-The texts are files under templates/mail/<message>/ (`subject.txt`, `body.txt`, `body.html`), never text from the database: what people
-typed is only inserted, escaped in HTML. Called by `deliver`.
+Each message is in its reader's language, its times in the reader's zone and habits. `letters` sets it, from the words under templates/mail.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from portal.calendars.ical import Method, customer_ics
+from portal.i18n import say, speaking
 from portal.notifications.facts import (
+    NO_WORDS,
     BookingFacts,
+    CodeNews,
     ConflictNews,
     ConnectionNews,
     CustomerNews,
     Facts,
-    House,
+    OwnWords,
     Person,
     QuestionNews,
+    ReminderNews,
     StaffNews,
+    WaitlistNews,
 )
-from portal.notifications.wording import in_a_row, instant, known_zone, locale_for, same_clock, when
-
-TEMPLATES = Path(__file__).resolve().parents[2] / "templates" / "mail"
-LONGEST_SUBJECT = 200
-_CALL_FOR_STAFF = {
-    "coming": "The link stands in the event in your calendar, as soon as it is there.",
-    "unable": "No calendar here can make a link: please send one.",
-}
+from portal.notifications.letters import Letter, Words, set_letter, words_of
+from portal.notifications.own_words import booking_values, put_in, waiting_values
+from portal.notifications.rows import Reader, Row, Sheet, booking_sheet, party, person_sheet, waiting_sheet
+from portal.notifications.wording import known_zone, locale_for, tag_for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """A finished mail to one person. `message_key` is the left part of its Message-ID: the same news to the same person has the same."""
+    """A finished mail to one person. `message_key` is the left part of its Message-ID: the same news to the same person has the same.
+    `stop_url` goes into List-Unsubscribe (RFC 8058)."""
 
     kind: str
     recipient: str
@@ -51,19 +48,21 @@ class Message:
     message_key: str
     ics: bytes | None = None
     ics_method: Method | None = None
+    stop_url: str = ""
 
 
 def compose(facts: Facts) -> Message:
-    """The mail for these facts."""
-    if isinstance(facts, CustomerNews):
-        return _to_customer(facts)
-    if isinstance(facts, StaffNews):
-        return _to_staff(facts)
-    if isinstance(facts, QuestionNews):
-        return _question(facts)
-    if isinstance(facts, ConflictNews):
-        return _conflict(facts)
-    return _connection(facts)
+    """The mail for these facts, in its reader's language."""
+    write: Callable[[Any], Message] = _WRITERS[type(facts)]
+    with speaking(tag_for(reader_of(facts).language, facts.house.language)):
+        return write(facts)
+
+
+def reader_of(facts: Facts) -> Person:
+    """Who will read it."""
+    if isinstance(facts, CustomerNews | ReminderNews):
+        return facts.booking.customer
+    return facts.wait.customer if isinstance(facts, WaitlistNews) else facts.recipient
 
 
 def message_key(instance_id: str, subject: str, *, news: str, sequence: int | str, recipient: str) -> str:
@@ -73,175 +72,274 @@ def message_key(instance_id: str, subject: str, *, news: str, sequence: int | st
 
 
 def _to_customer(facts: CustomerNews) -> Message:
-    kind = facts.news.news
-    method: Method = "CANCEL" if kind in ("cancelled", "refused") else "REQUEST"
-    values = {
-        "by": facts.news.by,
-        "manage_url": facts.manage_url,
-        **_link_values(facts),
-        **_booking_values(facts),
-    }
+    kind, is_off = facts.news.news, facts.news.news in ("cancelled", "refused")
+    link = _Link(facts.booking, facts.manage_url, facts.event.stamped_at, _reader(facts))
+    words = words_of(kind, {**_booking_words(facts, facts.news.previous_start_at), **_news_words(facts), **link.words})
+    if not is_off:
+        words = replace(words, button=link.purpose)
+    message = _message(
+        kind,
+        facts,
+        _in_own_words(facts, words, facts.own, booking_values(facts.booking, facts.house, _reader(facts))),
+        [_sheet(facts, facts.news.previous_start_at, _call_words(facts))],
+        button_url=f"{facts.house.url}/" if is_off else facts.manage_url,
+        small=() if is_off else link.small,
+    )
+    method: Method = "CANCEL" if is_off else "REQUEST"
+    return replace(message, ics=customer_ics(facts.event, method=method), ics_method=method)
+
+
+def _reminder(facts: ReminderNews) -> Message:
+    link = _Link(facts.booking, facts.manage_url, facts.told_at, _reader(facts))
+    words = replace(words_of("reminder", _booking_words(facts, None)), button=link.purpose)
     return _message(
-        kind, facts, facts.booking.customer, values, ics=customer_ics(facts.event, method=method), ics_method=method
+        "reminder",
+        facts,
+        _in_own_words(facts, words, facts.own, booking_values(facts.booking, facts.house, _reader(facts))),
+        [_sheet(facts, None, _call_words(facts))],
+        button_url=facts.manage_url,
+        small=link.small,
+        stop=(say("No more reminders of this booking"), facts.stop_url),
     )
 
 
 def _to_staff(facts: StaffNews) -> Message:
-    link = f"{facts.house.url}/admin/bookings"
-    values = {"news": facts.news.news, "by": facts.news.by, "link_url": link, **_booking_values(facts)}
-    return _message("staff_booking", facts, facts.recipient, values)
-
-
-def _zone(facts: CustomerNews | StaffNews) -> str:
-    reader = facts.recipient if isinstance(facts, StaffNews) else facts.booking.customer
-    return known_zone(reader.zone, facts.house.zone)
-
-
-def _booking_values(facts: CustomerNews | StaffNews) -> dict[str, Any]:
-    booking, zone, before = facts.booking, _zone(facts), facts.news.previous_start_at
-    locale = locale_for(facts.house.language)
-    return {
-        "booking": booking,
-        "customer": booking.customer,
-        "people": in_a_row(booking.people),
-        "rooms": in_a_row(booking.rooms),
-        "call_words": _call_words(facts),
-        "when": when(booking.start_at, booking.end_at, zone=zone, locale=locale),
-        "when_there": _when_there(facts.house, booking, zone),
-        "previous": instant(before, zone=zone, locale=locale) if before and before != booking.start_at else "",
-    }
-
-
-def _call_words(facts: CustomerNews | StaffNews) -> str:
-    """What is to be said of the video call while its link cannot be told; empty where there is none, or the link is known."""
-    meeting = facts.booking.meeting
-    if isinstance(facts, StaffNews):
-        return _CALL_FOR_STAFF.get(meeting, "")
-    if meeting == "coming" and facts.manage_url:
-        once = ", once it is confirmed" if facts.booking.status == "pending" else ""
-        return f"The link will stand on the page of your booking{once}; the way there is below."
-    return "We will let you know the link in time." if meeting in ("coming", "unable") else ""
-
-
-def _when_there(house: House, booking: BookingFacts, zone: str) -> str:
-    """The same time by the business's clocks, for who reads it elsewhere and may travel there."""
-    if same_clock(zone, house.zone, at=booking.start_at):
-        return ""
-    locale = locale_for(house.language)
-    here, there = (when(booking.start_at, booking.end_at, zone=name, locale=locale) for name in (zone, house.zone))
-    return f"{there.time}, {there.zone}" if here.day == there.day else str(there)
-
-
-def _link_values(facts: CustomerNews) -> dict[str, Any]:
-    """What the manage link is good for when the news comes about, by the service's cut-offs."""
-    booking = facts.booking
-    deadlines = {
-        verb: booking.start_at - timedelta(minutes=minutes)
-        for verb, minutes in (("move", booking.move_until), ("cancel", booking.cancel_until))
-    }
-    open_verbs = [verb for verb, until in deadlines.items() if facts.event.stamped_at < until]
-    return {
-        "can_change": bool(open_verbs),
-        "link_purpose": f"{' or '.join(open_verbs).capitalize()} your appointment"
-        if open_verbs
-        else "See your booking",
-        "deadline": _deadline_words(facts, deadlines, open_verbs),
-    }
-
-
-def _deadline_words(facts: CustomerNews, deadlines: dict[str, datetime], open_verbs: list[str]) -> str:
-    zone, locale = _zone(facts), locale_for(facts.house.language)
-    if not open_verbs:
-        return "It is too late to move or cancel it online; please get in touch with us instead."
-    if deadlines["move"] == deadlines["cancel"]:
-        until = deadlines["move"]
-        has_cut_off = until != facts.booking.start_at
-        return f"You can do so until {instant(until, zone=zone, locale=locale)}." if has_cut_off else ""
-    return " ".join(
-        f"You can {verb} it until {instant(deadlines[verb], zone=zone, locale=locale)}." for verb in open_verbs
+    news, house, previous = facts.news, facts.house, facts.news.previous_start_at
+    values = {**_booking_words(facts, previous), **_news_words(facts), "news": news.news}
+    page = f"/{facts.booking_id}" if facts.booking_id else ""
+    sheet = _sheet(facts, previous, _call_words_for_staff(facts.booking.meeting))
+    return _message(
+        "staff_booking",
+        facts,
+        words_of("staff_booking", {**values, "has_page": bool(page)}),
+        [sheet, person_sheet(facts.booking)],
+        button_url=f"{house.url}/admin/bookings{page}",
     )
 
 
-def _question(facts: QuestionNews) -> Message:
-    zone, locale = facts.recipient.zone, locale_for(facts.house.language)
-    values = {
-        "kind": facts.kind,
-        "when": when(facts.start_at, facts.end_at, zone=zone, locale=locale),
-        "moved_to": when(*facts.moved_to, zone=zone, locale=locale) if facts.moved_to else None,
-        "link_url": f"{facts.house.url}/admin/questions",
-        **_event_values(facts),
+def _waitlist(facts: WaitlistNews) -> Message:
+    reader, wait, until = _reader(facts), facts.wait, facts.held_until
+    values: dict[str, Any] = {
+        "wait": wait,
+        "service": wait.service,
+        "reason": facts.reason,
+        "party": party(wait.party_size),
     }
-    return _message("question", facts, facts.recipient, values)
+    values["when"] = reader.when(wait.start_at, wait.end_at) if wait.start_at and wait.end_at else None
+    values["until"] = reader.instant(until) if until else ""
+    values["until_short"] = reader.short(until) if until else ""
+    own_values = waiting_values(wait, facts.house, reader, until=values["until"])
+    kind, is_over = f"waitlist_{facts.news}", facts.news == "ended"
+    stop = (say("Leave the waitlist"), facts.stop_url) if facts.stop_url and not is_over else ("", "")
+    return _message(
+        kind,
+        facts,
+        _in_own_words(facts, words_of(kind, values), facts.own, own_values),
+        [waiting_sheet(wait, house=facts.house, reader=reader)],
+        button_url=f"{facts.house.url}/" if is_over else facts.entry_url,
+        small=() if is_over else (say("The link is yours alone; whoever has it can answer for you."),),
+        stop=stop,
+    )
+
+
+def _code(facts: CodeNews) -> Message:
+    words = words_of("code", {"code": facts.code, "house": facts.house, "minutes": facts.minutes})
+    return _message("code", facts, words, [Sheet(facts.code, ())])
+
+
+def _question(facts: QuestionNews) -> Message:
+    reader = _reader(facts)
+    when = reader.when(facts.start_at, facts.end_at)
+    words = words_of("question", {**_event_words(facts), "kind": facts.kind, "when": when})
+    rows = [_event_row(facts, reader), Row(say("When"), (str(when),))]
+    if facts.moved_to:
+        rows.append(Row(say("In the calendar it now stands at"), (str(reader.when(*facts.moved_to)),)))
+    return _message("question", facts, words, [Sheet("", tuple(rows))], button_url=f"{facts.house.url}/admin/questions")
 
 
 def _conflict(facts: ConflictNews) -> Message:
-    zone, locale = facts.recipient.zone, locale_for(facts.house.language)
-    values = {
-        "resource": facts.resource,
-        "when": when(facts.start_at, facts.end_at, zone=zone, locale=locale),
-        "event_when": when(facts.event_start_at, facts.event_end_at, zone=zone, locale=locale),
-        "link_url": f"{facts.house.url}/admin/questions",
-        **_event_values(facts),
-    }
-    return _message("conflict", facts, facts.recipient, values)
-
-
-def _event_values(facts: QuestionNews | ConflictNews) -> dict[str, str]:
-    return {"service": facts.service, "customers": in_a_row(facts.customers), "calendar": facts.calendar}
+    reader = _reader(facts)
+    when = reader.when(facts.start_at, facts.end_at)
+    words = words_of("conflict", {**_event_words(facts), "resource": facts.resource, "when": when})
+    event_when = str(reader.when(facts.event_start_at, facts.event_end_at))
+    rows = (
+        _event_row(facts, reader),
+        Row(say("When"), (str(when),)),
+        Row(say("Event in the calendar"), (event_when,)),
+    )
+    return _message("conflict", facts, words, [Sheet("", rows)], button_url=f"{facts.house.url}/admin/questions")
 
 
 def _connection(facts: ConnectionNews) -> Message:
+    reader = _reader(facts)
     values = {
         "state": facts.state,
-        "reason": facts.reason,
-        "since": instant(facts.since, zone=facts.recipient.zone, locale=locale_for(facts.house.language)),
         "resource": facts.resource,
-        "account": facts.account,
-        "calendars": in_a_row(facts.calendars),
-        "rules": sorted(set(facts.rules)),
+        "rules": facts.rules,
         "has_password": facts.provider != "google",
-        "link_url": f"{facts.house.url}/admin/integrations",
     }
-    return _message("connection", facts, facts.recipient, values)
+    rows = [
+        Row(say("Since"), (reader.instant(facts.since),)),
+        Row(say("Why"), (facts.reason,)) if facts.reason and facts.state != "connected" else None,
+        Row(say("Account"), (facts.account,)) if facts.account else None,
+        Row(say("Calendars"), (reader.names(facts.calendars),)) if facts.calendars else None,
+    ]
+    sheet = Sheet("", tuple(row for row in rows if row))
+    words = words_of("connection", values)
+    return _message("connection", facts, words, [sheet], button_url=f"{facts.house.url}/admin/integrations")
+
+
+_WRITERS: dict[type, Callable[[Any], Message]] = {
+    CustomerNews: _to_customer,
+    ReminderNews: _reminder,
+    StaffNews: _to_staff,
+    WaitlistNews: _waitlist,
+    CodeNews: _code,
+    QuestionNews: _question,
+    ConflictNews: _conflict,
+    ConnectionNews: _connection,
+}
 
 
 def _message(
     kind: str,
     facts: Facts,
-    reader: Person,
-    values: dict[str, Any],
+    words: Words,
+    sheets: list[Sheet],
     *,
-    ics: bytes | None = None,
-    ics_method: Method | None = None,
+    button_url: str = "",
+    small: tuple[str, ...] = (),
+    stop: tuple[str, str] = ("", ""),
 ) -> Message:
-    values = {**values, "house": facts.house, "reader": reader}
-    subject = " ".join(_render("text", kind, "subject.txt", values).split())
+    reader, house = reader_of(facts), facts.house
+    letter = Letter(
+        house=house,
+        words=words,
+        sheets=sheets,
+        button_url=button_url,
+        small=small,
+        footer=_footer(facts),
+        stop=stop[0],
+        stop_url=stop[1],
+        language=tag_for(reader.language, house.language),
+    )
+    text, html = set_letter(letter)
     return Message(
         kind=kind,
         recipient=reader.email,
         recipient_name=reader.name,
-        subject=subject if len(subject) <= LONGEST_SUBJECT else subject[: LONGEST_SUBJECT - 1] + "…",
-        text=re.sub(r"\n{3,}", "\n\n", _render("text", kind, "body.txt", values)).strip() + "\n",
-        html=_render("html", kind, "body.html", {**values, "subject": subject}),
+        subject=words.subject,
+        text=text,
+        html=html,
         message_key=facts.message_key,
-        ics=ics,
-        ics_method=ics_method,
+        stop_url=stop[1],
     )
 
 
-def _render(form: str, kind: str, name: str, values: dict[str, Any]) -> str:
-    return _environment(form).get_template(f"{kind}/{name}").render(values)
+def _footer(facts: Facts) -> str:
+    if isinstance(facts, CustomerNews | ReminderNews | WaitlistNews | CodeNews):
+        return say(
+            "This mail was sent by the booking page of %(business)s because this address was given there.",
+            business=facts.house.name,
+        )
+    return say("Sent by the booking portal of %(business)s.", business=facts.house.name)
 
 
-@lru_cache
-def _environment(form: str) -> Environment:
-    """An environment of its own for each form: HTML escapes what is inserted, plain text must not. A value left out is an error."""
-    return Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=form == "html",
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        auto_reload=False,
+def _reader(facts: Facts) -> Reader:
+    reader, house = reader_of(facts), facts.house
+    return Reader(known_zone(reader.zone, house.zone), locale_for(reader.language, house.language))
+
+
+def _in_own_words(
+    facts: CustomerNews | ReminderNews | WaitlistNews, words: Words, own: OwnWords, values: dict[str, str]
+) -> Words:
+    """The admin's own subject and text where there are any; the portal's own text begins with a greeting."""
+    greeted = replace(words, lead=(say("Hello %(name)s,", name=reader_of(facts).name), *words.lead))
+    return put_in(own, greeted, values) if own != NO_WORDS else greeted
+
+
+def _sheet(facts: CustomerNews | ReminderNews | StaffNews, previous: datetime | None, call_words: str) -> Sheet:
+    return booking_sheet(
+        facts.booking, house=facts.house, reader=_reader(facts), previous_start_at=previous, call_words=call_words
     )
+
+
+def _booking_words(facts: CustomerNews | ReminderNews | StaffNews, previous: datetime | None) -> dict[str, Any]:
+    booking = facts.booking
+    return {
+        "booking": booking,
+        "service": booking.service,
+        "customer": booking.customer,
+        "when": _reader(facts).when(booking.start_at, booking.end_at),
+        "previous": previous is not None and previous != booking.start_at,
+    }
+
+
+def _news_words(facts: CustomerNews | StaffNews) -> dict[str, str]:
+    return {"by": facts.news.by, "reason": facts.news.reason}
+
+
+def _event_words(facts: QuestionNews | ConflictNews) -> dict[str, Any]:
+    return {"service": facts.service, "customers": facts.customers, "calendar": facts.calendar}
+
+
+def _event_row(facts: QuestionNews | ConflictNews, reader: Reader) -> Row:
+    if not facts.customers:
+        return Row(say("Appointment"), (facts.service,))
+    who = reader.names(facts.customers)
+    return Row(say("Booking"), (say("%(service)s with %(customer)s", service=facts.service, customer=who),))
+
+
+def _call_words(facts: CustomerNews | ReminderNews) -> str:
+    """What is to be said of the video call while its link cannot be told; empty where there is none, or the link is known."""
+    meeting = facts.booking.meeting
+    if meeting == "coming" and facts.manage_url:
+        if facts.booking.status == "pending":
+            return say("The link will stand on the page of your booking, once it is confirmed; the way there is below.")
+        return say("The link will stand on the page of your booking; the way there is below.")
+    return say("We will let you know the link in time.") if meeting in ("coming", "unable") else ""
+
+
+def _call_words_for_staff(meeting: str) -> str:
+    if meeting == "coming":
+        return say("The link stands in the event in your calendar, as soon as it is there.")
+    return say("No calendar here can make a link: please send one.") if meeting == "unable" else ""
+
+
+class _Link:
+    """What the manage link is good for at a moment, by the service's cut-offs."""
+
+    def __init__(self, booking: BookingFacts, manage_url: str, at: datetime, reader: Reader) -> None:
+        self._reader, self._has_url = reader, bool(manage_url)
+        self._start_at = booking.start_at
+        self._move_until = booking.start_at - timedelta(minutes=booking.move_until)
+        self._cancel_until = booking.start_at - timedelta(minutes=booking.cancel_until)
+        self._may_move, self._may_cancel = at < self._move_until, at < self._cancel_until
+
+    @property
+    def words(self) -> dict[str, bool]:
+        return {"can_change": self._may_move or self._may_cancel}
+
+    @property
+    def purpose(self) -> str:
+        if self._may_move and self._may_cancel:
+            return say("Move or cancel your appointment")
+        if self._may_move:
+            return say("Move your appointment")
+        return say("Cancel your appointment") if self._may_cancel else say("See your booking")
+
+    @property
+    def small(self) -> tuple[str, ...]:
+        if not self._has_url:
+            return (say("To move or cancel your appointment, please get in touch with us."),)
+        return (*self._deadlines(), say("The link is yours alone; whoever has it can change your booking."))
+
+    def _deadlines(self) -> list[str]:
+        move, cancel = self._reader.instant(self._move_until), self._reader.instant(self._cancel_until)
+        if not self._may_move and not self._may_cancel:
+            return [say("It is too late to move or cancel it online; please get in touch with us instead.")]
+        if self._move_until == self._cancel_until:
+            has_cut_off = self._move_until != self._start_at
+            return [say("You can move or cancel it until %(when)s.", when=move)] if has_cut_off else []
+        found = [say("You can move it until %(when)s.", when=move)] if self._may_move else []
+        return [*found, say("You can cancel it until %(when)s.", when=cancel)] if self._may_cancel else found

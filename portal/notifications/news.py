@@ -29,10 +29,12 @@ _STATUSES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class News:
-    """One thing that happened to a booking, and whether this person was told of it. `by` is customer, staff or calendar."""
+    """One thing that happened to a booking, and whether this person was told of it. `by` is customer, staff or calendar; `reason` says more
+    where that is not enough: "unanswered" of a request that nobody answered in time."""
 
     news: str
     by: str = "customer"
+    reason: str = ""
     previous_start_at: datetime | None = None
     was_told: bool = False
 

@@ -1,18 +1,24 @@
-"""Stretches of time and lists in the words of a mail. Pure. The zone is always named, with its offset, so a time that exists twice is clear."""
+"""Stretches of time and lists in the words of a mail, in the language that `portal.i18n.speaking` has set. Pure.
+
+The zone is always named, with its offset, so a time that exists twice is clear. Dates follow the language of the sentences around them: a
+Spanish weekday in an English sentence helps nobody.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from babel import Locale
+from babel.lists import format_list
 
 from portal import dates
+from portal.i18n import LANGUAGES, say
 
-TEXT_LANGUAGES = ("en",)
-"""The languages of the texts under templates/mail. Dates follow them: a Spanish weekday in an English sentence helps nobody."""
+_SOUNDS_LIKE_Y = re.compile(r"(?:i|í|hi(?![aeo])|hí|y(?![aeiouáéíóú]))", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +34,14 @@ class When:
         return f"{self.day}, {self.time}, {self.zone}"
 
 
-def locale_for(language: str) -> Locale:
-    """The locale for dates in mails: that of the language when there are texts in it, else that of the texts there are."""
-    locale = dates.locale_of(language)
-    return locale if locale.language in TEXT_LANGUAGES else dates.locale_of(TEXT_LANGUAGES[0])
+def tag_for(*tags: str) -> str:
+    """The first of these language tags ("es-MX", "hu") in which the portal can write; English when there is none."""
+    return next((tag for tag in tags if _language(tag) in LANGUAGES), "en")
+
+
+def locale_for(*tags: str) -> Locale:
+    """The locale for dates in a mail: the habits of the reader's country, where the tag names one."""
+    return dates.locale_of(tag_for(*tags))
 
 
 def when(start_at: datetime, end_at: datetime, *, zone: str, locale: Locale) -> When:
@@ -45,7 +55,7 @@ def when(start_at: datetime, end_at: datetime, *, zone: str, locale: Locale) -> 
     return When(
         day=dates.long_date(start.date(), locale),
         time=f"{first}–{last}",
-        zone=f"{dates.city(zone)} time" if has_change else dates.zone_in_words(zone, start_at),
+        zone=say("%(city)s time", city=dates.city(zone)) if has_change else dates.zone_in_words(zone, start_at),
         short=f"{dates.short_date(start.date(), locale)}, {dates.clock(start, locale)}",
     )
 
@@ -67,10 +77,15 @@ def same_clock(zone: str, other: str, *, at: datetime) -> bool:
     return at.astimezone(ZoneInfo(zone)).utcoffset() == at.astimezone(ZoneInfo(other)).utcoffset()
 
 
-def in_a_row(names: Sequence[str]) -> str:
-    """“Ana”, “Ana and Ben”, “Ana, Ben and Cleo”."""
-    *first, last = names or [""]
-    return f"{', '.join(first)} and {last}" if first else last
+def in_a_row(names: Sequence[str], locale: Locale) -> str:
+    """“Ana”, “Ana and Ben”, “Ana, Ben and Cleo”; in Spanish “Ana e Inés”."""
+    if len(names) > 1 and locale.language == "es" and _SOUNDS_LIKE_Y.match(names[-1]):
+        return f"{', '.join(names[:-1])} e {names[-1]}"
+    return format_list(list(names), locale=locale)
+
+
+def _language(tag: str) -> str:
+    return tag.replace("_", "-").partition("-")[0].lower()
 
 
 def _clock(local: datetime, locale: Locale, *, with_offset: bool) -> str:

@@ -64,7 +64,12 @@ def test_the_customers_calendar_follows_every_change(sent, studio):
 
 
 @pytest.mark.parametrize(
-    ("by", "words"), [("customer", "you moved"), ("staff", "we had to move"), ("calendar", "we had to move")]
+    ("by", "words"),
+    [
+        ("customer", "You moved"),
+        ("staff", "We had to move"),
+        ("calendar", "We had to move your appointment in our calendar"),
+    ],
 )
 def test_a_move_is_told_with_both_times_and_who_did_it(sent, studio, by, words):
     outcome = studio.book()

@@ -21,7 +21,8 @@ from portal.notifications.facts import (
     QuestionNews,
     StaffNews,
 )
-from portal.notifications.messages import LONGEST_SUBJECT, Message, compose, message_key
+from portal.notifications.letters import LONGEST_SUBJECT
+from portal.notifications.messages import Message, compose, message_key
 from portal.notifications.news import News
 
 START = datetime(2026, 12, 3, 9, 30, tzinfo=UTC)
@@ -123,10 +124,10 @@ def test_staff_get_no_invitation_and_no_manage_link():
 
 def test_a_mail_says_who_moved_from_when_to_when():
     before = START - timedelta(days=1)
-    assert "you moved your appointment" in to_customer("moved", previous=before).text
+    assert "You moved your appointment" in to_customer("moved", previous=before).text
     for by in ("staff", "calendar"):
         message = to_customer("moved", by=by, previous=before)
-        assert "we had to move" in message.text
+        assert "We had to move" in message.text
         assert all("Wednesday 2 December, 10:30, Madrid time (UTC+1)" in body for body in both(message))
 
 
@@ -138,7 +139,7 @@ def test_a_change_without_a_new_time_is_not_called_a_move():
 
 def test_a_mail_says_who_cancelled():
     assert "as you asked" in to_customer("cancelled").text
-    assert "we had to cancel" in to_customer("cancelled", by="calendar").text
+    assert "We had to cancel" in to_customer("cancelled", by="calendar").text
     assert "Zoë Novák has cancelled" in to_staff("cancelled").text
     assert "deleted in the calendar" in to_staff("cancelled", by="calendar").text
 
@@ -239,7 +240,7 @@ def test_a_question_says_that_nothing_happened_yet_and_where_to_answer():
     for body in both(message):
         assert "Zoë Novák and Max" in body
         assert "the customer has not been told" in body
-        assert "shall the booking be cancelled" in body
+        assert "cancel the booking, which tells the customer" in body
     assert links(message.html) == [f"{HOUSE.url}/admin/questions"]
 
 
@@ -248,7 +249,7 @@ def test_a_question_about_a_move_names_both_times():
     for body in both(compose(moved)):
         assert "10:30–11:00" in body
         assert "12:30–13:00" in body
-        assert "shall the booking follow" in body
+        assert "let the booking follow" in body
 
 
 def test_a_conflict_names_both_and_not_what_the_event_is_about():
