@@ -9,6 +9,10 @@
     │   ├── SlotTaken            somebody was quicker, or the time is not offered; `nearest` holds other slots
     │   ├── HoldExpired          the time was kept too long
     │   ├── TooLate              after the cut-off for moving or cancelling
+    │   ├── LimitReached         this customer has as many bookings to come as the service allows
+    │   ├── SlotFree             no need to wait for it: it can be booked; `nearest` holds slots
+    │   ├── AlreadyWaiting       this address waits for the same already
+    │   ├── OfferOver            the seats offered from the waitlist are not to be had any more; `why` says what became of them
     │   ├── NotAllowedNow        this status does not permit it (already cancelled, already over)
     │   └── RepeatedDifferently  the same idempotency key with other content
     └── TryAgain             503  the database was too busy, five times over
@@ -65,6 +69,34 @@ class HoldExpired(Refused):
 
 class TooLate(Refused):
     code = "too_late"
+
+
+class LimitReached(Refused):
+    code = "limit_reached"
+
+
+class SlotFree(Refused):
+    """`nearest` holds up to three slots that can be booked in place of waiting."""
+
+    code = "slot_free"
+
+    def __init__(self, sentence: str, *, nearest: Sequence[Any] = ()) -> None:
+        super().__init__(sentence)
+        self.nearest = list(nearest)
+
+
+class AlreadyWaiting(Refused):
+    code = "already_waiting"
+
+
+class OfferOver(Refused):
+    """`why` is accepted, declined, lapsed, left, removed, over, withdrawn or none (there never was an offer)."""
+
+    code = "offer_over"
+
+    def __init__(self, sentence: str, *, why: str) -> None:
+        super().__init__(sentence)
+        self.why = why
 
 
 class NotAllowedNow(Refused):

@@ -176,8 +176,10 @@ class WaitlistEntry(Model):
     id: Mapped[int] = mapped_column(primary_key=True)
     public_id: Mapped[str] = mapped_column(String(32), unique=True)
     service_id: Mapped[int] = mapped_column(ForeignKey("service.id", ondelete="CASCADE"))
-    appointment_id: Mapped[int | None] = mapped_column(ForeignKey("appointment.id", ondelete="CASCADE"), index=True)
+    appointment_id: Mapped[int | None] = mapped_column(ForeignKey("appointment.id", ondelete="SET NULL"), index=True)
     wish: Mapped[str] = mapped_column(String(12))
+    start_at: Mapped[datetime | None] = mapped_column(Instant)
+    """The start wished for, with wish "appointment". It counts where the appointment is no fixed one: such come and go with their bookings."""
     wish_on: Mapped[date | None]
     resource_id: Mapped[int | None] = mapped_column(ForeignKey("resource.id"))
     party_size: Mapped[int] = mapped_column(default=1)
