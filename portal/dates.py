@@ -1,7 +1,8 @@
 """Dates, times and zones in words. Pure; all pages and mails say them through here, so that they say them alike.
 
-Every function takes a babel `Locale` (`locale_of(language)`), and local datetimes or dates: which zone is meant is the caller's decision.
-English means British habits (Thursday 3 December, 14:05) unless the language names a country, such as "en-US".
+Dates and times take a babel `Locale` (`locale_of(language)`), and local datetimes or dates: which zone is meant is the caller's decision.
+English means British habits (Thursday 3 December, 14:05) unless the language names a country, such as "en-US". Durations and places
+speak the language that `portal.i18n.speaking` has set.
 """
 
 from __future__ import annotations
@@ -9,13 +10,30 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from importlib import resources
+from unicodedata import combining, normalize
 from zoneinfo import ZoneInfo, available_timezones
 
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_skeleton, format_time, get_day_names
 
+from portal import i18n
+from portal.i18n import say, say_later, say_n
+
 # Patterns of our own where the language's usual ones carry commas that only slow the eye down.
 _ENGLISH = {"long": "EEEE d MMMM y", "day": "EEEE d MMMM", "short": "EEE d MMM"}
+_DAY = 24 * 60
+_REGIONS = {
+    "Africa": say_later("Africa"),
+    "America": say_later("America"),
+    "Antarctica": say_later("Antarctica"),
+    "Arctic": say_later("Arctic"),
+    "Asia": say_later("Asia"),
+    "Atlantic": say_later("Atlantic"),
+    "Australia": say_later("Australia"),
+    "Europe": say_later("Europe"),
+    "Indian": say_later("Indian Ocean"),
+    "Pacific": say_later("Pacific"),
+}
 
 
 @lru_cache(maxsize=64)
@@ -73,16 +91,17 @@ def offset(local: datetime) -> str:
     return _offset(local.utcoffset() or timedelta(0))
 
 
-@lru_cache(maxsize=1024)
 def city(zone: str) -> str:
-    """The place a zone is named after: "Buenos Aires" for America/Argentina/Buenos_Aires."""
-    return "UTC" if zone in {"UTC", "Etc/UTC"} else zone.rsplit("/", 1)[-1].replace("_", " ")
+    """The place a zone is named after: "Buenos Aires" for America/Argentina/Buenos_Aires; in Spanish London is Londres."""
+    return _city(zone, i18n.language())
 
 
 def zone_in_words(zone: str, instant: datetime) -> str:
-    """Madrid time (UTC+1), as it is at that instant."""
+    """Madrid time (UTC+1), as it is at that instant; it can stand by itself, and after a comma."""
     name = city(zone)
-    return name if name == "UTC" else f"{name} time ({offset(instant.astimezone(ZoneInfo(zone)))})"
+    if name == "UTC":
+        return name
+    return say("%(place)s time (%(offset)s)", place=name, offset=offset(instant.astimezone(ZoneInfo(zone))))
 
 
 def zone_label(zone: str, instant: datetime) -> str:
@@ -92,27 +111,24 @@ def zone_label(zone: str, instant: datetime) -> str:
 
 
 def duration(minutes: int) -> str:
-    """45 minutes, 1 hour, 1 hour 30 minutes"""
+    """45 minutes, 1 hour, 1 hour 30 minutes, 2 days"""
+    if minutes and minutes % _DAY == 0:
+        return say_n("1 day", "%(number)s days", minutes // _DAY)
     hours, rest = divmod(minutes, 60)
-    parts = [_count(hours, "hour")] if hours else []
-    if rest or not hours:
-        parts.append(_count(rest, "minute"))
-    return " ".join(parts)
+    words = say_n("1 minute", "%(number)s minutes", rest)
+    if not hours:
+        return words
+    whole = say_n("1 hour", "%(number)s hours", hours)
+    return say("%(hours)s %(minutes)s", hours=whole, minutes=words) if rest else whole
 
 
 def is_zone(name: str) -> bool:
     return name in _every_zone()
 
 
-@lru_cache(maxsize=1)
 def zones_by_region() -> dict[str, list[tuple[str, str]]]:
     """The zones to choose from, one for each place of the zone table: {"Europe": [("Europe/Amsterdam", "Amsterdam"), ...]}."""
-    table = resources.files("tzdata.zoneinfo").joinpath("zone.tab").read_text(encoding="utf-8")
-    names = sorted(line.split("\t")[2] for line in table.splitlines() if line and not line.startswith("#"))
-    regions: dict[str, list[tuple[str, str]]] = {}
-    for name in [*names, "UTC"]:
-        regions.setdefault(name.split("/")[0], []).append((name, city(name)))
-    return regions
+    return _zones_by_region(i18n.language())
 
 
 def clock_change(on: date, zone: str) -> tuple[date, timedelta] | None:
@@ -137,6 +153,37 @@ def day_starts_at(on: date, zone: str) -> datetime:
     return datetime.combine(on, datetime.min.time(), ZoneInfo(zone)).astimezone(UTC)
 
 
+@lru_cache(maxsize=2048)
+def _city(zone: str, language: str) -> str:
+    if zone in {"UTC", "Etc/UTC"}:
+        return "UTC"
+    usual = zone.rsplit("/", 1)[-1].replace("_", " ")
+    if language == "en":
+        return usual
+    name: str | None = locale_of(language).time_zones.get(zone, {}).get("city")
+    return name or usual
+
+
+@lru_cache(maxsize=len(i18n.LANGUAGES))
+def _zones_by_region(language: str) -> dict[str, list[tuple[str, str]]]:
+    """By region, in the alphabet's order as the language's names have it (accents aside)."""
+    table = resources.files("tzdata.zoneinfo").joinpath("zone.tab").read_text(encoding="utf-8")
+    zones = sorted(line.split("\t")[2] for line in table.splitlines() if line and not line.startswith("#"))
+    regions: dict[str, list[tuple[str, str]]] = {}
+    for zone in [*zones, "UTC"]:
+        region = zone.split("/")[0]
+        regions.setdefault(say(_REGIONS.get(region, region)), []).append((zone, _city(zone, language)))
+    if language != "en":
+        for places in regions.values():
+            places.sort(key=lambda place: _plain(place[1]))
+    return dict(sorted(regions.items(), key=lambda region: (region[0] == "UTC", _plain(region[0]))))
+
+
+def _plain(name: str) -> str:
+    """Without accents, for sorting."""
+    return "".join(each for each in normalize("NFKD", name.casefold()) if not combining(each))
+
+
 @lru_cache(maxsize=4096)
 def _clock(hour: int, minute: int, locale: Locale) -> str:
     return format_time(datetime(2000, 1, 1, hour, minute, tzinfo=UTC), "short", locale=locale)
@@ -157,7 +204,3 @@ def _every_zone() -> frozenset[str]:
 
 def _is_british(locale: Locale) -> bool:
     return locale.language == "en" and locale.territory == "GB"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

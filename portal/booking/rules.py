@@ -10,14 +10,16 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from portal import dates
 from portal.errors import Invalid, NotAllowedNow, TooLate
+from portal.i18n import say, say_later
 from portal.intervals import QUANTUM_SECONDS
 
 HOLD = timedelta(minutes=5)
 """How long a time is kept while the form is filled in; may be extended once by as much."""
 
-By = Literal["customer", "staff", "calendar"]
-Command = Literal["confirm", "await", "approve", "refuse", "cancel", "move"]
+By = Literal["customer", "staff", "calendar", "portal"]
+Command = Literal["confirm", "await", "approve", "refuse", "cancel", "move", "ask again"]
 
 # (status, command) -> the new status. What is not in here is not allowed.
 TRANSITIONS: Mapping[tuple[str, Command], str] = {
@@ -29,14 +31,26 @@ TRANSITIONS: Mapping[tuple[str, Command], str] = {
     ("pending", "move"): "pending",
     ("confirmed", "cancel"): "cancelled",
     ("confirmed", "move"): "confirmed",
+    ("confirmed", "ask again"): "pending",
 }
 _REFUSALS = {
-    "held": "This time is only kept for a moment yet; it is not booked.",
-    "pending": "This booking waits for an answer; that is not possible now.",
-    "confirmed": "This booking is confirmed already.",
-    "cancelled": "This booking is cancelled already.",
-    "completed": "This appointment has taken place already.",
-    "no_show": "This appointment is over.",
+    "held": say_later("This time is only kept for a moment yet; it is not booked."),
+    "pending": say_later("This booking waits for an answer; that is not possible now."),
+    "confirmed": say_later("This booking is confirmed already."),
+    "cancelled": say_later("This booking is cancelled already."),
+    "completed": say_later("This appointment has taken place already."),
+    "no_show": say_later("This appointment is over."),
+}
+# What a customer may do until the cut-off: the sentence once the appointment has begun, and the one before that.
+_CUT_OFFS = {
+    "cancel": (
+        say_later("This appointment has begun already, so you can no longer cancel it."),
+        say_later("You can cancel only until %(duration)s before the start. Please call us instead."),
+    ),
+    "move": (
+        say_later("This appointment has begun already, so you can no longer move it."),
+        say_later("You can move only until %(duration)s before the start. Please call us instead."),
+    ),
 }
 _ADDRESS = re.compile(r"[^@\s\x00-\x1f\x7f<>,;\"]+@[^@\s\x00-\x1f\x7f<>,;\"]+\.[^@\s\x00-\x1f\x7f<>,;\".]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]")
@@ -60,33 +74,51 @@ def next_status(status: str, command: Command) -> str:
     try:
         return TRANSITIONS[status, command]
     except KeyError:
-        raise NotAllowedNow(_REFUSALS[status]) from None
+        raise NotAllowedNow(say(_REFUSALS[status])) from None
+
+
+def check_approval(status: str, start_at: datetime, *, reason: str, now: datetime) -> None:
+    """A request may be approved until its start; from then on the portal refuses it by itself. Raises NotAllowedNow."""
+    next_status(status, "approve")
+    if reason == "approval" and now >= start_at:
+        raise NotAllowedNow("This time has begun already, so the request is over: it was not answered in time.")
 
 
 def check_cut_off(start_at: datetime, *, minutes: int, now: datetime, verb: str) -> None:
     """A customer may `verb` ("cancel", "move") until so many minutes before the start. Raises TooLate."""
+    begun, late = _CUT_OFFS[verb]
     if now >= start_at:
-        raise TooLate(f"This appointment has begun already, so you can no longer {verb} it.")
+        raise TooLate(say(begun))
     if now > start_at - timedelta(minutes=minutes):
-        raise TooLate(f"You can {verb} only until {_in_words(minutes)} before the start. Please call us instead.")
+        raise TooLate(say(late, duration=dates.duration(minutes)))
 
 
-def check_customer(customer: Customer) -> Customer:
-    """The same customer, trimmed. Raises Invalid with a sentence per field."""
-    values = {name: _tidy(str(value), multiline=name == "note") for name, value in asdict(customer).items()}
+def check_customer(customer: Customer, *, needs_phone: bool = False) -> Customer:
+    """The same customer, trimmed. `needs_phone` is for services where they are called. Raises Invalid with a sentence per field."""
+    values = {name: tidy(str(value), multiline=name == "note") for name, value in asdict(customer).items()}
     fields: dict[str, str] = {}
     if not values["name"]:
-        fields["name"] = "Please tell us your name."
+        fields["name"] = say("Please tell us your name.")
     if not _ADDRESS.fullmatch(values["email"]):
-        fields["email"] = "Please give an e-mail address like name@example.org; the confirmation goes there."
+        fields["email"] = say("Please give an e-mail address like name@example.org; the confirmation goes there.")
     if values["phone"] and not re.fullmatch(r"[\d\s()+./x-]{3,}", values["phone"]):
-        fields["phone"] = "Please write the telephone number with digits, like +34 600 123 456."
+        fields["phone"] = say("Please write the telephone number with digits, like +34 600 123 456.")
+    if needs_phone and not values["phone"]:
+        fields["phone"] = say("Please give the telephone number on which we reach you: we call you.")
     for name, longest in _LONGEST.items():
         if len(values[name]) > longest:
-            fields.setdefault(name, f"Please use at most {longest} characters.")
+            fields.setdefault(name, say("Please use at most %(number)s characters.", number=longest))
     if fields:
-        raise Invalid("Something is missing or does not fit yet.", fields=fields)
+        raise Invalid(say("Something is missing or does not fit yet."), fields=fields)
     return Customer(**values)
+
+
+def tidy(text: str, *, multiline: bool) -> str:
+    """The text without control characters: they have no place in mail headers, and PostgreSQL stores no NUL."""
+    text = _CONTROL.sub("", text)
+    if not multiline:
+        text = " ".join(text.split())
+    return text.strip()
 
 
 def check_key(key: str) -> str:
@@ -109,19 +141,3 @@ def quanta(start_at: datetime, end_at: datetime) -> range:
     first = int(start_at.timestamp()) // QUANTUM_SECONDS
     last = -(-int(end_at.timestamp()) // QUANTUM_SECONDS)
     return range(first, last)
-
-
-def _tidy(text: str, *, multiline: bool) -> str:
-    """No control characters: they have no place in mail headers, and PostgreSQL stores no NUL."""
-    text = _CONTROL.sub("", text)
-    if not multiline:
-        text = " ".join(text.split())
-    return text.strip()
-
-
-def _in_words(minutes: int) -> str:
-    if minutes % 1440 == 0 and minutes:
-        return "1 day" if minutes == 1440 else f"{minutes // 1440} days"
-    if minutes % 60 == 0 and minutes:
-        return "1 hour" if minutes == 60 else f"{minutes // 60} hours"
-    return f"{minutes} minutes"
