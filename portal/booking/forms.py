@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 from itsdangerous import BadSignature, TimestampSigner
 
@@ -50,12 +51,22 @@ class BookingForm:
         )
 
 
+class Signed(Protocol):
+    """A form with the two traps: any that is made with `new_key` and has the honeypot."""
+
+    @property
+    def key(self) -> str: ...
+
+    @property
+    def website(self) -> str: ...
+
+
 def new_key(secret: str) -> str:
     """An idempotency key that carries the time at which it was made, signed."""
     return _signer(secret).sign(secrets.token_urlsafe(16)).decode()
 
 
-def why_doubtful(form: BookingForm, *, secret: str, now: datetime) -> str:
+def why_doubtful(form: Signed, *, secret: str, now: datetime) -> str:
     """A polite sentence when the form looks as if a program had sent it; empty when all is well."""
     if form.website:
         return "One field must stay empty: the one called “website”. Please clear it and send the form again."
