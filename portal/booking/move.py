@@ -14,6 +14,7 @@ from portal.booking.last_look import Seen, look_ahead
 from portal.booking.models import ACTIVE, Appointment, Booking, Seat
 from portal.booking.queries import present_person
 from portal.booking.records import found, locked, tell, tell_waitlist
+from portal.booking.requests import APPROVAL
 from portal.booking.rules import By
 from portal.booking.wish import Wish, find_slot, read_wish, standing_appointment, with_nearest
 from portal.db import write_transaction
@@ -53,7 +54,8 @@ def move_booking(
         else:
             _take_slot(session, booking, wish, seen=seen, now=now)
         more = {"previous_start_at": previous.isoformat()}
-        tell(session, booking, "moved", by=by, publish=not keep_event, **more)
+        news = "pending" if _asks_again(booking, by=by) else "moved"
+        tell(session, booking, news, by=by, publish=not keep_event, **more)
         tell_waitlist(session, booking.appointment.service, "moved")
 
     with_nearest(wish, now, lambda: write_transaction(wish.resource_ids, work))
@@ -81,6 +83,15 @@ def _check(booking: Booking, *, by: By, now: datetime) -> None:
     if by == "customer":
         appointment = booking.appointment
         rules.check_cut_off(appointment.start_at, minutes=appointment.service.move_until, now=now, verb="move")
+
+
+def _asks_again(booking: Booking, *, by: By) -> bool:
+    """What staff approved was the old time: where they want to be asked, a confirmed booking that its customer moves is a request again."""
+    if by != "customer" or booking.status != "confirmed" or not booking.appointment.service.needs_approval:
+        return False
+    booking.status = rules.next_status(booking.status, "ask again")
+    booking.pending_reason, booking.confirmed_at = APPROVAL, None
+    return True
 
 
 def _take_slot(session: Session, booking: Booking, wish: Wish, *, seen: Seen, now: datetime) -> None:

@@ -18,17 +18,28 @@ from sqlalchemy.orm import Session
 from portal.booking import claims, rules, statements
 from portal.booking.demand import StaleCalendar, stale_calendars
 from portal.booking.last_look import Seen, look_ahead
+from portal.booking.limits import check_per_customer, limit_locks
 from portal.booking.models import Appointment, Booking
 from portal.booking.move import move_booking
 from portal.booking.queries import find_service
-from portal.booking.records import Request, end, fill_in, held, locked, manage_token, tell, tell_of_new, tell_waitlist
+from portal.booking.questions import check_answers
+from portal.booking.records import Request, end, fill_in, held, locked, manage_token, tell_of_new, tell_waitlist
+from portal.booking.requests import (
+    APPROVAL,
+    CALENDAR,
+    approve_booking,
+    refuse_booking,
+    refuse_unanswered,
+    settle_pending,
+)
 from portal.booking.rules import By, Customer
 from portal.booking.statements import rows
 from portal.booking.wish import Wish, check_no_outside_event, find_place, read_wish, sit_down, wish_of, with_nearest
 from portal.business.models import Resource, Service
 from portal.db import database_now, transaction, write_transaction
-from portal.errors import RepeatedDifferently, SlotTaken
+from portal.errors import Invalid, LimitReached, RepeatedDifferently, SlotTaken
 from portal.extensions import db
+from portal.i18n import say
 from portal.intervals import Interval
 from portal.security import new_token, token_hash
 
@@ -44,6 +55,7 @@ __all__ = [
     "move_booking",
     "place_hold",
     "refuse_booking",
+    "refuse_unanswered",
     "release_hold",
     "settle_pending",
     "sweep_expired_holds",
@@ -133,33 +145,36 @@ def confirm_hold(
     channel: str = "web",
     answers: Mapping[str, Any] | None = None,
 ) -> Outcome:
-    """Turn a hold into a booking: confirmed, or pending where a calendar cannot be read and its rule says so.
+    """Turn a hold into a booking: confirmed, or pending where the service asks for approval, or a calendar cannot be read and its rule says so.
 
-    Raises Invalid (fields), RepeatedDifferently, NotFound, HoldExpired, SlotTaken (with `nearest`).
+    Raises Invalid (fields), RepeatedDifferently, NotFound, HoldExpired, LimitReached, SlotTaken (with `nearest`).
     """
-    customer = rules.check_customer(customer)
-    request = Request(
+    key, digest = (
         rules.check_key(idempotency_key),
         rules.request_digest(hold=token_hash(token), customer=customer, answers=answers or {}),
-        channel,
-        answers or {},
     )
-    if repeat := _earlier_outcome(request):
+    if repeat := _earlier_outcome(key, digest):
         return repeat
-    wish = wish_of(held(db.session(), token))
+    hold = held(db.session(), token)
+    service, wish = hold.appointment.service, wish_of(hold)
+    customer, kept = _check(service, customer, answers or {})
+    request = Request(key, digest, channel, kept)
+    locks = limit_locks(db.session(), service, wish.resource_ids)
     seen = look_ahead(wish.resource_ids, wish.claimed, now=now)
 
     def work(session: Session) -> Outcome:
         booking = held(session, token)
         check_no_outside_event(session, wish, seen=seen)
+        check_per_customer(session, booking.appointment.service, customer.email, now=now)
         manage_link = fill_in(booking, customer, request=request)
-        _decide(booking, stale_calendars(session, wish.resource_ids, now=now), seen=seen, now=now)
+        stale = stale_calendars(session, wish.resource_ids, now=now)
+        decide(booking, booking.appointment.service, stale, seen=seen, now=now)
         booking.appointment.version = Appointment.version + 1
         _announce(session, booking)
         return Outcome(booking.id, booking.public_id, manage_link, booking.status)
 
     try:
-        return with_nearest(wish, now, lambda: write_transaction(wish.resource_ids, work))
+        return with_nearest(wish, now, lambda: write_transaction(locks, work))
     except SlotTaken:
         release_hold(token)  # an outside event stands there now; the hold would only hide the time from others
         raise
@@ -178,25 +193,27 @@ def book(
     answers: Mapping[str, Any] | None = None,
 ) -> Outcome:
     """Hold and confirm in one transaction, for programs. Raises as `place_hold` and `confirm_hold` do."""
-    customer = rules.check_customer(customer)
     wanted = {"service": service_slug, "start_at": start_at, "resource": resource_slug, "party_size": party_size}
-    request = Request(
+    key, digest = (
         rules.check_key(idempotency_key),
         rules.request_digest(customer=customer, answers=answers or {}, **wanted),
-        channel,
-        answers or {},
     )
-    if repeat := _earlier_outcome(request):
+    if repeat := _earlier_outcome(key, digest):
         return repeat
     service = find_service(db.session(), service_slug)
+    customer, kept = _check(service, customer, answers or {})
+    request = Request(key, digest, channel, kept)
     wish = read_wish(service, start_at, resource_slug=resource_slug, party_size=party_size)
+    locks = limit_locks(db.session(), service, wish.resource_ids)
     seen = look_ahead(wish.resource_ids, wish.claimed, now=now)
 
     def work(session: Session) -> Outcome:
         place = find_place(session, wish, now=now, seen=seen)
+        offered = session.get_one(Service, wish.service_id)
+        check_per_customer(session, offered, customer.email, now=now)
         booking = _new_booking(wish, now=now)
         token = fill_in(booking, customer, request=request)
-        _decide(booking, _of(place.stale, place.resource_ids), seen=seen, now=now)
+        decide(booking, offered, _of(place.stale, place.resource_ids), seen=seen, now=now)
         sit_down(session, place, booking)
         if not place.is_new:
             appointment = session.get_one(Appointment, place.appointment_id)
@@ -205,10 +222,10 @@ def book(
         return Outcome(booking.id, booking.public_id, token, booking.status)
 
     try:
-        return with_nearest(wish, now, lambda: write_transaction(wish.resource_ids, work))
-    except SlotTaken:
-        # Two calls with the same key at once: the slower one finds the time taken by its own twin.
-        if repeat := _earlier_outcome(request):
+        return with_nearest(wish, now, lambda: write_transaction(locks, work))
+    except (SlotTaken, LimitReached):
+        # Two calls with the same key at once: the slower one finds the time taken, or the limit reached, by its own twin.
+        if repeat := _earlier_outcome(key, digest):
             return repeat
         raise
 
@@ -229,61 +246,41 @@ def cancel_booking(booking_id: int, *, by: By, now: datetime) -> None:
     transaction(work)
 
 
-def approve_booking(booking_id: int, *, now: datetime) -> None:
-    """pending -> confirmed. It owns its time already, so no booking can have taken it. Raises NotAllowedNow."""
-    transaction(lambda session: _approve(session, locked(session, booking_id), by="staff", now=now))
-
-
-def refuse_booking(booking_id: int, *, now: datetime) -> None:
-    """pending -> cancelled, and the time is free again. Raises NotAllowedNow."""
-
-    def work(session: Session) -> None:
-        booking = locked(session, booking_id)
-        end(session, booking, rules.next_status(booking.status, "refuse"), news="refused", by="staff", now=now)
-
-    transaction(work)
-
-
-def settle_pending(session: Session, resource_id: int, *, now: datetime) -> list[int]:
-    """Confirm the bookings that waited only for a calendar of this resource that has been read again.
-
-    Called by a pull inside its own transaction, which holds the resource's lock. A booking over which an outside event stands now
-    keeps waiting, for staff to decide. Returns the ids of the confirmed ones.
-    """
-    waiting = session.scalars(
-        select(Booking).where(Booking.status == "pending", Booking.pending_reason == "calendar").with_for_update()
-    )
-    settled = []
-    for booking in waiting:
-        wish = wish_of(booking)
-        if resource_id not in wish.resource_ids or stale_calendars(session, wish.resource_ids, now=now):
-            continue
-        try:
-            check_no_outside_event(session, wish, seen=Seen())
-        except SlotTaken:
-            continue
-        _approve(session, booking, by="calendar", now=now)
-        settled.append(booking.id)
-    return settled
-
-
 def sweep_expired_holds() -> int:
     """Delete the holds whose time is over; returns how many. Readers do not count them anyway."""
     return transaction(lambda session: claims.drop_expired_holds(session, session.scalars(select(Resource.id))))
+
+
+def decide(booking: Booking, service: Service, stale: Sequence[StaleCalendar], *, seen: Seen, now: datetime) -> None:
+    """What becomes of a hold: pending where the service asks for approval, or by the rule *take as pending* where a calendar has not been
+    readable for too long, and not at the last look either; else confirmed. Staff who approve decide for unreadable calendars too."""
+    unknown = any(row.when_unreadable == "pending" and row.id not in seen.calendars for row in stale)
+    booking.pending_reason = APPROVAL if service.needs_approval else CALENDAR if unknown else ""
+    booking.status = rules.next_status(booking.status, "await" if booking.pending_reason else "confirm")
+    booking.confirmed_at = None if booking.pending_reason else now
+
+
+def _check(service: Service, customer: Customer, answers: Mapping[str, Any]) -> tuple[Customer, dict[str, Any]]:
+    """The customer and the answers, as they are kept. Raises one Invalid with all that does not fit."""
+    fields: dict[str, str] = {}
+    kept: dict[str, Any] = {}
+    try:
+        customer = rules.check_customer(customer, needs_phone=service.location_kind == "phone")
+    except Invalid as error:
+        fields |= error.fields
+    try:
+        kept = check_answers(service.questions, answers)
+    except Invalid as error:
+        fields |= error.fields
+    if fields:
+        raise Invalid(say("Something is missing or does not fit yet."), fields=fields)
+    return customer, kept
 
 
 def _new_booking(wish: Wish, *, now: datetime) -> Booking:
     return Booking(
         public_id=secrets.token_hex(16), status="held", party_size=wish.party_size, sequence=0, created_at=now
     )
-
-
-def _decide(booking: Booking, stale: Sequence[StaleCalendar], *, seen: Seen, now: datetime) -> None:
-    """Confirmed, or by the rule *take as pending*: a calendar has not been readable for too long, and not at the last look either."""
-    must_wait = any(row.when_unreadable == "pending" and row.id not in seen.calendars for row in stale)
-    booking.status = rules.next_status(booking.status, "await" if must_wait else "confirm")
-    booking.pending_reason = "calendar" if must_wait else ""
-    booking.confirmed_at = None if must_wait else now
 
 
 def _of(stale: Sequence[StaleCalendar], resource_ids: Sequence[int]) -> list[StaleCalendar]:
@@ -296,20 +293,13 @@ def _announce(session: Session, booking: Booking) -> None:
     tell_of_new(session, booking, news, by="customer", publish=not is_pending)
 
 
-def _approve(session: Session, booking: Booking, *, by: By, now: datetime) -> None:
-    booking.status = rules.next_status(booking.status, "approve")
-    booking.pending_reason = ""
-    booking.confirmed_at = now
-    tell(session, booking, "approved", by=by)
-
-
-def _earlier_outcome(request: Request) -> Outcome | None:
+def _earlier_outcome(key: str, digest: str) -> Outcome | None:
     """What the same request achieved before. Raises RepeatedDifferently when the key was used for another one."""
     session: Session = db.session()
-    if not rows(session, statements.has_key(), key=request.key):
+    if not rows(session, statements.has_key(), key=key):
         return None
-    booking = session.scalars(select(Booking).where(Booking.idempotency_key == request.key)).one()
-    if booking.request_digest != request.digest:
+    booking = session.scalars(select(Booking).where(Booking.idempotency_key == key)).one()
+    if booking.request_digest != digest:
         raise RepeatedDifferently(
             "This was sent before with other content. Please begin again, so that nothing is booked twice."
         )

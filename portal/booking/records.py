@@ -75,12 +75,12 @@ def manage_token(booking: Booking) -> str:
     return _sealer().open(booking.sealed_manage_token or "", place=_place(booking))
 
 
-def end(session: Session, booking: Booking, status: str, *, news: str, by: By, now: datetime) -> None:
-    """Give the booking a status that owns nothing, free its time, and tell everybody."""
+def end(session: Session, booking: Booking, status: str, *, news: str, by: By, now: datetime, **more: Any) -> None:
+    """Give the booking a status that owns nothing, free its time, and tell everybody (`more` goes into what they are told)."""
     booking.status = status
     booking.cancelled_at = now
     booking.cancelled_by = by
-    tell(session, booking, news, by=by)
+    tell(session, booking, news, by=by, **more)
     claims.leave(session, booking)
     tell_waitlist(session, booking.appointment.service, news)
 
