@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 BLUEPRINTS = (
     "portal.health",
+    "portal.languages",
     "portal.accounts.routes",
     "portal.admin.routes",
     "portal.calendars.google_routes",
@@ -27,6 +28,7 @@ BLUEPRINTS = (
     "portal.api.routes",
     "portal.booking.manage",
     "portal.booking.routes",
+    "portal.customers.routes",
 )
 MODELS = (
     "portal.accounts.models",

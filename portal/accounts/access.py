@@ -22,11 +22,12 @@ PUBLIC = frozenset(
     {
         "health.healthz", "health.readyz", "health.metrics",
         "accounts.sign_in", "accounts.setup",
-        "hooks.google",
+        "hooks.google", "languages.choose",
         "api.services", "api.availability", "api.explain", "api.openapi",
         "booking.services", "booking.service", "booking.slots", "booking.place_hold", "booking.hold_form",
         "booking.extend_hold", "booking.release_hold", "booking.confirm",
         "manage.show", "manage.cancel", "manage.cancel_form", "manage.move_form", "manage.move", "manage.ics",
+        "mine.ask", "mine.send_code", "mine.code_form", "mine.sign_in", "mine.bookings", "mine.open_booking", "mine.open_entry", "mine.sign_out",
     }
 )  # fmt: skip
 
