@@ -35,7 +35,7 @@ class Summary:
 def summarize(session: Session, booking: Booking, *, zone: str, locale: Locale) -> Summary:
     """What was chosen, on the clock of `zone`."""
     appointment, service = booking.appointment, booking.appointment.service
-    staff, rooms = _names(session, appointment.id)
+    staff, rooms = names_of(session, appointment.id)
     words = pages.when(appointment.start_at, appointment.end_at, zone, locale)
     return Summary(
         service=service.name,
@@ -52,8 +52,8 @@ def summarize(session: Session, booking: Booking, *, zone: str, locale: Locale) 
     )
 
 
-def _names(session: Session, appointment_id: int) -> tuple[list[str], list[str]]:
-    """Names of the staff and of the rooms that an appointment takes; equipment concerns nobody."""
+def names_of(session: Session, appointment_id: int) -> tuple[list[str], list[str]]:
+    """Names of the staff and of the rooms that an appointment takes; equipment concerns nobody. Shared with the waitlist's pages."""
     rows = session.execute(
         select(Resource.kind, Resource.name)
         .join(AppointmentResource, AppointmentResource.resource_id == Resource.id)
