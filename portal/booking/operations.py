@@ -157,7 +157,7 @@ def confirm_hold(
         return repeat
     hold = held(db.session(), token)
     service, wish = hold.appointment.service, wish_of(hold)
-    customer, kept = _check(service, customer, answers or {})
+    customer, kept = check_details(service, customer, answers or {})
     request = Request(key, digest, channel, kept)
     locks = limit_locks(db.session(), service, wish.resource_ids)
     seen = look_ahead(wish.resource_ids, wish.claimed, now=now)
@@ -170,7 +170,7 @@ def confirm_hold(
         stale = stale_calendars(session, wish.resource_ids, now=now)
         decide(booking, booking.appointment.service, stale, seen=seen, now=now)
         booking.appointment.version = Appointment.version + 1
-        _announce(session, booking)
+        announce(session, booking)
         return Outcome(booking.id, booking.public_id, manage_link, booking.status)
 
     try:
@@ -201,7 +201,7 @@ def book(
     if repeat := _earlier_outcome(key, digest):
         return repeat
     service = find_service(db.session(), service_slug)
-    customer, kept = _check(service, customer, answers or {})
+    customer, kept = check_details(service, customer, answers or {})
     request = Request(key, digest, channel, kept)
     wish = read_wish(service, start_at, resource_slug=resource_slug, party_size=party_size)
     locks = limit_locks(db.session(), service, wish.resource_ids)
@@ -218,7 +218,7 @@ def book(
         if not place.is_new:
             appointment = session.get_one(Appointment, place.appointment_id)
             appointment.version = Appointment.version + 1  # the calendars' copy shows how many come
-        _announce(session, booking)
+        announce(session, booking)
         return Outcome(booking.id, booking.public_id, token, booking.status)
 
     try:
@@ -260,7 +260,7 @@ def decide(booking: Booking, service: Service, stale: Sequence[StaleCalendar], *
     booking.confirmed_at = None if booking.pending_reason else now
 
 
-def _check(service: Service, customer: Customer, answers: Mapping[str, Any]) -> tuple[Customer, dict[str, Any]]:
+def check_details(service: Service, customer: Customer, answers: Mapping[str, Any]) -> tuple[Customer, dict[str, Any]]:
     """The customer and the answers, as they are kept. Raises one Invalid with all that does not fit."""
     fields: dict[str, str] = {}
     kept: dict[str, Any] = {}
@@ -277,6 +277,13 @@ def _check(service: Service, customer: Customer, answers: Mapping[str, Any]) -> 
     return customer, kept
 
 
+def announce(session: Session, booking: Booking) -> None:
+    """Record who must be told of a booking that was a hold until now."""
+    is_pending = booking.status == "pending"
+    news = "pending" if is_pending else "booked"
+    tell_of_new(session, booking, news, by="customer", publish=not is_pending)
+
+
 def _new_booking(wish: Wish, *, now: datetime) -> Booking:
     return Booking(
         public_id=secrets.token_hex(16), status="held", party_size=wish.party_size, sequence=0, created_at=now
@@ -285,12 +292,6 @@ def _new_booking(wish: Wish, *, now: datetime) -> Booking:
 
 def _of(stale: Sequence[StaleCalendar], resource_ids: Sequence[int]) -> list[StaleCalendar]:
     return [row for row in stale if row.resource_id in resource_ids]
-
-
-def _announce(session: Session, booking: Booking) -> None:
-    is_pending = booking.status == "pending"
-    news = "pending" if is_pending else "booked"
-    tell_of_new(session, booking, news, by="customer", publish=not is_pending)
 
 
 def _earlier_outcome(key: str, digest: str) -> Outcome | None:

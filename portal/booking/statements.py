@@ -275,12 +275,20 @@ def not_read_since() -> Select[Any]:
 
 @cache
 def expired_holds() -> Select[Any]:
-    """(booking id, appointment id) of the holds on these resources whose time is over."""
+    """(booking id, appointment id) of the holds on these resources whose time is over.
+
+    Their rows are locked: one that is confirmed or prolonged in this very moment would else lose its seats to whoever deletes it.
+    """
     booking, member = _table(Booking).c, _table(AppointmentResource).c
-    return select(booking.id, booking.appointment_id).where(
-        booking.status == "held",
-        booking.held_until < database_clock(),
-        booking.appointment_id.in_(select(member.appointment_id).where(member.resource_id.in_(_ids()))),
+    return (
+        select(booking.id, booking.appointment_id)
+        .where(
+            booking.status == "held",
+            booking.held_until < database_clock(),
+            booking.appointment_id.in_(select(member.appointment_id).where(member.resource_id.in_(_ids()))),
+        )
+        .order_by(booking.id)
+        .with_for_update(of=_table(Booking))
     )
 
 
