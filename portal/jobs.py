@@ -27,6 +27,7 @@ __all__ = ["PERIODIC", "TOPICS", "Decision", "Periodic", "classify", "handler_of
 TOPICS = {
     "calendar.publish": "portal.sync.publish:publish_entry",
     "calendar.outside": "portal.sync.outside:settle",
+    "calendar.rewrite": "portal.sync.rewrite:rewrite_entry",
     "calendar.draft": "portal.calendars.grants:forget_draft",
     "calendar.push": "portal.sync.subscriptions:keep_entry",
     "calendar.farewell": "portal.sync.farewell:farewell",
@@ -110,6 +111,13 @@ def sweep_holds() -> None:
     sweep_expired_holds()
 
 
+def refuse_unanswered() -> None:
+    """Refuse the requests that nobody answered before their start."""
+    from portal.booking.operations import refuse_unanswered
+
+    refuse_unanswered(now=now_utc())
+
+
 def seal_ledger() -> None:
     """Chain the ledger's new lines, a batch at a time."""
     from portal.sync import ledger
@@ -146,6 +154,7 @@ def keep_subscriptions() -> None:
 
 PERIODIC = (
     Periodic("sweep holds", timedelta(seconds=30), sweep_holds),
+    Periodic("refuse unanswered requests", timedelta(seconds=30), refuse_unanswered),
     Periodic("seal ledger", timedelta(seconds=60), seal_ledger),
     Periodic("keep push subscriptions", timedelta(seconds=10), keep_subscriptions),
     Periodic("try refused writes", timedelta(minutes=15), try_refused_writes),

@@ -7,7 +7,15 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from portal.business.models import Business, DateOverride, Resource, Service, ServiceResource, WeeklyHours
+from portal.business.models import (
+    Business,
+    DateOverride,
+    Resource,
+    Service,
+    ServiceQuestion,
+    ServiceResource,
+    WeeklyHours,
+)
 from portal.calendars.models import Calendar, Connection
 from portal.extensions import db
 
@@ -62,6 +70,12 @@ def make_service(*lists: Sequence[Resource], **values: Any) -> Service:
         for position, resource in enumerate(resources):
             service.needs.append(ServiceResource(resource_id=resource.id, list_no=list_no, position=position))
     return _saved(service)
+
+
+def ask(service: Service, name: str, **values: Any) -> ServiceQuestion:
+    """A question of the service, of kind text and not required unless told otherwise."""
+    question = ServiceQuestion(service_id=service.id, name=name, **{"label": name.capitalize() + "?", **values})
+    return _saved(question)
 
 
 def make_calendar(resource: Resource, *, provider: str = "memory", url: str = "", **values: Any) -> Calendar:

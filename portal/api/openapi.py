@@ -7,7 +7,7 @@ from typing import Any
 from portal.api.schemas import LONGEST_WINDOW
 from portal.availability.explain import ReasonCode
 from portal.booking.models import STATUSES
-from portal.business.models import ASSIGNMENTS, MEETINGS
+from portal.business.models import ASSIGNMENTS, LOCATION_KINDS, MEETINGS, QUESTION_KINDS, TIMINGS
 from portal.calendars.models import CONNECTION_STATES
 
 Json = dict[str, Any]
@@ -58,6 +58,12 @@ def _paths() -> Json:
                 problems=(404, 409, 503),
                 parameters=[_PUBLIC_ID],
             )
+        },
+        "/bookings/{public_id}/approval": {
+            "post": _answer("Approve a booking that waits for staff. A second answer is refused")
+        },
+        "/bookings/{public_id}/refusal": {
+            "post": _answer("Refuse a booking that waits for staff; its time is free again")
         },
         "/bookings/{public_id}/move": {"post": _move()},
         "/calendars": {
@@ -126,6 +132,10 @@ def _move() -> Json:
         parameters=[_PUBLIC_ID],
         body=_ref("MoveRequest"),
     )
+
+
+def _answer(summary: str) -> Json:
+    return _operation(summary, {200: _ref("Booking")}, problems=(404, 409, 503), parameters=[_PUBLIC_ID])
 
 
 def _operation(
@@ -213,6 +223,15 @@ def _service_schemas() -> Json:
         "Service": _object(
             {
                 "slug": TEXT, "name": TEXT, "description": TEXT, "location": TEXT,
+                "location_kind": {
+                    "type": ["string", "null"], "enum": [*filter(None, LOCATION_KINDS), None],
+                    "description": "With “phone”, the customer's telephone number is required.",
+                },
+                "price": {**TEXT, "description": "As it is shown; nothing is computed with it."},
+                "timing": {
+                    "type": "string", "enum": list(TIMINGS),
+                    "description": "“slots”: any free time; “fixed”: appointments at times that staff have set.",
+                },
                 "meeting": {
                     "type": ["string", "null"], "enum": [*MEETINGS, None],
                     "description": "Who makes the link of the video meeting, where the service is one.",
@@ -220,7 +239,20 @@ def _service_schemas() -> Json:
                 "duration": {**NUMBER, "description": "Minutes, as are step and notice."}, "step": NUMBER, "notice": NUMBER,
                 "horizon": {**NUMBER, "description": "Days."}, "capacity": NUMBER,
                 "assignment": {"type": "string", "enum": list(ASSIGNMENTS)},
+                "per_customer": {**NUMBER_OR_NULL, "description": "So many bookings to come one e-mail address may have; null: any number."},
+                "needs_approval": {**TRUTH, "description": "Bookings are pending until staff say yes or no."},
+                "questions": {"type": "array", "items": _ref("Question")},
                 "resources": {"type": "array", "items": _object({"slug": TEXT, "name": TEXT})},
+            }
+        ),
+        "Question": _object(
+            {
+                "name": {**TEXT, "description": "Its key in `answers`."}, "label": TEXT,
+                "kind": {
+                    "type": "string", "enum": list(QUESTION_KINDS),
+                    "description": "Answer number with a number, checkbox with true or false, choice with one of `choices`, others with a text.",
+                },
+                "is_required": TRUTH, "choices": _texts(),
             }
         ),
         "Explanation": _object(
@@ -244,7 +276,12 @@ def _booking_schemas() -> Json:
     customer: Json = {"name": TEXT, "email": TEXT, "phone": TEXT}
     typed: Json = {**customer, "zone": TEXT, "language": TEXT, "note": TEXT}
     booking: Json = {
-        "id": TEXT, "status": {"type": "string", "enum": list(STATUSES)}, "service": TEXT, "start_at": INSTANT, "end_at": INSTANT,
+        "id": TEXT, "status": {"type": "string", "enum": list(STATUSES)},
+        "pending_reason": {
+            "type": ["string", "null"], "enum": ["approval", "calendar", None],
+            "description": "What a pending booking waits for: an answer of staff, or a calendar that cannot be read.",
+        },
+        "service": TEXT, "start_at": INSTANT, "end_at": INSTANT,
         "resources": _texts(), "party_size": NUMBER, "customer": _object(customer), "answers": {"type": "object"},
         "meeting_url": {**ADDRESS_OR_NULL, "description": "Link of the video meeting; null until a calendar has made it."},
         "created_at": INSTANT,
@@ -257,7 +294,10 @@ def _booking_schemas() -> Json:
             {
                 "service": TEXT, "start_at": INSTANT, "resource": TEXT, "party_size": {"type": "integer", "minimum": 1},
                 "customer": _object(typed, optional=("phone", "zone", "language", "note")),
-                "answers": {"type": "object", "maxProperties": 50},
+                "answers": {
+                    "type": "object", "maxProperties": 50, "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
+                    "description": "By the names of the service's questions; others are refused.",
+                },
             },
             optional=("resource", "party_size", "answers"),
         ),

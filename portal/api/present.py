@@ -16,7 +16,7 @@ from portal.booking.meetings import meeting_of
 from portal.booking.models import Appointment, AppointmentResource, Booking
 from portal.booking.queries import sync_state
 from portal.booking.statements import rows
-from portal.business.models import Resource, Service
+from portal.business.models import Resource, Service, ServiceQuestion
 from portal.errors import NotFound
 from portal.extensions import db
 from portal.sync.overview import CalendarFacts
@@ -46,14 +46,30 @@ def service(row: Service, resources: Iterable[Resource]) -> dict[str, Any]:
         "name": row.name,
         "description": row.description,
         "location": row.location,
+        "location_kind": row.location_kind or None,
         "meeting": row.meeting or None,
+        "price": row.price,
+        "timing": row.timing,
         "duration": row.duration,
         "step": row.step,
         "notice": row.notice,
         "horizon": row.horizon,
         "capacity": row.capacity,
         "assignment": row.assignment,
+        "per_customer": row.per_customer,
+        "needs_approval": row.needs_approval,
+        "questions": [_question(question) for question in row.questions],
         "resources": [{"slug": resource.slug, "name": resource.name} for resource in resources],
+    }
+
+
+def _question(row: ServiceQuestion) -> dict[str, Any]:
+    return {
+        "name": row.name,
+        "label": row.label,
+        "kind": row.kind,
+        "is_required": row.is_required,
+        "choices": list(row.choices),
     }
 
 
@@ -68,6 +84,7 @@ def booking(public_id: str) -> dict[str, Any]:
     return {
         "id": row.public_id,
         "status": row.status,
+        "pending_reason": row.pending_reason or None,
         "service": row.slug,
         "start_at": show_instant(row.start_at),
         "end_at": show_instant(row.end_at),
@@ -149,6 +166,7 @@ def _booking() -> Select[Any]:
             Booking.public_id,
             Booking.appointment_id,
             Booking.status,
+            Booking.pending_reason,
             Booking.party_size,
             Booking.customer_name,
             Booking.customer_email,

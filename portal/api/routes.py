@@ -94,16 +94,19 @@ def book() -> Any:
     if not key:
         sentence = "Please send the header Idempotency-Key, new for each booking: a repeat with the same key never books twice."
         raise Invalid(sentence, fields={"Idempotency-Key": "This header is required."})
-    outcome = operations.book(
-        service_slug=wanted.service,
-        start_at=wanted.start_at,
-        customer=wanted.customer,
-        idempotency_key=key,
-        now=now_utc(),
-        resource_slug=wanted.resource,
-        party_size=wanted.party_size,
-        answers=wanted.answers,
-    )
+    try:
+        outcome = operations.book(
+            service_slug=wanted.service,
+            start_at=wanted.start_at,
+            customer=wanted.customer,
+            idempotency_key=key,
+            now=now_utc(),
+            resource_slug=wanted.resource,
+            party_size=wanted.party_size,
+            answers=wanted.answers,
+        )
+    except Invalid as error:
+        raise Invalid(str(error), fields=schemas.in_body(error.fields)) from None
     wake.ring()
     told = _show(outcome.public_id)
     told["manage_url"] = present.manage_url(outcome.manage_token)
@@ -123,6 +126,20 @@ def booking(public_id: str) -> Any:
 @bp.post("/bookings/<public_id>/cancellation")
 def cancel(public_id: str) -> Any:
     operations.cancel_booking(_find(public_id).id, by="staff", now=now_utc())
+    wake.ring()
+    return jsonify(_show(public_id))
+
+
+@bp.post("/bookings/<public_id>/approval")
+def approve(public_id: str) -> Any:
+    operations.approve_booking(_find(public_id).id, now=now_utc())
+    wake.ring()
+    return jsonify(_show(public_id))
+
+
+@bp.post("/bookings/<public_id>/refusal")
+def refuse(public_id: str) -> Any:
+    operations.refuse_booking(_find(public_id).id, now=now_utc())
     wake.ring()
     return jsonify(_show(public_id))
 

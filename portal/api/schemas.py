@@ -10,6 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from portal.availability.model import Slot
+from portal.booking.questions import FIELD
 from portal.booking.rules import Customer
 from portal.dates import is_zone
 from portal.errors import Invalid
@@ -168,6 +169,14 @@ def parse_instant(text: str) -> datetime | None:
         return datetime.fromisoformat(text).astimezone(UTC)
     except ValueError:
         return None
+
+
+def in_body(fields: Mapping[str, str]) -> dict[str, str]:
+    """What the operation says of fields, with the answers by their places in the body of a booking."""
+    return {
+        f"answers.{name.removeprefix(FIELD)}" if name.startswith(FIELD) else name: sentence
+        for name, sentence in fields.items()
+    }
 
 
 def show_instant(instant: datetime) -> str:

@@ -34,7 +34,9 @@ def find_service(session: Session, slug: str) -> Service:
 
 
 def list_services(session: Session) -> list[Service]:
-    return list(session.scalars(select(Service).where(Service.is_active).order_by(Service.position, Service.id)))
+    """Those that are shown to everybody; hidden ones are found by their address only."""
+    shown = select(Service).where(Service.is_active, Service.is_hidden.is_(False))
+    return list(session.scalars(shown.order_by(Service.position, Service.id)))
 
 
 def main_resources(session: Session, service: Service) -> list[Resource]:

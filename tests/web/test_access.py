@@ -18,7 +18,7 @@ from portal.clock import now_utc
 from portal.extensions import db
 from portal.sync.models import Conflict, Question
 from providers.calendars.memory import MemoryCalendars
-from tests.factories import make_calendar, make_resource, make_service
+from tests.factories import ask, make_calendar, make_resource, make_service
 from tests.support.people import make_user, signed_in
 
 ALWAYS = {day: [(0, 1440)] for day in range(7)}
@@ -279,6 +279,7 @@ def test_text_typed_by_anybody_is_shown_as_text(app):
     """A16: in every field that people fill in, on public pages and on the staff's."""
     ana = make_resource(name=NASTY, weekly=ALWAYS)
     service = make_service([ana], slug="nasty", name=NASTY, description=NASTY, location=NASTY)
+    ask(service, "nasty", label=NASTY)
     calendar = make_calendar(ana, name=NASTY, last_error=NASTY, last_read_at=now_utc())
     calendar.connection.account = {"url": f"https://{NASTY}", "username": NASTY}
     calendar.connection.state, calendar.connection.state_reason = "degraded", NASTY
@@ -286,7 +287,7 @@ def test_text_typed_by_anybody_is_shown_as_text(app):
     customer = operations.Customer(NASTY, "c@example.org", note=NASTY)
     made = operations.book(
         service_slug="nasty", start_at=slot.interval.start, customer=customer, idempotency_key="key-nasty", now=now_utc(),
-        answers={NASTY: NASTY},
+        answers={"nasty": NASTY},
     )  # fmt: skip
     appointment = db.session.get(Booking, made.booking_id).appointment
     db.session.add(Question(kind="deleted", appointment_id=appointment.id, calendar_id=calendar.id, sentence=NASTY))

@@ -14,7 +14,7 @@ from portal.clock import now_utc
 from portal.extensions import db
 from portal.sync.publish import publish
 from providers.calendars.memory import DEFAULT_CALENDAR, MemoryCalendars
-from tests.factories import make_calendar
+from tests.factories import ask, make_calendar
 
 URL = "/api/v1/bookings"
 
@@ -29,6 +29,7 @@ def count(model=Booking):
 
 
 def test_a_booking_is_made(client, service, post, start_at):
+    ask(service, "allergies")
     response = post(start_at, resource="ben", answers={"allergies": "none"})
     told = response.get_json()
     assert response.status_code == 201
