@@ -19,8 +19,12 @@ from babel.dates import format_date, format_skeleton, format_time, get_day_names
 from portal import i18n
 from portal.i18n import say, say_later, say_n
 
-# Patterns of our own where the language's usual ones carry commas that only slow the eye down.
-_ENGLISH = {"long": "EEEE d MMMM y", "day": "EEEE d MMMM", "short": "EEE d MMM"}
+# Patterns of our own where babel's carry commas that only slow the eye down, or say a weekday shorter than was asked for.
+_PATTERNS = {
+    "en": {"long": "EEEE d MMMM y", "day": "EEEE d MMMM", "short": "EEE d MMM"},
+    "es": {"long": "EEEE, d 'de' MMMM 'de' y", "day": "EEEE, d 'de' MMMM", "short": "EEE, d MMM"},
+    "hu": {"long": "y. MMMM d., EEEE", "day": "MMMM d., EEEE", "short": "MMM d., EEE"},
+}
 _DAY = 24 * 60
 _REGIONS = {
     "Africa": say_later("Africa"),
@@ -46,26 +50,29 @@ def locale_of(language: str) -> Locale:
     return Locale("en", "GB") if locale.language == "en" and not locale.territory else locale
 
 
+def present_locale() -> Locale:
+    """The locale of the language that is spoken now (`portal.i18n.speaking`); on a page, its reader's."""
+    return locale_of(i18n.language_tag())
+
+
 @lru_cache(maxsize=4096)
 def long_date(on: date, locale: Locale) -> str:
     """Thursday 3 December 2026"""
-    return format_date(on, _ENGLISH["long"] if _is_british(locale) else "full", locale=locale)
+    return format_date(on, _pattern("long", locale) or "full", locale=locale)
 
 
 @lru_cache(maxsize=4096)
 def day_and_month(on: date, locale: Locale) -> str:
     """Thursday 3 December"""
-    if _is_british(locale):
-        return format_date(on, _ENGLISH["day"], locale=locale)
-    return format_skeleton("MMMMEEEEd", on, locale=locale)
+    pattern = _pattern("day", locale)
+    return format_date(on, pattern, locale=locale) if pattern else format_skeleton("MMMMEEEEd", on, locale=locale)
 
 
 @lru_cache(maxsize=4096)
 def short_date(on: date, locale: Locale) -> str:
     """Thu 3 Dec"""
-    if _is_british(locale):
-        return format_date(on, _ENGLISH["short"], locale=locale)
-    return format_skeleton("MMMEd", on, locale=locale)
+    pattern = _pattern("short", locale)
+    return format_date(on, pattern, locale=locale) if pattern else format_skeleton("MMMEd", on, locale=locale)
 
 
 @lru_cache(maxsize=512)
@@ -202,5 +209,7 @@ def _every_zone() -> frozenset[str]:
     return frozenset(available_timezones())
 
 
-def _is_british(locale: Locale) -> bool:
-    return locale.language == "en" and locale.territory == "GB"
+def _pattern(name: str, locale: Locale) -> str:
+    """Our own pattern; empty for Americans and other countries with English of their own."""
+    is_ours = locale.language != "en" or locale.territory == "GB"
+    return _PATTERNS.get(locale.language, {}).get(name, "") if is_ours else ""

@@ -24,13 +24,18 @@ _spoken: ContextVar[str] = ContextVar("language", default="en")
 
 def language() -> str:
     """The language in which this thread speaks now."""
+    return _spoken.get()[:2]
+
+
+def language_tag() -> str:
+    """The same with the country if one is known ("es-MX"), for dates and times: `portal.dates.present_locale`."""
     return _spoken.get()
 
 
 @contextmanager
 def speaking(tag: str) -> Iterator[None]:
-    """Say everything in this language meanwhile; one that is not known is English."""
-    token = _spoken.set(known_language(tag))
+    """Say everything in this language ("es", "es-MX") meanwhile; one that is not known is English."""
+    token = _spoken.set(tag if tag[:2] in LANGUAGES and tag[2:3] in ("", "-") else known_language(tag))
     try:
         yield
     finally:
@@ -48,19 +53,32 @@ def known_language(*tags: str) -> str:
 
 def say(sentence: str, /, **values: Any) -> str:
     """The sentence in the present language, with the values where it says %(name)s. Begin with a literal: the catalogs are made of those."""
-    words = catalog(_spoken.get()).ugettext(sentence)
+    words = catalog(language()).ugettext(sentence)
     return words % values if values else words
 
 
 def say_n(one: str, many: str, number: int, /, **values: Any) -> str:
     """The same in singular or plural; %(number)s is there by itself."""
-    words = catalog(_spoken.get()).ungettext(one, many, number)
+    words = catalog(language()).ungettext(one, many, number)
     return words % {"number": number, **values}
 
 
 def say_later(sentence: str) -> str:
     """Marks a sentence for the catalogs that is said (by `say`) elsewhere."""
     return sentence
+
+
+def capital(text: str) -> str:
+    """The text as it begins a heading: Spanish weekdays and months are small within a sentence only."""
+    return text[:1].upper() + text[1:]
+
+
+def given_name(name: str) -> str:
+    """How to address somebody by the name they typed, in the present language: Hungarians write the family name first."""
+    words = name.split()
+    if not words:
+        return ""
+    return words[-1] if language() == "hu" else words[0]
 
 
 @lru_cache(maxsize=len(LANGUAGES))

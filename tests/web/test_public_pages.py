@@ -52,7 +52,7 @@ def crawl(app: Flask, *starts: str) -> Iterator[tuple[str, TestResponse]]:
     """GET every page that links lead to from `starts`, within the portal, up to a bound."""
     client = app.test_client()
     queue, seen = list(starts), set(starts)
-    while queue and len(seen) < 80:
+    while queue and len(seen) < 120:
         address = queue.pop(0)
         response = client.get(address, follow_redirects=True)
         yield address, response
