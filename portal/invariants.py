@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from sqlalchemy import String, and_, cast, exists, func, literal, or_, select
 from sqlalchemy.orm import Session, aliased
 
-from portal.booking.models import ACTIVE, Appointment, AppointmentResource, Booking, Claim, EventLink, Seat
+from portal.booking.models import ACTIVE, PRESENT, Appointment, AppointmentResource, Booking, Claim, EventLink, Seat
 from portal.booking.rules import quanta
 from portal.calendars.models import Calendar
 from portal.clock import now_utc
@@ -108,7 +108,7 @@ def unannounced(session: Session) -> Iterator[str]:
         EventLink.calendar_id == Calendar.id,
         or_(EventLink.state.in_(("waiting", "stuck")), EventLink.applied_version >= Appointment.version),
     )
-    has_confirmed = exists().where(Booking.appointment_id == Appointment.id, Booking.status == "confirmed")
+    has_confirmed = exists().where(Booking.appointment_id == Appointment.id, Booking.status.in_(PRESENT))
     statement = (
         select(Appointment.id, Calendar.id)
         .join(AppointmentResource, AppointmentResource.appointment_id == Appointment.id)

@@ -35,6 +35,7 @@ STAFF = frozenset(
     {
         "accounts.sign_out", "accounts.account", "accounts.change_password", "accounts.end_session",
         "admin.home", "admin.bookings", "admin.booking", "admin.cancel_booking", "admin.approve_booking", "admin.refuse_booking",
+        "admin.mark_attendance",
         "admin.confirm_cancellation", "admin.questions", "admin.answer",
         "integrations.index", "integrations.connect", "integrations.choose", "integrations.refresh", "integrations.disconnect",
         "integrations.pause", "integrations.resume", "integrations.read_now", "integrations.try_again", "integrations.rules",

@@ -61,6 +61,9 @@ class Moments:
     def zone_words(self) -> str:
         return zone_in_words(self.zone, self.now)
 
+    def start_of_today(self) -> datetime:
+        return day_starts_at(self.today(), self.zone)
+
     def end_of_today(self) -> datetime:
         return day_starts_at(self.today() + timedelta(days=1), self.zone)
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session, contains_eager
 
 from portal.accounts.models import User
 from portal.booking.meetings import Meeting, meeting_of
-from portal.booking.models import Appointment, AppointmentResource, Booking, EventLink
+from portal.booking.models import PRESENT, Appointment, AppointmentResource, Booking, EventLink
 from portal.business.models import Resource, Service
 from portal.calendars.models import Calendar, RemoteObject
 from portal.errors import NotFound
@@ -21,7 +21,7 @@ from portal.sync.models import Conflict, LedgerLine, Question
 from portal.sync.overview import PUBLISH
 
 PAGE_SIZE = 25
-SHOWN = ("upcoming", "past", "cancelled")
+SHOWN = ("upcoming", "past", "unmarked", "no_show", "cancelled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +85,13 @@ def list_bookings(session: Session, user: User, *, shown: str, search: str, page
     order = Appointment.start_at.asc() if shown == "upcoming" else Appointment.start_at.desc()
     statement = _full().where(conditions).order_by(order, Booking.id).limit(PAGE_SIZE).offset((page - 1) * PAGE_SIZE)
     return Page(rows_of(session, list(session.scalars(statement))), page, total)
+
+
+def begun_today(session: Session, user: User, start: datetime, now: datetime, *, limit: int) -> list[BookingRow]:
+    """Bookings that began between `start` and now, soonest first: whose attendance can be marked."""
+    window = and_(Appointment.start_at >= start, Appointment.start_at <= now, Booking.status.in_(PRESENT))
+    statement = _full().where(_scope(user), window).order_by(Appointment.start_at, Booking.id).limit(limit)
+    return rows_of(session, list(session.scalars(statement)))
 
 
 def bookings_between(session: Session, user: User, start: datetime, end: datetime, *, limit: int) -> list[BookingRow]:
@@ -214,6 +221,10 @@ def _appointment_scope(user: User, appointment_id: InstrumentedAttribute[int]) -
 def _shown(shown: str, now: datetime) -> ColumnElement[bool]:
     if shown == "cancelled":
         return Booking.status == "cancelled"
+    if shown == "no_show":
+        return Booking.status == "no_show"
+    if shown == "unmarked":
+        return and_(Booking.status == "confirmed", Appointment.start_at <= now)
     if shown == "past":
         return and_(Booking.status.not_in(("held", "cancelled")), Appointment.end_at <= now)
     return and_(Booking.status.in_(("pending", "confirmed")), Appointment.end_at > now)

@@ -40,6 +40,7 @@ def home() -> Any:
     page = {
         "at": at,
         "warnings": _warnings(calendars),
+        "begun": queries.begun_today(db.session(), current_user, at.start_of_today(), at.now, limit=50),
         "today": queries.bookings_between(db.session(), current_user, at.now, end_of_today, limit=50),
         "coming": [
             (day, list(rows))
@@ -90,6 +91,21 @@ def approve_booking(booking_id: int) -> Any:
 @bp.post("/bookings/<int:booking_id>/refusal")
 def refuse_booking(booking_id: int) -> Any:
     return _act(booking_id, "refuse", "The request is refused, and the customer is told.")
+
+
+@bp.post("/bookings/<int:booking_id>/attendance")
+def mark_attendance(booking_id: int) -> Any:
+    """The customer came, or did not; the answer leads back to the list from which it was marked."""
+    row = queries.find_booking(db.session(), current_user, booking_id)
+    status = request.form.get("status", "")
+    if status not in ("completed", "no_show"):
+        raise NotFound("There is no such answer. Please use the buttons.")
+    try:
+        operations.mark_attendance(row.booking.id, status, now=now_utc())  # type: ignore[arg-type]
+    except Refused as error:
+        flash(str(error), "bad")
+    back = {"home": url_for("admin.home"), "bookings": url_for("admin.bookings", show=request.form.get("show"))}
+    return see_other(back.get(request.form.get("from", ""), url_for("admin.booking", booking_id=booking_id)))
 
 
 @bp.get("/questions")

@@ -163,10 +163,10 @@ def _call_url(booking: Booking, summary: Summary, token: str, now: datetime) -> 
 
 
 def _state(booking: Booking, now: datetime) -> str:
-    """confirmed, pending, cancelled or over"""
+    """confirmed, pending, cancelled, over or missed"""
     if booking.status in ("confirmed", "pending"):
         return "over" if booking.appointment.end_at <= now else booking.status
-    return "cancelled" if booking.status == "cancelled" else "over"
+    return {"cancelled": "cancelled", "no_show": "missed"}.get(booking.status, "over")
 
 
 def _too_late(start_at: datetime, minutes: int, verb: str, now: datetime) -> str:

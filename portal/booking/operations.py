@@ -16,6 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.booking import claims, rules, statements
+from portal.booking.attendance import mark_attendance
 from portal.booking.demand import StaleCalendar, stale_calendars
 from portal.booking.last_look import Seen, look_ahead
 from portal.booking.limits import check_per_customer, limit_locks
@@ -52,6 +53,7 @@ __all__ = [
     "cancel_booking",
     "confirm_hold",
     "extend_hold",
+    "mark_attendance",
     "move_booking",
     "place_hold",
     "refuse_booking",

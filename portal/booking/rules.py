@@ -19,7 +19,7 @@ HOLD = timedelta(minutes=5)
 """How long a time is kept while the form is filled in; may be extended once by as much."""
 
 By = Literal["customer", "staff", "calendar", "portal"]
-Command = Literal["confirm", "await", "approve", "refuse", "cancel", "move", "ask again"]
+Command = Literal["confirm", "await", "approve", "refuse", "cancel", "move", "ask again", "attend", "miss"]
 
 # (status, command) -> the new status. What is not in here is not allowed.
 TRANSITIONS: Mapping[tuple[str, Command], str] = {
@@ -32,6 +32,10 @@ TRANSITIONS: Mapping[tuple[str, Command], str] = {
     ("confirmed", "cancel"): "cancelled",
     ("confirmed", "move"): "confirmed",
     ("confirmed", "ask again"): "pending",
+    ("confirmed", "attend"): "completed",
+    ("confirmed", "miss"): "no_show",
+    ("completed", "miss"): "no_show",
+    ("no_show", "attend"): "completed",
 }
 _REFUSALS = {
     "held": say_later("This time is only kept for a moment yet; it is not booked."),
@@ -91,6 +95,12 @@ def check_cut_off(start_at: datetime, *, minutes: int, now: datetime, verb: str)
         raise TooLate(say(begun))
     if now > start_at - timedelta(minutes=minutes):
         raise TooLate(say(late, duration=dates.duration(minutes)))
+
+
+def check_attendance(start_at: datetime, *, now: datetime) -> None:
+    """Whether somebody came is known from the start on. Raises NotAllowedNow."""
+    if now < start_at:
+        raise NotAllowedNow("This appointment has not begun yet, so nobody can have come or missed it.")
 
 
 def check_customer(customer: Customer, *, needs_phone: bool = False) -> Customer:

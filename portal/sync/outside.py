@@ -14,7 +14,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from portal import outbox
-from portal.booking.models import ACTIVE, Appointment, Booking, EventLink
+from portal.booking.models import STANDING, Appointment, Booking, EventLink
 from portal.calendars.models import BusyInterval, Calendar
 from portal.clock import now_utc
 from portal.db import read_transaction, transaction, write_transaction
@@ -186,7 +186,7 @@ def _matter(session: Session, link_id: int) -> Matter | None:
     appointment = session.get_one(Appointment, link.appointment_id)
     bookings = session.scalars(
         select(Booking.id)
-        .where(Booking.appointment_id == appointment.id, Booking.status.in_(ACTIVE), Booking.status != "held")
+        .where(Booking.appointment_id == appointment.id, Booking.status.in_(STANDING))
         .order_by(Booking.id)
     )
     return Matter(

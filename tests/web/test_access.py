@@ -131,6 +131,7 @@ def own_pages(ids):
     yield "GET", f"/admin/bookings/{ids['booking_id']}/cancellation", {}
     for action in ("cancellation", "approval", "refusal"):
         yield "POST", f"/admin/bookings/{ids['booking_id']}/{action}", {}
+    yield "POST", f"/admin/bookings/{ids['booking_id']}/attendance", {"status": "completed"}
     for answer in ("cancel", "put back"):
         yield "POST", f"/admin/questions/{ids['question_id']}/answer", {"answer": answer}
     connection = f"/admin/integrations/{ids['connection_id']}"

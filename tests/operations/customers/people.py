@@ -33,7 +33,9 @@ def a_booking(
     """A confirmed booking of the soonest time from so many days ahead on."""
     service = a_service(slug)
     after = now_utc() + timedelta(days=days)
-    start = start_at or queries.soonest_slots(db.session(), service, now=now_utc(), after=after, limit=1)[0].interval.start
+    start = (
+        start_at or queries.soonest_slots(db.session(), service, now=now_utc(), after=after, limit=1)[0].interval.start
+    )
     made = operations.book(
         service_slug=slug, start_at=start, customer=operations.Customer(name, email, **customer), now=now_utc(),
         idempotency_key=f"key-{next(_numbers)}", party_size=party_size, answers=answers, channel="web",
