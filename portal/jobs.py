@@ -33,6 +33,10 @@ TOPICS = {
     "calendar.farewell": "portal.sync.farewell:farewell",
     "notify.customer": "portal.notifications.deliver:notify_customer",
     "notify.staff": "portal.notifications.deliver:notify_staff",
+    "notify.reminder": "portal.notifications.deliver:notify_reminder",
+    "notify.waitlist": "portal.notifications.deliver:notify_waitlist",
+    "notify.code": "portal.notifications.deliver:notify_code",
+    "notify.again": "portal.notifications.deliver:notify_again",
 }
 """Topic of an outbox entry -> its handler, imported when the first such entry comes."""
 
@@ -145,6 +149,21 @@ def forget_finished() -> None:
     )
 
 
+def queue_reminders() -> None:
+    """Hand the reminders that are due to the outbox."""
+    from portal.notifications import reminders
+
+    if reminders.queue_due(now_utc()):
+        outbox_bell.set()
+
+
+def plan_reminders() -> None:
+    """Give every booking to come the reminders of its service."""
+    from portal.notifications import reminders
+
+    reminders.plan_everything()
+
+
 def keep_subscriptions() -> None:
     """Set on their way: push subscriptions that are missing, must be renewed, or are wanted no more."""
     from portal.sync import subscriptions
@@ -155,6 +174,8 @@ def keep_subscriptions() -> None:
 PERIODIC = (
     Periodic("sweep holds", timedelta(seconds=30), sweep_holds),
     Periodic("refuse unanswered requests", timedelta(seconds=30), refuse_unanswered),
+    Periodic("queue reminders", timedelta(seconds=5), queue_reminders),
+    Periodic("plan reminders", timedelta(minutes=30), plan_reminders),
     Periodic("seal ledger", timedelta(seconds=60), seal_ledger),
     Periodic("keep push subscriptions", timedelta(seconds=10), keep_subscriptions),
     Periodic("try refused writes", timedelta(minutes=15), try_refused_writes),

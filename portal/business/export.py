@@ -22,7 +22,7 @@ _SERVICE_KEYS = (
     "slug", "name", "description", "location", "meeting", "duration", "step", "buffer_before", "buffer_after", "notice", "horizon",
     "capacity", "assignment", "cancel_until", "move_until",
 )  # fmt: skip
-_CALENDAR_RULES = ("when_moved", "when_deleted", "when_unreadable", "freshness")
+_CALENDAR_RULES = ("when_moved", "when_deleted", "when_unreadable", "privacy", "freshness")
 
 
 def export_business(session: Session) -> str:

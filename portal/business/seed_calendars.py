@@ -19,6 +19,7 @@ from portal.business.seed_values import SeedCalendar, SeedFile
 from portal.calendars.access import account_of, unseal_secret
 from portal.calendars.connect import ChosenCalendar, list_remote, prove, renew, store
 from portal.calendars.models import Calendar, Connection
+from portal.calendars.rewrite import rewrite_calendar
 from portal.db import read_transaction
 from portal.errors import Invalid
 from providers.calendars.base import RemoteCalendar
@@ -69,6 +70,8 @@ def apply_calendars(session: Session, proofs: Sequence[Proof], ids: Mapping[str,
             changes.append(f"{label}: connected{found}")
             continue
         calendar = session.get_one(Calendar, proof.calendar_id)
+        if calendar.privacy != proof.wanted.privacy:
+            rewrite_calendar(session, calendar.id)
         set_values(calendar, label, _values(proof.wanted), changes)
         if proof.remote is not None:
             renew(session, calendar.connection, proof.wanted.password)
@@ -127,6 +130,7 @@ def _values(wanted: SeedCalendar) -> dict[str, Any]:
         "when_moved": wanted.when_moved,
         "when_deleted": wanted.when_deleted,
         "when_unreadable": wanted.when_unreadable,
+        "privacy": wanted.privacy,
         "freshness": wanted.freshness,
     }
 

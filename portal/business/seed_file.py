@@ -28,6 +28,7 @@ from portal.business.seed_values import (
     BY_CONSENT,
     KINDS,
     MEETINGS,
+    PRIVACY,
     PROVIDERS,
     ROLES,
     WHEN_DELETED,
@@ -129,6 +130,7 @@ def _calendar(table: Table, environ: Mapping[str, str]) -> SeedCalendar:
         when_moved=table.choice("when_moved", WHEN_MOVED, default="follow"),
         when_deleted=table.choice("when_deleted", WHEN_DELETED, default="ask"),
         when_unreadable=table.choice("when_unreadable", WHEN_UNREADABLE, default="pending"),
+        privacy=table.choice("privacy", PRIVACY, default="initials"),
         freshness=table.number("freshness", least=60, most=7 * 86400, default=600, unit=" seconds"),
     )
     table.finish()

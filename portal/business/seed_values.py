@@ -21,6 +21,7 @@ BY_CONSENT = {
 WHEN_MOVED = ("follow", "ask", "put back")
 WHEN_DELETED = ("ask", "cancel", "put back")
 WHEN_UNREADABLE = ("pending", "stop", "keep")
+PRIVACY = ("busy only", "initials", "full")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +44,7 @@ class SeedCalendar:
     when_moved: str
     when_deleted: str
     when_unreadable: str
+    privacy: str
     freshness: int
 
 

@@ -41,6 +41,7 @@ class ChosenCalendar:
     when_deleted: str = "ask"
     when_unreadable: str = "pending"
     freshness: int = 600
+    privacy: str = "initials"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,5 +212,6 @@ def _calendar(one: ChosenCalendar, resource_id: int, zone: str, *, now: datetime
         when_deleted=one.when_deleted,
         when_unreadable=one.when_unreadable,
         freshness=one.freshness,
+        privacy=one.privacy,
         next_read_at=now,
     )

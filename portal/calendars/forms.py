@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from portal.calendars.models import WHEN_DELETED, WHEN_MOVED, WHEN_UNREADABLE
+from portal.calendars.models import PRIVACY, WHEN_DELETED, WHEN_MOVED, WHEN_UNREADABLE
 from portal.calendars.words import freshness_choices
 from portal.errors import Invalid
 from providers.calendars.base import RemoteCalendar
@@ -31,6 +31,7 @@ class Rules:
     when_deleted: str
     when_unreadable: str
     freshness: int
+    privacy: str = "initials"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +103,8 @@ def read_roles(form: Mapping[str, str], found: Sequence[RemoteCalendar]) -> list
     return chosen
 
 
-def read_rules(form: Mapping[str, str], *, present_freshness: int = 600) -> Rules:
-    """The rules of a calendar. Raises Invalid with all that are wrong."""
+def read_rules(form: Mapping[str, str], *, present_freshness: int = 600, present_privacy: str = "initials") -> Rules:
+    """The rules of a calendar. What customers' data it shows stays as it is when the form does not say. Raises Invalid with all that are wrong."""
     errors: dict[str, str] = {}
     for name, allowed in (
         ("when_moved", WHEN_MOVED),
@@ -112,12 +113,15 @@ def read_rules(form: Mapping[str, str], *, present_freshness: int = 600) -> Rule
     ):
         if form.get(name) not in allowed:
             errors[name] = "Please choose one of these."
+    privacy = form.get("privacy", present_privacy)
+    if privacy not in PRIVACY:
+        errors["privacy"] = "Please choose one of these."
     freshness = form.get("freshness", "600")
     if freshness not in {str(seconds) for seconds, _ in freshness_choices(present_freshness)}:
         errors["freshness"] = "Please choose one from the list."
     if errors:
         raise Invalid(CHECK, fields=errors)
-    return Rules(form["when_moved"], form["when_deleted"], form["when_unreadable"], int(freshness))
+    return Rules(form["when_moved"], form["when_deleted"], form["when_unreadable"], int(freshness), privacy)
 
 
 def _url(text: str, errors: dict[str, str]) -> str:

@@ -16,6 +16,7 @@ CONNECTION_STATES = ("connected", "degraded", "needs reauth", "misconfigured", "
 WHEN_MOVED = ("follow", "ask", "put back")
 WHEN_DELETED = ("ask", "cancel", "put back")
 WHEN_UNREADABLE = ("stop", "keep", "pending")
+PRIVACY = ("busy only", "initials", "full")
 
 
 class Connection(Model):

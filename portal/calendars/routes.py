@@ -180,7 +180,7 @@ def rules(calendar_id: int) -> Any:
     if request.method != "POST":
         return _rules_page(calendar)
     try:
-        wanted = forms.read_rules(request.form, present_freshness=calendar.freshness)
+        wanted = forms.read_rules(request.form, present_freshness=calendar.freshness, present_privacy=calendar.privacy)
     except Invalid as error:
         return _rules_page(calendar, errors=error.fields), 422
     connections.set_rules(calendar_id, wanted, is_busy_source="is_busy_source" in request.form, by=who())
@@ -224,6 +224,7 @@ def _read_choice(draft: drafts.Draft, *, zone: str) -> list[connecting.ChosenCal
             when_moved=wanted.when_moved,
             when_deleted=wanted.when_deleted,
             when_unreadable=wanted.when_unreadable,
+            privacy=wanted.privacy,
         )
         for role in forms.read_roles(request.form, draft.found)
     ]

@@ -45,6 +45,19 @@ WHEN_UNREADABLE = (
     ("stop", "Offer no times", "Nobody can book until the calendar can be read again."),
     ("keep", "Keep offering, as last known", "Quick, but an event entered meanwhile may be overlooked until then."),
 )
+PRIVACY = (
+    ("initials", "The service and initials", "“Consultation · E. R.”, or “Yoga · 8 of 12”. Enough for most calendars."),
+    (
+        "full",
+        "Names and how to reach people",
+        "With e-mail, telephone, note and answers: for a calendar that only you see.",
+    ),
+    (
+        "busy only",
+        "Only that the time is taken",
+        "Neither service nor customer nor place: for a calendar that others see, too.",
+    ),
+)
 FRESHNESS = (
     (300, "5 minutes"),
     (600, "10 minutes"),
@@ -60,6 +73,11 @@ _UNREADABLE = {
     "pending": "bookings wait for confirmation",
     "stop": "no times are offered",
     "keep": "times are offered as last known",
+}
+_PRIVACY = {
+    "busy only": "only that the time is taken",
+    "initials": "the service, and customers by their initials",
+    "full": "the service, and customers with all that they wrote",
 }
 SERVERS = {"google": "Google"}
 """Who accepts a sign-in; for all others it is “the server”."""
@@ -121,11 +139,13 @@ def rules(
     when_deleted: str,
     when_unreadable: str,
     freshness: int,
+    privacy: str,
 ) -> list[str]:
     """The calendar's rules, a sentence each, as far as they can apply to it."""
     told = []
     if is_destination:
         told += [
+            f"Events tell {_PRIVACY[privacy]}.",
             f"If somebody moves a booking's event, {_MOVED[when_moved]}.",
             f"If somebody deletes it, {_DELETED[when_deleted]}.",
         ]

@@ -30,6 +30,13 @@ def connect() -> None:
 @click.option("--calendar", "name", help="Name or address of the calendar, when the account has several.")
 @click.option("--busy/--no-busy", default=True, show_default=True, help="Its events close times.")
 @click.option("--destination/--no-destination", default=True, show_default=True, help="Bookings are written into it.")
+@click.option(
+    "--privacy",
+    type=click.Choice(["busy only", "initials", "full"]),
+    default="initials",
+    show_default=True,
+    help="What events tell of customers.",
+)
 @_json
 def caldav(
     slug: str,
@@ -39,6 +46,7 @@ def caldav(
     name: str | None,
     busy: bool,
     destination: bool,
+    privacy: str,
     as_json: bool,
 ) -> None:
     """Connect a CalDAV calendar. Its first reading starts at once when a worker runs."""
@@ -57,6 +65,7 @@ def caldav(
             zone=remote.zone or "",
             is_busy_source=busy,
             is_destination=destination,
+            privacy=privacy,
         )
         done = connect_caldav(resource_id=resource_id, url=url, username=username, password=password, chosen=[chosen])
         jobs.ring(drain=False)

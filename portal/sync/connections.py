@@ -18,6 +18,7 @@ from portal.calendars.access import Account, account_of, open_with
 from portal.calendars.connect import BUDGET, renew
 from portal.calendars.forms import Rules
 from portal.calendars.models import Calendar, Connection
+from portal.calendars.rewrite import rewrite_calendar
 from portal.clock import now_utc
 from portal.db import read_transaction, transaction, write_transaction
 from portal.errors import NotAllowedNow, NotFound
@@ -56,16 +57,21 @@ def try_again(connection_id: int, *, now: datetime) -> int:
 
 
 def set_rules(calendar_id: int, rules: Rules, *, is_busy_source: bool, by: str) -> None:
-    """Change how a calendar is treated. What has happened already is not judged anew."""
+    """Change how a calendar is treated. What has happened already is not judged anew; but with another privacy setting all its events to come are
+    written anew."""
 
     def work(session: Session) -> None:
         calendar = _calendar(session, calendar_id)
         calendar.when_moved, calendar.when_deleted = rules.when_moved, rules.when_deleted
         calendar.when_unreadable, calendar.freshness = rules.when_unreadable, rules.freshness
         calendar.is_busy_source = is_busy_source
+        if rules.privacy != calendar.privacy:
+            calendar.privacy = rules.privacy
+            rewrite_calendar(session, calendar_id)
         details: dict[str, Any] = {
             "when_moved": rules.when_moved, "when_deleted": rules.when_deleted,
             "when_unreadable": rules.when_unreadable, "freshness": rules.freshness, "is_busy_source": is_busy_source,
+            "privacy": rules.privacy,
         }  # fmt: skip
         ledger.write(
             session,
@@ -76,6 +82,7 @@ def set_rules(calendar_id: int, rules: Rules, *, is_busy_source: bool, by: str) 
         )
 
     transaction(work)
+    wake.ring()
 
 
 def decide_quarantine(calendar_id: int, *, accept: bool, by: str, now: datetime) -> None:

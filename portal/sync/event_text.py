@@ -90,7 +90,7 @@ def place(subject: Subject) -> str:
 
 
 def initials(name: str) -> str:
-    """"M. G." of "Mária Gabriela García": the first letters of the first and the last word, of any script. Empty when there is no letter.
+    """Like “M. G.” of “Mária Gabriela García”: the first letters of the first and the last word, of any script. Empty when there is no letter.
 
     Never a whole word but the first, where that is one letter long; so "李 雷" is "李.". Letters only: no sign that turns the text around.
     """

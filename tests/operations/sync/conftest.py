@@ -23,8 +23,9 @@ from portal.calendars.models import BusyInterval, Calendar, Connection, RemoteOb
 from portal.clock import now_utc
 from portal.db import transaction
 from portal.extensions import db
+from portal.jobs import handler_of
 from portal.outbox import OutboxEntry
-from portal.sync import drain, lines, outside, publish, pull, subscriptions
+from portal.sync import drain, lines, pull, subscriptions
 from portal.sync.models import Conflict, LedgerLine, Question
 from providers.calendars.base import RemoteEvent
 from providers.calendars.memory import DEFAULT_CALENDAR, MemoryCalendars
@@ -76,14 +77,15 @@ class Studio:
             entries = transaction(
                 lambda s: [
                     outbox.work_of(row)
-                    for row in outbox.claim_due(s, now=now_utc(), topics=("calendar.publish", "calendar.outside"))
+                    for row in outbox.claim_due(
+                        s, now=now_utc(), topics=("calendar.publish", "calendar.outside", "calendar.rewrite")
+                    )
                 ]
             )
             if not entries:
                 return
             for work in entries:
-                handler = publish.publish_entry if work.topic == "calendar.publish" else outside.settle
-                handler(work)
+                handler_of(work.topic)(work)
                 transaction(lambda s, work=work: outbox.settle(s, work.entry_id, work.lease_token))
         raise AssertionError("The outbox never became empty.")
 

@@ -78,6 +78,7 @@ def let_it_be_tried(studio):
 
 def test_other_people_in_a_group_are_written_though_somebody_coloured_its_event(studio, ana):
     """One left and one came: the event means the same as before to whoever compares, but its words do not."""
+    studio.set_rule(privacy="full")
     (resource,) = rows(Resource, Resource.id == studio.resource_id)
     group = make_service([resource], duration=60, step=30, capacity=5).slug
     join(group, "Ann")

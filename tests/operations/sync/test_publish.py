@@ -26,6 +26,7 @@ def writes(studio):
 
 
 def test_a_confirmed_booking_becomes_one_event_with_the_customer_in_it(studio):
+    studio.set_rule(privacy="full")
     appointment_id = studio.booked(at(2, 10))
     event = studio.own_event()
     assert (event.start_at, event.end_at) == (at(2, 10), at(2, 11))

@@ -50,7 +50,8 @@ STANDS = LinkView(
     ids=[
         "new", "never was", "shown already", "changed but not moved", "moved", "an unfinished create", "revived",
         "closed before it was ever sent", "cancelled", "cancelled and gone", "cancelled before it was sent",
-        "cancelled, and perhaps sent", "cancelled, and deleted by hand", "moved by hand", "moved by hand, then booked here", "moved by hand, then moved here",
+        "cancelled, and perhaps sent", "cancelled, and deleted by hand", "moved by hand", "moved by hand, then booked",
+        "moved by hand, then moved here",
         "deleted by hand", "deleted by hand, then changed here", "deleted by hand, then moved here", "called off by hand",
     ],
 )  # fmt: skip

@@ -16,6 +16,7 @@ from portal.calendars.access import account_of, unseal_secret
 from portal.calendars.models import Calendar, Connection, ConnectionDraft, RemoteObject
 from portal.clock import now_utc
 from portal.extensions import db, limiter
+from portal.outbox import OutboxEntry
 from portal.sync.models import LedgerLine
 from providers.calendars.memory import MemoryCalendars
 from providers.errors import AccessRevoked, BadAnswer, Misconfigured, PermissionMissing, Temporary
@@ -358,8 +359,27 @@ def test_the_rules_of_a_calendar_are_changed_and_the_ledger_says_by_whom(studio,
     assert (calendar.when_moved, calendar.when_deleted, calendar.when_unreadable) == ("put back", "cancel", "stop")
     assert (calendar.freshness, calendar.is_busy_source) == (3600, False)
     assert one(LedgerLine).sentence == "Olga changed the rules of the calendar “Work”."
-    for wrong in ({**new, "when_moved": ""}, {**new, "freshness": "1"}, {}):
+    for wrong in ({**new, "when_moved": ""}, {**new, "freshness": "1"}, {**new, "privacy": "everything"}, {}):
         assert admin.post(url, data=wrong).status_code == 422
+
+
+def test_what_events_tell_of_customers_is_chosen_when_connecting_and_changed_with_the_rules(
+    studio, admin, server, page
+):
+    admin.post(STEP_1, data=typed(studio))
+    choice = f"/admin/integrations/choice/{one(ConnectionDraft).id}"
+    assert re.search(r'name="privacy" type="radio" value="initials" checked', page(admin, choice))
+    admin.post(choice, data={**RULES, "busy-0": "1", "destination": "0", "privacy": "busy only"})
+    calendar = one(Calendar)
+    assert calendar.privacy == "busy only"
+    assert "Events tell only that the time is taken." in page(admin, "/admin/integrations")
+    rules = f"/admin/integrations/calendars/{calendar.id}"
+    assert re.search(r'name="privacy" type="radio" value="busy only" checked', page(admin, rules))
+    page(admin, rules, post={**RULES, "freshness": "600", "privacy": "full"})
+    assert one(Calendar).privacy == "full"
+    assert [(e.topic, e.subject) for e in db.session.scalars(select(OutboxEntry)) if e.topic == "calendar.rewrite"] == [
+        ("calendar.rewrite", f"calendar:{calendar.id}")
+    ]
 
 
 def test_no_other_column_of_a_calendar_can_be_posted(studio, admin):
@@ -367,7 +387,7 @@ def test_no_other_column_of_a_calendar_can_be_posted(studio, admin):
     calendar = make_calendar(studio.ana, sync_token="kept")
     before = {c.name: getattr(calendar, c.name) for c in Calendar.__table__.columns}
     extra = dict.fromkeys(before, "1")
-    form = {**extra, **RULES, "freshness": "600", "is_busy_source": "1"}
+    form = {**extra, **RULES, "freshness": "600", "privacy": "initials", "is_busy_source": "1"}
     assert admin.post(f"/admin/integrations/calendars/{calendar.id}", data=form).status_code == 303
     calendar = one(Calendar)
     assert {c.name: getattr(calendar, c.name) for c in Calendar.__table__.columns} == before
