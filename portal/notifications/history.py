@@ -47,6 +47,14 @@ def booking_key(instance_id: str, work: Work, recipient: str) -> str:
     return message_key(instance_id, f"{work.topic} {work.subject}", news=news, sequence=sequence, recipient=recipient)
 
 
+def reminder_key(instance_id: str, work: Work, recipient: str) -> str:
+    """Names the mail about one lead before one start to one person, however often it was queued."""
+    sequence = f"{work.payload['lead']} {work.payload['start_at']}"
+    return message_key(
+        instance_id, f"{work.topic} {work.subject}", news="reminder", sequence=sequence, recipient=recipient
+    )
+
+
 def event_key(instance_id: str, work: Work, recipient: str) -> str:
     """Names the mail about one entry that is not about a booking; the same state may come again, so the entry itself counts."""
     sequence = f"{work.entry_id} {work.created_at.isoformat()}"

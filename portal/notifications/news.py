@@ -63,6 +63,21 @@ def what_to_tell(
     return _with_missed_moves(current, _untold(earlier))
 
 
+def is_reminder_due(
+    *, status: str, wants_reminders: bool, start_at: datetime, meant_for: datetime, has_later: bool, now: datetime
+) -> Silence | None:
+    """None when the reminder may go out. `meant_for` is the start that it was queued for; `has_later`: another one of that start waits behind it."""
+    if status != "confirmed":
+        return Silence(f"the booking is {status} meanwhile")
+    if start_at != meant_for:
+        return Silence("the appointment has another time meanwhile")
+    if start_at <= now:
+        return Silence("the start is over")
+    if has_later:
+        return Silence("a later reminder takes its place")
+    return None if wants_reminders else Silence("the customer wants no reminders")
+
+
 def is_worth_telling(state: str, *, earlier: Sequence[tuple[str, bool]], has_later: bool) -> bool:
     """Whether a change of a connection's state deserves a mail. `earlier` holds (state, was told), oldest first."""
     if has_later or state == "paused":  # whoever paused it knows

@@ -35,7 +35,8 @@ class MailDraft:
     """One mail to one person.
 
     `message_key` becomes the left part of the Message-ID: the same news has the same key, however often it is sent. `sender` is
-    "Name <address>". `calendar` is a whole VCALENDAR and `calendar_method` its METHOD. `kind` is only for the file name.
+    "Name <address>". `calendar` is a whole VCALENDAR and `calendar_method` its METHOD. `kind` is only for the file name. `stop_url` ends
+    such mails, by a page for people and by a POST for mail programs (RFC 8058).
     """
 
     message_key: str
@@ -48,6 +49,7 @@ class MailDraft:
     html: str
     calendar: bytes | None = None
     calendar_method: str = ""
+    stop_url: str = ""
     written_at: datetime
 
 

@@ -32,6 +32,9 @@ def build_mime(draft: MailDraft) -> EmailMessage:
     message["Date"] = format_datetime(draft.written_at.astimezone(UTC))
     message["Message-ID"] = message_id(draft)
     message["Auto-Submitted"] = "auto-generated"  # keeps holiday notices from answering (RFC 3834)
+    if draft.stop_url:
+        message["List-Unsubscribe"] = f"<{draft.stop_url}>"  # RFC 2369 3.2
+        message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"  # RFC 8058 3.1
     message.set_content(_body(draft.text))
     message.add_alternative(_body(draft.html), subtype="html")
     if draft.calendar is not None:

@@ -1,0 +1,65 @@
+"""What all gathering of facts begins with: the row that an entry is about, the business that writes, and the end of it when nobody is told."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import structlog
+from flask import current_app
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from portal.business.models import Business
+from portal.config import Settings
+from portal.i18n import known_language
+from portal.notifications.facts import House, OwnWords, Person
+from portal.notifications.models import MailText
+from portal.notifications.wording import tag_for
+from portal.outbox import Work
+
+log = structlog.get_logger()
+Row = TypeVar("Row")
+
+
+def house_of(business: Business) -> House:
+    """Who writes; links lead to the portal's public address."""
+    return House(name=business.name, zone=business.zone, language=business.language, url=settings().url)
+
+
+def business_of(session: Session) -> Business:
+    """The one business of this instance."""
+    return session.scalars(select(Business)).one()
+
+
+def row_of(session: Session, work: Work, model: type[Row]) -> Row | None:
+    """The row that "booking:12" names."""
+    return session.get(model, work.subject_id)
+
+
+def own_words(session: Session, kind: str, *, service_id: int, reader: Person, business: Business) -> OwnWords:
+    """The admin's own words for this reader: those of the service before those of all services, subject and text apart."""
+    language = known_language(tag_for(reader.language, business.language))
+    texts = session.scalars(
+        select(MailText).where(
+            MailText.kind == kind,
+            MailText.language == language,
+            (MailText.service_id == service_id) | MailText.service_id.is_(None),
+        )
+    ).all()
+    ordered = sorted(texts, key=lambda text: text.service_id is None)
+    return OwnWords(
+        subject=next((text.subject for text in ordered if text.subject.strip()), ""),
+        body=next((text.body for text in ordered if text.body.strip()), ""),
+    )
+
+
+def settings() -> Settings:
+    """The app's settings."""
+    found: Settings = current_app.extensions["settings"]
+    return found
+
+
+def silent(work: Work, reason: str) -> list[Any]:
+    """No mail, and why, for whoever reads the log."""
+    log.info("no mail", entry_id=work.entry_id, subject=work.subject, news=work.payload.get("news"), reason=reason)
+    return []
