@@ -6,19 +6,23 @@ Pages ask Flask-Babel (`_("…")` in templates); what is said without a page (ru
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from babel import Locale
+from babel.lists import format_list
 from babel.support import NullTranslations, Translations
 
 LANGUAGES = {"en": "English", "es": "Español", "hu": "Magyar"}
 """The languages of all texts for customers, by their own names; English first, for who speaks none of them."""
 
 CATALOGS = Path(__file__).parent / "translations"
+_SOUNDS_LIKE_Y = re.compile(r"(?:i|í|hi(?![aeo])|hí|y(?![aeiouáéíóú]))", re.IGNORECASE)
 _spoken: ContextVar[str] = ContextVar("language", default="en")
 
 
@@ -79,6 +83,13 @@ def given_name(name: str) -> str:
     if not words:
         return ""
     return words[-1] if language() == "hu" else words[0]
+
+
+def in_a_row(names: Sequence[str], locale: Locale) -> str:
+    """“Ana”, “Ana and Ben”, “Ana, Ben and Cleo”; in Spanish “Ana e Inés”."""
+    if len(names) > 1 and locale.language == "es" and _SOUNDS_LIKE_Y.match(names[-1]):
+        return f"{', '.join(names[:-1])} e {names[-1]}"
+    return format_list(list(names), locale=locale)
 
 
 @lru_cache(maxsize=len(LANGUAGES))

@@ -19,6 +19,7 @@ from portal.booking.rules import quanta
 from portal.booking.statements import rows
 from portal.business.models import Service
 from portal.errors import SlotTaken
+from portal.i18n import say
 from portal.intervals import Interval
 
 
@@ -73,7 +74,7 @@ def take_seats(session: Session, booking: Booking, *, capacity: int, is_new: boo
         taken = set(session.scalars(select(Seat.seat_no).where(Seat.appointment_id == appointment_id)))
     free = [number for number in range(1, capacity + 1) if number not in taken][: booking.party_size]
     if len(free) < booking.party_size:
-        raise SlotTaken("There are not enough seats left for this time.")
+        raise SlotTaken(say("There are not enough seats left for this time."))
     seats = [{"appointment_id": appointment_id, "seat_no": number, "booking_id": booking.id} for number in free]
     session.connection().execute(insert(_SEAT), seats)
 

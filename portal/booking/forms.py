@@ -11,6 +11,7 @@ from typing import Protocol
 from itsdangerous import BadSignature, TimestampSigner
 
 from portal.booking.rules import Customer
+from portal.i18n import say
 
 LEAST_TIME = timedelta(seconds=2)
 """Nobody reads the page and fills in the form faster than this."""
@@ -69,13 +70,13 @@ def new_key(secret: str) -> str:
 def why_doubtful(form: Signed, *, secret: str, now: datetime) -> str:
     """A polite sentence when the form looks as if a program had sent it; empty when all is well."""
     if form.website:
-        return "One field must stay empty: the one called “website”. Please clear it and send the form again."
+        return say("One field must stay empty: the one called “website”. Please clear it and send the form again.")
     try:
         made_at = _signer(secret).unsign(form.key, return_timestamp=True)[1]
     except (BadSignature, UnicodeError):
-        return "This form was not complete when it reached us. Please look it over and send it again."
+        return say("This form was not complete when it reached us. Please look it over and send it again.")
     if now - made_at.astimezone(UTC) < LEAST_TIME:
-        return "That was very quick! Please have one more look, and send the form again."
+        return say("That was very quick! Please have one more look, and send the form again.")
     return ""
 
 

@@ -28,6 +28,7 @@ from portal.clock import now_utc
 from portal.errors import Invalid, NotAllowedNow, NotFound, SlotTaken, TooLate
 from portal.extensions import db, limiter
 from portal.hypermedia import see_other, wants_partial
+from portal.i18n import given_name, say, say_later
 from portal.site import current_site
 
 bp = Blueprint("manage", __name__, url_prefix="/b")
@@ -37,7 +38,9 @@ LINK_LASTS = timedelta(days=30)
 """After the appointment; then the link leads nowhere."""
 LINK_IS_MADE_WITHIN = timedelta(minutes=5)
 """So long the page looks by itself for the link of a video meeting."""
-UNKNOWN = "This link does not lead to a booking (any more). Please use the newest link from our mails, or ask us."
+UNKNOWN = say_later(
+    "This link does not lead to a booking (any more). Please use the newest link from our mails, or ask us."
+)
 
 
 @bp.get("/<token>")
@@ -91,7 +94,9 @@ def move(token: str) -> Response:
     search = _search(booking)
     start_at = pages.read_instant(request.form.get("start_at", ""))
     if start_at is None:
-        raise Invalid("Please go back and choose one of the times on the page.", fields={"start_at": "Choose a time."})
+        raise Invalid(
+            say("Please go back and choose one of the times on the page."), fields={"start_at": say("Choose a time.")}
+        )
     try:
         operations.move_booking(booking.id, start_at, by="customer", now=search.now)
     except SlotTaken as error:
@@ -100,7 +105,7 @@ def move(token: str) -> Response:
     except (TooLate, NotAllowedNow) as error:
         return _show(_booking(token), token, problem=str(error), status=409)
     wake.ring()
-    flash("Done: your appointment has a new time.", "ok")
+    flash(say("Done: your appointment has a new time."), "ok")
     return see_other(url_for("manage.show", token=token))
 
 
@@ -109,7 +114,7 @@ def ics(token: str) -> Response:
     """The appointment for the customer's own calendar."""
     booking = _booking(token)
     if booking.status not in ("confirmed", "pending"):
-        raise NotFound("This booking is cancelled, so there is nothing to put into a calendar.")
+        raise NotFound(say("This booking is cancelled, so there is nothing to put into a calendar."))
     response = make_response(customer_ics(_event(booking, token), method="PUBLISH"))
     response.mimetype = "text/calendar"
     response.headers["Content-Disposition"] = 'attachment; filename="appointment.ics"'
@@ -121,9 +126,9 @@ def _booking(token: str) -> Booking:
     try:
         booking = queries.booking_of_manage_token(db.session(), token)
     except NotFound:
-        raise NotFound(UNKNOWN) from None
+        raise NotFound(say(UNKNOWN)) from None
     if booking.appointment.end_at + LINK_LASTS < now_utc():
-        raise NotFound(UNKNOWN)
+        raise NotFound(say(UNKNOWN))
     return booking
 
 
@@ -135,14 +140,14 @@ def _show(booking: Booking, token: str, *, problem: str = "", status: int = 200)
 def _values(booking: Booking, token: str) -> dict[str, Any]:
     """What all pages of a booking expect."""
     session: Session = db.session()
-    site, now = current_site(), now_utc()
+    now = now_utc()
     zone = _zone(booking)
-    summary = summarize(session, booking, zone=zone, locale=dates.locale_of(site.language))
+    summary = summarize(session, booking, zone=zone, locale=dates.present_locale())
     service, start_at = booking.appointment.service, booking.appointment.start_at
     return {
         "token": token,
         "state": _state(booking, now),
-        "first_name": booking.customer_name.split(" ")[0],
+        "first_name": given_name(booking.customer_name),
         "pending_reason": booking.pending_reason,
         "cancelled_by": booking.cancelled_by,
         "service_slug": service.slug if service.is_active else "",
@@ -182,7 +187,7 @@ def _limit(start_at: datetime, minutes: int, zone: str) -> str:
     """Until when, in words; empty where the start itself is the limit."""
     if not minutes:
         return ""
-    locale = dates.locale_of(current_site().language)
+    locale = dates.present_locale()
     local = (start_at - timedelta(minutes=minutes)).astimezone(ZoneInfo(zone))
     return f"{dates.day_and_month(local.date(), locale)}, {dates.clock(local, locale)}"
 

@@ -304,7 +304,7 @@ def _earlier_outcome(key: str, digest: str) -> Outcome | None:
     booking = session.scalars(select(Booking).where(Booking.idempotency_key == key)).one()
     if booking.request_digest != digest:
         raise RepeatedDifferently(
-            "This was sent before with other content. Please begin again, so that nothing is booked twice."
+            say("This was sent before with other content. Please begin again, so that nothing is booked twice.")
         )
     return Outcome(booking.id, booking.public_id, manage_token(booking), booking.status, is_repeat=True)
 

@@ -17,10 +17,11 @@ from babel import Locale
 
 from portal import dates
 from portal.availability.model import Slot
+from portal.i18n import capital, say, say_later, say_n
 
 MOST_PEOPLE = 12
 """Longer lists of party sizes help nobody; larger parties call."""
-_PARTS = (("Morning", 12), ("Afternoon", 17), ("Evening", 24))
+_PARTS = ((say_later("Morning"), 12), (say_later("Afternoon"), 17), (say_later("Evening"), 24))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,16 +135,17 @@ def read_choice(
     if zone and dates.is_zone(zone):
         choice = replace(choice, zone=zone)
     elif zone:
-        problems.append(f"We do not know that time zone, so times are shown in {dates.city(business_zone)} time.")
+        place = dates.city(business_zone)
+        problems.append(say("We do not know that time zone, so times are shown as they are in %(place)s.", place=place))
     if resource in resources:
         choice = replace(choice, resource=resource)
     elif resource:
-        problems.append("The person you asked for cannot be chosen here any more. You see everybody’s times.")
+        problems.append(say("The person you asked for cannot be chosen here any more. You see everybody’s times."))
     if people:
         choice = replace(choice, people=_whole_number(people, least=1, most=min(capacity, MOST_PEOPLE)))
     day, month = _date(asked.get("day", "")), _date(f"{asked['month']}-01" if asked.get("month") else "")
     if (asked.get("day") and not day) or (asked.get("month") and not month):
-        problems.append("We could not read the date in this address, so you see the first free day.")
+        problems.append(say("We could not read the date in this address, so you see the first free day."))
     return replace(choice, day=day, month=month), problems
 
 
@@ -190,8 +192,8 @@ def show_day(
         title = dates.long_date(on, locale)
     return Day(
         on=on,
-        title=title,
-        summary=f"{_times(len(times))} on {title}" if times else f"No free times on {title}",
+        title=capital(title),
+        summary=_summary(len(times), title),
         parts=tuple(_parts(times, hours)),
         count=len(times),
         note=_note_on_clocks(on, choice.zone, locale),
@@ -222,14 +224,15 @@ def show_month(
     cells: list[Cell | None] = [None] * ((first.weekday() - locale.first_week_day) % 7)
     for on in (first + timedelta(days=n) for n in range(length)):
         count = len(days.get(on, ()))
-        none = "full, with a waitlist" if on in full else "none free"
-        name = f"{dates.long_date(on, locale)}, {f'{_times(count)} free' if count else none}"
+        none = say("full, with a waitlist") if on in full else say("none free")
+        free = say_n("1 time free", "%(number)s times free", count) if count else none
+        name = f"{dates.long_date(on, locale)}, {free}"
         cells.append(Cell(on, name, count, on == today, on == chosen, on in full))
     cells += [None] * (-len(cells) % 7)
     weeks = [cells[i : i + 7] for i in range(0, len(cells), 7)]
     before, after = previous_month(first), next_month(first)
     return Month(
-        title=dates.month_name(first, locale),
+        title=capital(dates.month_name(first, locale)),
         weekdays=dates.weekday_names(locale),
         weeks=[week for week in weeks if not _is_over(week, today)] or weeks,
         previous=(before, dates.month_name(before, locale)) if first > today else None,
@@ -243,7 +246,7 @@ def when(start_at: datetime, end_at: datetime, zone: str, locale: Locale) -> dic
     local, end = start_at.astimezone(ZoneInfo(zone)), end_at.astimezone(ZoneInfo(zone))
     ends_on = f"{dates.short_date(end.date(), locale)}, " if end.date() != local.date() else ""
     return {
-        "day": dates.long_date(local.date(), locale),
+        "day": capital(dates.long_date(local.date(), locale)),
         "time": f"{dates.clock(local, locale)} – {ends_on}{dates.clock(end, locale)}",
         "zone": dates.zone_in_words(zone, start_at),
     }
@@ -285,17 +288,17 @@ def _parts(times: Sequence[Time], hours: Sequence[int]) -> Iterable[Part]:
     for name, ends in _PARTS:
         members = tuple(time for time, hour in zip(times, hours, strict=True) if begins <= hour < ends)
         if members:
-            yield Part(name, members)
+            yield Part(say(name), members)
         begins = ends
 
 
 def _near(on: date, today: date | None, locale: Locale) -> str:
     """Today, Tomorrow, or Thu 3 Dec"""
     if today and on == today:
-        return "Today"
+        return say("Today")
     if today and on == today + timedelta(days=1):
-        return "Tomorrow"
-    return dates.short_date(on, locale)
+        return say("Tomorrow")
+    return capital(dates.short_date(on, locale))
 
 
 def _note_on_clocks(on: date, zone: str, locale: Locale) -> str:
@@ -304,13 +307,21 @@ def _note_on_clocks(on: date, zone: str, locale: Locale) -> str:
     if change is None:
         return ""
     day, shift = change
-    way = "forward" if shift > timedelta(0) else "back"
-    by = dates.duration(abs(shift) // timedelta(minutes=1))
-    return f"The clocks in {dates.city(zone)} go {way} by {by} on {dates.day_and_month(day, locale)}."
+    words = {
+        "place": dates.city(zone),
+        "duration": dates.duration(abs(shift) // timedelta(minutes=1)),
+        "day": dates.day_and_month(day, locale),
+    }
+    if shift > timedelta(0):
+        return say("The clocks in %(place)s go forward by %(duration)s on %(day)s.", **words)
+    return say("The clocks in %(place)s go back by %(duration)s on %(day)s.", **words)
 
 
-def _times(count: int) -> str:
-    return "1 time" if count == 1 else f"{count} times"
+def _summary(count: int, day: str) -> str:
+    """What is announced when the times of a day have been fetched."""
+    if not count:
+        return say("No free times on %(day)s", day=day)
+    return say_n("1 time free on %(day)s", "%(number)s times free on %(day)s", count, day=day)
 
 
 def _whole_number(text: str, *, least: int, most: int) -> int:

@@ -21,6 +21,7 @@ from portal.booking.models import Booking
 from portal.booking.pages import Choice, Day, Month, Time
 from portal.booking.statements import rows
 from portal.business.models import Resource, Service, ServiceResource
+from portal.i18n import say
 from portal.site import Site
 
 SOONEST = 5
@@ -121,7 +122,7 @@ def open_search(
     return Search(
         session=session,
         service=service,
-        locale=dates.locale_of(site.language),
+        locale=dates.present_locale(),
         choice=choice,
         problems=problems,
         people=people if len(people) > 1 else [],
@@ -267,15 +268,15 @@ def _why_this_day(day: Day | None, soonest: list[Slot], search: Search) -> str:
         return ""
     first = dates.day_and_month(_local_date(soonest[0], search), search.locale)
     if day is None:
-        return f"Nothing is free in this month. The first free day is {first}."
+        return say("Nothing is free in this month. The first free day is %(day)s.", day=first)
     if day.count:
         return ""
     if day.on < search.today:
-        return f"This day is over. The first free day is {first}."
+        return say("This day is over. The first free day is %(day)s.", day=first)
     if day.on > search.last_day:
         last = dates.long_date(search.last_day, search.locale)
-        return f"Times can be booked up to {last}. The first free day is {first}."
-    return f"The first free day is {first}."
+        return say("Times can be booked up to %(last)s. The first free day is %(day)s.", last=last, day=first)
+    return say("The first free day is %(day)s.", day=first)
 
 
 def _present_person(session: Session, booking: Booking) -> int | None:

@@ -19,6 +19,7 @@ from portal.booking.statements import rows
 from portal.business.models import Resource, Service
 from portal.calendars.models import Calendar
 from portal.errors import HoldExpired, NotFound
+from portal.i18n import say
 from portal.intervals import Interval
 from portal.security import token_hash
 
@@ -29,7 +30,7 @@ def find_service(session: Session, slug: str) -> Service:
     """Raises NotFound; a service that is not active is as good as none."""
     service = session.scalar(statements.service_by_slug(), {"slug": slug})
     if service is None:
-        raise NotFound("There is no such service here. It may have been renamed or closed.")
+        raise NotFound(say("There is no such service here. It may have been renamed or closed."))
     return service
 
 
@@ -167,9 +168,9 @@ def booking_of_hold(session: Session, token: str, *, now: datetime) -> Booking:
     """The held booking of a hold's token. Raises NotFound, or HoldExpired when its time is over."""
     booking = session.scalar(statements.booking_by_hold(), {"hash": token_hash(token)})
     if booking is None or booking.status != "held" or booking.held_until is None:
-        raise NotFound("This time is not kept for you any more. Please choose a time again.")
+        raise NotFound(say("This time is not kept for you any more. Please choose a time again."))
     if booking.held_until < now:
-        raise HoldExpired("The time was kept for as long as possible, and is free for others again.")
+        raise HoldExpired(say("The time was kept for as long as possible, and is free for others again."))
     return booking
 
 
@@ -177,7 +178,7 @@ def booking_of_manage_token(session: Session, token: str) -> Booking:
     """Raises NotFound for unknown and foreign tokens alike."""
     booking = session.scalar(statements.booking_by_manage_token(), {"hash": token_hash(token)})
     if booking is None:
-        raise NotFound("This link does not lead to a booking. Please use the newest link from our mails.")
+        raise NotFound(say("This link does not lead to a booking. Please use the newest link from our mails."))
     return booking
 
 

@@ -21,6 +21,8 @@ from portal.clock import now_utc
 from portal.errors import HoldExpired, Invalid, NotFound, SlotTaken
 from portal.extensions import compress, db, limiter
 from portal.hypermedia import see_other, wants_partial
+from portal.i18n import say
+from portal.languages import page_tag
 from portal.site import current_site
 
 bp = Blueprint("booking", __name__)
@@ -65,7 +67,9 @@ def place_hold(slug: str) -> Response:
     search = _search(slug, request.form)
     start_at = pages.read_instant(form.start_at)
     if start_at is None:
-        raise Invalid("Please go back and choose one of the times on the page.", fields={"start_at": "Choose a time."})
+        raise Invalid(
+            say("Please go back and choose one of the times on the page."), fields={"start_at": say("Choose a time.")}
+        )
     previous = visitors.kept(slug)
     try:
         hold = operations.place_hold(
@@ -125,7 +129,7 @@ def confirm(slug: str) -> Response:
         doubt = why_doubtful(form, secret=current_app.config["SECRET_KEY"], now=search.now)
         if doubt:
             raise Invalid(doubt)
-        customer = form.customer(zone=search.choice.zone, language=current_site().language)
+        customer = form.customer(zone=search.choice.zone, language=page_tag())
         outcome = operations.confirm_hold(form.hold, customer, idempotency_key=form.key, now=search.now)
     except Invalid as error:
         return _show_form(form, search, error=error)

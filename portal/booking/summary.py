@@ -14,6 +14,7 @@ from portal.booking import pages
 from portal.booking.meetings import Meeting, meeting_for
 from portal.booking.models import AppointmentResource, Booking
 from portal.business.models import Resource
+from portal.i18n import in_a_row, say_n
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +25,7 @@ class Summary:
     zone: str
     duration: str
     people: str
-    """Names of the staff, "Ana and Ben"."""
+    """Names of the staff, "Ana and Ben", as the language lists names."""
     place: str
     meeting: Meeting
     party: str
@@ -43,10 +44,10 @@ def summarize(session: Session, booking: Booking, *, zone: str, locale: Locale) 
         time=words["time"],
         zone=words["zone"],
         duration=dates.duration((appointment.end_at - appointment.start_at).seconds // 60),
-        people=_and(staff),
-        place=", ".join(filter(None, [service.location, _and(rooms)])),
+        people=in_a_row(staff, locale),
+        place=", ".join(filter(None, [service.location, in_a_row(rooms, locale)])),
         meeting=meeting_for(session, booking),
-        party=f"{booking.party_size} people" if booking.party_size > 1 else "",
+        party=say_n("for 1 person", "for %(number)s people", booking.party_size) if booking.party_size > 1 else "",
         start_at=appointment.start_at,
         end_at=appointment.end_at,
     )
@@ -61,7 +62,3 @@ def names_of(session: Session, appointment_id: int) -> tuple[list[str], list[str
         .order_by(AppointmentResource.list_no, Resource.position, Resource.id)
     ).all()
     return [name for kind, name in rows if kind == "staff"], [name for kind, name in rows if kind == "room"]
-
-
-def _and(names: list[str]) -> str:
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1] if names else ""]))

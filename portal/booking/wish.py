@@ -27,10 +27,11 @@ from portal.business.models import Service
 from portal.calendars.models import BusyInterval, Calendar
 from portal.errors import Invalid, NotFound, SlotTaken
 from portal.extensions import db
+from portal.i18n import say, say_later, say_n
 from portal.intervals import Interval
 
 T = TypeVar("T")
-TAKEN = "Somebody was quicker: this time has just been taken."
+TAKEN = say_later("Somebody was quicker: this time has just been taken.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +60,7 @@ def read_wish(
     """What a request for a time means. Raises NotFound for a person who cannot be chosen, Invalid for a party too large."""
     session: Session = db.session()
     if not 1 <= party_size <= service.capacity:
-        sentence = f"At most {service.capacity} can come together." if service.capacity > 1 else "One person can come."
+        sentence = say_n("One person can come.", "At most %(number)s can come together.", service.capacity)
         raise Invalid(sentence, fields={"party_size": sentence})
     facts = read_facts(session, service, Interval(start_at, start_at))
     lists = facts.lists
@@ -197,7 +198,7 @@ def check_no_outside_event(session: Session, wish: Wish, *, seen: Seen) -> None:
     ).first()
     found = (interval for resource_id in wish.resource_ids for interval in seen.busy.get(resource_id, ()))
     if known is not None or any(interval.overlaps(wish.claimed) for interval in found):
-        raise SlotTaken("An event in the calendar has come over this time just now.")
+        raise SlotTaken(say("An event in the calendar has come over this time just now."))
 
 
 def with_nearest(wish: Wish, now: datetime, act: Callable[[], T]) -> T:
@@ -206,7 +207,7 @@ def with_nearest(wish: Wish, now: datetime, act: Callable[[], T]) -> T:
         return act()
     except IntegrityError:
         # The primary key of a claim or a seat, or PostgreSQL's exclusion constraint: never retried, it is the answer.
-        error = SlotTaken(TAKEN)
+        error = SlotTaken(say(TAKEN))
     except SlotTaken as taken:
         error = taken
     error.nearest = _nearest(wish, now)
@@ -217,10 +218,10 @@ def _refusal(demand: Demand, instant: datetime, *, now: datetime) -> str:
     """Why a time is not to be had, in a sentence that tells nothing about others."""
     codes = {reason.code for reason in explain(demand, instant, now=now)}
     if codes & {ReasonCode.TAKEN, ReasonCode.BUFFER_TAKEN, ReasonCode.FULL, ReasonCode.NO_COMBINATION}:
-        return TAKEN
+        return say(TAKEN)
     if ReasonCode.UNKNOWN in codes:
-        return "A calendar cannot be read at this moment, so this time cannot be promised. Please try again later."
-    return "This time is not offered."
+        return say("A calendar cannot be read at this moment, so this time cannot be promised. Please try again later.")
+    return say("This time is not offered.")
 
 
 def _nearest(wish: Wish, now: datetime) -> list[Slot]:
@@ -243,7 +244,7 @@ def _nearest(wish: Wish, now: datetime) -> list[Slot]:
 def _chosen(session: Session, slug: str, ids: list[int]) -> int:
     found = rows(session, statements.chosen(), slug=slug, ids=ids)
     if not found:
-        raise NotFound("This person cannot be chosen for this service any more. Please choose again.")
+        raise NotFound(say("This person cannot be chosen for this service any more. Please choose again."))
     resource_id: int = found[0].id
     return resource_id
 

@@ -66,7 +66,7 @@ def test_a_day_is_told_in_parts() -> None:
         ("Afternoon", ["12:00"]),
         ("Evening", ["17:00"]),
     ]
-    assert day.summary == "4 times on Thursday 3 December"
+    assert day.summary == "4 times free on Thursday 3 December"
 
 
 def test_a_day_of_another_year_says_which() -> None:
