@@ -14,7 +14,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from portal.availability.hours import to_instant, to_seconds, wall_clock
-from portal.availability.model import Demand, Timetable
+from portal.availability.model import Demand, OpenAppointment, Timetable
 from portal.availability.resources import Agenda, Crew, gather, search_between, whose
 from portal.availability.slots import at_instant, free_ids, offer_slots, served
 from portal.intervals import Interval, merge
@@ -30,6 +30,10 @@ class ReasonCode(StrEnum):
     TOO_FAR = "too_far"
     NO_RESOURCE = "no_resource"
     FULL = "full"
+    NO_APPOINTMENT = "no_appointment"
+    NOT_CHOSEN = "not_chosen"
+    DAY_FULL = "day_full"
+    WEEK_FULL = "week_full"
     DAY_CLOSED = "day_closed"
     NOT_WORKING = "not_working"
     ENDS_AFTER_HOURS = "ends_after_hours"
@@ -55,6 +59,9 @@ def explain(demand: Demand, instant: datetime, *, now: datetime) -> list[Reason]
     reasons = [*_about_the_question(demand, instant, now), *_about_open_appointments(demand, instant)]
     if instant.microsecond:
         return [*reasons, Reason(ReasonCode.NOT_A_START, "Slots start on a full second.")]
+    if demand.is_fixed:
+        return reasons
+    reasons += _about_limits(demand, instant)
     second = to_seconds(instant)
     crew = gather(demand, search_between(second, second + 1, demand.rules))
     return [*reasons, *_about_resources(demand, crew, second)]
@@ -62,7 +69,7 @@ def explain(demand: Demand, instant: datetime, *, now: datetime) -> list[Reason]
 
 def _about_the_question(demand: Demand, instant: datetime, now: datetime) -> Iterator[Reason]:
     rules, zone = demand.rules, demand.rules.zone
-    if demand.party_size > demand.capacity:
+    if demand.party_size > demand.capacity and not demand.is_fixed:
         sentence = f"The party of {demand.party_size} is larger than the {demand.capacity} that fit."
         yield Reason(ReasonCode.PARTY_TOO_LARGE, sentence)
     if not demand.window.start <= instant < demand.window.end:
@@ -78,11 +85,40 @@ def _about_the_question(demand: Demand, instant: datetime, now: datetime) -> Ite
 
 
 def _about_open_appointments(demand: Demand, instant: datetime) -> Iterator[Reason]:
-    for appointment in demand.open_appointments if demand.capacity > 1 else ():
-        too_full = appointment.seats_left < demand.party_size
-        if appointment.interval.start == instant and too_full and whose(appointment, demand):
-            sentence = f"Too few seats are left: {appointment.seats_left}, and {demand.party_size} are wanted."
-            yield Reason(ReasonCode.FULL, sentence)
+    standing = [each for each in demand.heeded if each.interval.start == instant]
+    if demand.is_fixed and not standing:
+        yield Reason(ReasonCode.NO_APPOINTMENT, "No appointment of this service begins then: its dates are fixed.")
+    for appointment in standing:
+        yield from _about_one(demand, appointment)
+
+
+def _about_one(demand: Demand, appointment: OpenAppointment) -> Iterator[Reason]:
+    zone = demand.rules.zone
+    if not whose(appointment, demand):
+        if demand.is_fixed:
+            yield Reason(ReasonCode.NOT_CHOSEN, "The appointment that begins then is given by somebody else.")
+        return
+    if appointment.seats_left < demand.party_size:
+        sentence = f"Too few seats are left: {appointment.seats_left}, and {demand.party_size} are wanted."
+        yield Reason(ReasonCode.FULL, sentence)
+    if appointment.is_taken:
+        sentence = f"An event in the calendar stands over the appointment {_span(appointment.interval, zone)}."
+        yield Reason(ReasonCode.TAKEN, sentence)
+    if appointment.is_unknown:
+        sentence = "A calendar cannot be read, so a rule keeps the appointment shut: nobody knows what stands over it."
+        yield Reason(ReasonCode.UNKNOWN, sentence)
+
+
+def _about_limits(demand: Demand, instant: datetime) -> Iterator[Reason]:
+    on = wall_clock(instant, demand.rules.zone).date()
+    if demand.is_full_day(on):
+        sentence = f"{on} has as many appointments of this service as one day may have: {demand.rules.per_day}."
+        yield Reason(ReasonCode.DAY_FULL, sentence)
+    if demand.is_full_week(on):
+        sentence = (
+            f"The week of {on} has as many appointments of this service as one week may have: {demand.rules.per_week}."
+        )
+        yield Reason(ReasonCode.WEEK_FULL, sentence)
 
 
 def _about_resources(demand: Demand, crew: Crew, start: int) -> Iterator[Reason]:

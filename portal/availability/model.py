@@ -6,7 +6,7 @@ Every instant is an aware datetime in UTC; wall-clock time occurs in `TimeRange`
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Literal, NamedTuple, get_args
 
@@ -72,7 +72,10 @@ class SlotRules:
     horizon: timedelta
     """... and before `now + horizon`."""
     zone: str
-    """The zone of the service, in which `explain` tells times. The grid of starts follows each resource's own zone."""
+    """The zone of the service, in which `explain` tells times and days begin. The grid of starts follows each resource's own zone."""
+    per_day: int | None = None
+    """At most so many appointments on one local day, and `per_week` in one week, Monday to Sunday; they bind new ones only."""
+    per_week: int | None = None
 
     def __post_init__(self) -> None:
         quantum, nothing = timedelta(seconds=QUANTUM_SECONDS), timedelta(0)
@@ -84,14 +87,23 @@ class SlotRules:
         if min(self.buffer_before, self.buffer_after, self.notice) < nothing:
             raise ValueError("buffers and notice cannot be negative")
 
+    @property
+    def has_limits(self) -> bool:
+        return self.per_day is not None or self.per_week is not None
+
 
 @dataclass(frozen=True, slots=True)
 class OpenAppointment:
-    """An appointment of a group service that stands already and has seats left."""
+    """An appointment that stands already, for people to join. `seats_left` are those that are offered to whoever asks."""
 
     interval: Interval
     resource_ids: tuple[int, ...]
     seats_left: int
+    id: int | None = None
+    is_taken: bool = False
+    """An outside event stands over it, so nobody can join ..."""
+    is_unknown: bool = False
+    """... or a rule keeps it shut because nobody knows whether one does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +118,14 @@ class Demand:
     also_needs: tuple[tuple[Timetable, ...], ...] = ()
     """And one resource of each of these lists."""
     capacity: int = 1
+    """Seats of a new appointment; one that stands has its own."""
     party_size: int = 1
     open_appointments: tuple[OpenAppointment, ...] = ()
-    """Heeded when capacity is above 1."""
+    """Heeded when capacity is above 1, and with `is_fixed`."""
+    is_fixed: bool = False
+    """Only what stands is offered: no new appointment is made, whoever is free."""
+    made_on: Mapping[date, int] = field(default_factory=dict)
+    """How many appointments of the service stand on each local day, for `rules.per_day` and `rules.per_week`."""
     chosen: int | None = None
     """The resource that the customer chose; heeded with assignment "choose"."""
 
@@ -117,6 +134,22 @@ class Demand:
             raise ValueError(f"assignment must be one of {get_args(Assignment)}, not {self.assignment!r}")
         if self.capacity < 1 or self.party_size < 1:
             raise ValueError("capacity and party_size count people: 1 or more")
+
+    @property
+    def heeded(self) -> tuple[OpenAppointment, ...]:
+        """The standing appointments that people may join: none where each customer has the appointment to themselves."""
+        return self.open_appointments if self.is_fixed or self.capacity > 1 else ()
+
+    def is_full_day(self, on: date) -> bool:
+        """Whether this local day has as many appointments as one may have."""
+        return self.rules.per_day is not None and self.made_on.get(on, 0) >= self.rules.per_day
+
+    def is_full_week(self, on: date) -> bool:
+        """Whether the week of this local day has as many as one may have."""
+        if self.rules.per_week is None:
+            return False
+        monday = on - timedelta(days=on.weekday())
+        return sum(self.made_on.get(monday + timedelta(days=n), 0) for n in range(7)) >= self.rules.per_week
 
 
 class Slot(NamedTuple):
@@ -129,3 +162,5 @@ class Slot(NamedTuple):
     also: tuple[int, ...]
     """One id for each list of `also_needs`, fitting `choices[0]`. Who takes another choice asks again with `chosen`."""
     seats_left: int
+    appointment_id: int | None = None
+    """The standing appointment whose seats these are; None when a new one would be made."""

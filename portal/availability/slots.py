@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import chain
 
-from portal.availability.hours import to_instants, to_seconds
+from portal.availability.hours import to_instants, to_seconds, wall_clock
 from portal.availability.model import Demand, OpenAppointment, Slot
 from portal.availability.resources import (
     Agenda,
@@ -23,7 +23,7 @@ from portal.availability.resources import (
 from portal.intervals import Interval
 
 _Ids = tuple[int, ...]
-_Order = tuple[_Ids, Interval, _Ids, int]
+_Order = tuple[_Ids, Interval, _Ids, int, int]
 
 
 def offer_slots(demand: Demand, *, now: datetime) -> list[Slot]:
@@ -32,8 +32,6 @@ def offer_slots(demand: Demand, *, now: datetime) -> list[Slot]:
     Where a standing group appointment with room and a new one could start at the same instant, the standing one is
     offered: it fills first.
     """
-    if demand.party_size > demand.capacity:
-        return []
     first, last = offered_span(demand, now)
     if first >= last:
         return []
@@ -71,17 +69,24 @@ def offered_span(demand: Demand, now: datetime) -> tuple[datetime, datetime]:
 
 def _new_slots(demand: Demand, first: datetime, last: datetime) -> list[Slot]:
     search = search_between(to_seconds(first), to_seconds(last), demand.rules)
-    if search.earliest >= search.latest:
+    if search.earliest >= search.latest or demand.is_fixed or demand.party_size > demand.capacity:
         return []
-    duration, capacity = demand.rules.duration, demand.capacity
+    duration, capacity, has_limits = demand.rules.duration, demand.capacity, demand.rules.has_limits
     found = list(served(demand, gather(demand, search)))
     starts = to_instants(second for second, _, _ in found)
     # There may be thousands, and this makes a named tuple in half the time of calling its class.
     make = tuple.__new__
     return [
-        make(Slot, (make(Interval, (start, start + duration)), choices, also, capacity))
+        make(Slot, (make(Interval, (start, start + duration)), choices, also, capacity, None))
         for start, (_, choices, also) in zip(starts, found, strict=True)
+        if not has_limits or not is_limited(demand, start)
     ]
+
+
+def is_limited(demand: Demand, start: datetime) -> bool:
+    """Whether the day or the week of a new appointment then has as many as the service takes."""
+    on = wall_clock(start, demand.rules.zone).date()
+    return demand.is_full_day(on) or demand.is_full_week(on)
 
 
 def served(demand: Demand, crew: Crew) -> Iterator[tuple[int, _Ids, _Ids]]:
@@ -147,20 +152,21 @@ def _fit_singly(ids: _Ids, lists: list[list[int]]) -> tuple[_Ids, _Ids] | None:
 
 def _standing_slots(demand: Demand, first: datetime, last: datetime) -> list[Slot]:
     """The open appointments with room for the party; where two start together the preferred one comes last."""
-    if demand.capacity == 1:
-        return []
     found = []
-    for appointment in demand.open_appointments:
-        if appointment.seats_left >= demand.party_size and first <= appointment.interval.start < last:
+    for appointment in demand.heeded:
+        is_open = (
+            appointment.seats_left >= demand.party_size and not appointment.is_taken and not appointment.is_unknown
+        )
+        if is_open and first <= appointment.interval.start < last:
             people = whose(appointment, demand)
             if people:
                 found.append((_preference(demand, appointment, people[0]), appointment, people))
     found.sort(key=lambda each: each[0], reverse=True)
-    return [Slot(each.interval, *people, each.seats_left) for _, each, people in found]
+    return [Slot(each.interval, *people, each.seats_left, each.id) for _, each, people in found]
 
 
 def _preference(demand: Demand, appointment: OpenAppointment, choices: _Ids) -> _Order:
     """The order of the main list decides; the rest makes the answer independent of the order of the input."""
     order = [each.resource_id for each in demand.resources]
     places = tuple(order.index(id_) for id_ in choices)
-    return places, appointment.interval, appointment.resource_ids, appointment.seats_left
+    return places, appointment.interval, appointment.resource_ids, appointment.seats_left, appointment.id or 0

@@ -19,8 +19,6 @@ MARGIN = timedelta(days=2)
 
 
 def brute_slots(demand: Demand, *, now: datetime) -> list[Slot]:
-    if demand.party_size > demand.capacity:
-        return []
     people = {
         each.resource_id: Person(each, demand) for list_ in (demand.resources, *demand.also_needs) for each in list_
     }
@@ -79,6 +77,8 @@ class Person:
 
 
 def new_slot(demand: Demand, people: dict[int, Person], start: datetime) -> Slot | None:
+    if demand.is_fixed or demand.party_size > demand.capacity or not within_limits(demand, start):
+        return None
     main = main_ids(demand)
     interval = Interval(start, start + demand.rules.duration)
     lists = [
@@ -96,16 +96,28 @@ def new_slot(demand: Demand, people: dict[int, Person], start: datetime) -> Slot
 
 
 def standing_slot(demand: Demand, start: datetime) -> Slot | None:
-    if demand.capacity == 1:
+    if demand.capacity == 1 and not demand.is_fixed:
         return None
     main, candidates = main_ids(demand), []
     for appointment in demand.open_appointments:
-        if appointment.interval.start == start and appointment.seats_left >= demand.party_size:
+        shut = appointment.is_taken or appointment.is_unknown or appointment.seats_left < demand.party_size
+        if appointment.interval.start == start and not shut:
             for choices, also in splits(demand, appointment, main)[:1]:
                 order = [[each.resource_id for each in demand.resources].index(id_) for id_ in choices]
-                key = (order, appointment.interval, appointment.resource_ids, appointment.seats_left)
-                candidates.append((key, Slot(appointment.interval, choices, also, appointment.seats_left)))
-    return min(candidates)[1] if candidates else None
+                seats, id_ = appointment.seats_left, appointment.id
+                key = (order, appointment.interval, appointment.resource_ids, seats, id_ or 0)
+                candidates.append((key, Slot(appointment.interval, choices, also, seats, id_)))
+    return min(candidates, key=lambda each: each[0])[1] if candidates else None
+
+
+def within_limits(demand: Demand, start: datetime) -> bool:
+    on = start.astimezone(ZoneInfo(demand.rules.zone)).date()
+    that_week = [day for day in demand.made_on if day.isocalendar()[:2] == on.isocalendar()[:2]]
+    rest = (
+        (demand.rules.per_day, demand.made_on.get(on, 0)),
+        (demand.rules.per_week, sum(demand.made_on[day] for day in that_week)),
+    )
+    return all(limit is None or made < limit for limit, made in rest)
 
 
 def splits(

@@ -110,6 +110,8 @@ def slot_rules(draw: st.DrawFn, zone: str) -> SlotRules:
         notice=draw(nothing | nothing | minutes(1, 2880, step=1)),
         horizon=timedelta(days=30) if draw(st.integers(0, 3)) else draw(minutes(1440, 4320, step=1)),
         zone=zone,
+        per_day=draw(st.sampled_from([None, None, 1, 2])),
+        per_week=draw(st.sampled_from([None, None, 1, 3])),
     )
 
 
@@ -126,7 +128,9 @@ def demands(draw: st.DrawFn) -> tuple[Demand, datetime]:
     start = noon - draw(minutes(720, 1800)) + timedelta(microseconds=draw(st.sampled_from([0, 1])))
     capacity = draw(st.sampled_from([1, 1, 2, 3]))
     pool_ids = [each.resource_id for each in pool]
-    standing = st.lists(open_appointments(noon, pool_ids), max_size=2 if capacity > 1 else 0)
+    is_fixed = draw(st.sampled_from([False, False, True]))
+    standing = st.lists(open_appointments(noon, pool_ids), max_size=2 if capacity > 1 or is_fixed else 0)
+    days = st.integers(-8, 8).map(lambda n: day + timedelta(days=n))
     assignment = draw(st.sampled_from(["choose", "any", "all"]))
     demand = Demand(
         window=Interval(start, start + timedelta(minutes=2160 - draw(st.integers(0, 1440)))),
@@ -135,8 +139,10 @@ def demands(draw: st.DrawFn) -> tuple[Demand, datetime]:
         resources=resources,
         also_needs=tuple(draw(st.lists(some, max_size=2))),
         capacity=capacity,
-        party_size=draw(st.integers(1, capacity)),
+        party_size=draw(st.integers(1, capacity + 1)),
         open_appointments=tuple(draw(standing)),
+        is_fixed=is_fixed,
+        made_on=draw(st.dictionaries(days, st.integers(1, 2), max_size=4)),
         chosen=draw(st.sampled_from([None, resources[-1].resource_id, pool_ids[-1]])),
     )
     return demand, noon - draw(minutes(720, 2880, step=1)) + timedelta(microseconds=draw(st.sampled_from([0, 1])))
@@ -147,4 +153,11 @@ def open_appointments(draw: st.DrawFn, noon: datetime, pool_ids: list[int]) -> O
     """Of any resources: the service's lists may have changed since it was made."""
     start = noon + draw(minutes(-1440, 1440))
     ids = draw(st.lists(st.sampled_from(pool_ids), min_size=1, unique=True))
-    return OpenAppointment(Interval(start, start + draw(minutes(5, 120))), tuple(ids), draw(st.integers(1, 3)))
+    return OpenAppointment(
+        Interval(start, start + draw(minutes(5, 120))),
+        tuple(ids),
+        draw(st.integers(1, 3)),
+        id=draw(st.sampled_from([None, 7])),
+        is_taken=draw(st.sampled_from([False, False, True])),
+        is_unknown=draw(st.sampled_from([False, False, False, True])),
+    )
