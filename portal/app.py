@@ -87,6 +87,7 @@ def _init_extensions(app: Flask) -> None:
     db.init_app(app)
     with app.app_context():
         set_up_engine(db.engine)
+    languages.init_app(app)  # first: whatever refuses a request after it says so in the right language
     csrf.init_app(app)
     limiter.init_app(app)
     login_manager.init_app(app)
@@ -96,5 +97,4 @@ def _init_extensions(app: Flask) -> None:
     errors_web.init_app(app)
     compress.init_app(app)
     site.init_app(app)
-    languages.init_app(app)
     static_files.init_app(app)

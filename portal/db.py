@@ -30,6 +30,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from portal.errors import TryAgain
 from portal.extensions import db
+from portal.i18n import say
 from portal.sqlite_queue import WriterQueue
 
 T = TypeVar("T")
@@ -83,7 +84,7 @@ def write_transaction(resource_ids: Iterable[int], work: Callable[[Session], T])
             if not _asks_for_a_retry(error):
                 raise
             if attempt == ATTEMPTS:
-                raise TryAgain("The portal is very busy at this moment. Please try again.") from error
+                raise TryAgain(say("The portal is very busy at this moment. Please try again.")) from error
             time.sleep(random.uniform(0.01, 0.05) * attempt)
     raise AssertionError("unreachable")
 

@@ -10,19 +10,20 @@ from werkzeug.exceptions import HTTPException
 
 from portal.errors import PortalError, TryAgain
 from portal.hypermedia import wants_partial
+from portal.i18n import say, say_later
 
 log = structlog.get_logger()
 
 SENTENCES = {
-    400: "This request could not be understood. Please go back and try again.",
-    403: "You are not allowed to see this.",
-    404: "There is nothing at this address. The link may be old, or mistyped.",
-    405: "This address cannot be used in that way. Please go back and use the page's buttons.",
-    413: "What was sent is too large.",
-    415: "The content type does not fit: send JSON or a form.",
-    429: "Too many tries in a short time. Please wait a minute and try again.",
-    500: "Something went wrong on our side. Nothing was lost; please try again in a moment.",
-    503: "The portal is very busy at this moment. Please try again.",
+    400: say_later("This request could not be understood. Please go back and try again."),
+    403: say_later("You are not allowed to see this."),
+    404: say_later("There is nothing at this address. The link may be old, or mistyped."),
+    405: say_later("This address cannot be used in that way. Please go back and use the page's buttons."),
+    413: say_later("What was sent is too large."),
+    415: say_later("The content type does not fit: send JSON or a form."),
+    429: say_later("Too many tries in a short time. Please wait a minute and try again."),
+    500: say_later("Something went wrong on our side. Nothing was lost; please try again in a moment."),
+    503: say_later("The portal is very busy at this moment. Please try again."),
 }
 
 
@@ -57,7 +58,7 @@ def _portal_error(error: PortalError) -> Response:
 
 
 def _csrf_error(_error: CSRFError) -> Response:
-    sentence = "This page was open for so long that it can no longer be sent. Please reload it and try again."
+    sentence = say("This page was open for so long that it can no longer be sent. Please reload it and try again.")
     return _answer(400, sentence, code="stale_form")
 
 
@@ -65,9 +66,8 @@ def _http_error(error: HTTPException) -> Response:
     if error.response is not None:  # a ready answer, such as a redirect
         return error.response  # type: ignore[return-value]
     status = error.code or 500
-    response = _answer(
-        status, SENTENCES.get(status, error.description or ""), code=error.name.lower().replace(" ", "_")
-    )
+    sentence = say(SENTENCES[status]) if status in SENTENCES else error.description or ""
+    response = _answer(status, sentence, code=error.name.lower().replace(" ", "_"))
     for name in ("Allow", "Retry-After", "WWW-Authenticate"):
         value = dict(error.get_headers()).get(name)
         if value:
@@ -77,9 +77,9 @@ def _http_error(error: HTTPException) -> Response:
 
 def _database_error(error: OperationalError) -> Response:
     log.error("database unavailable", error=type(error.orig).__name__, path=request.path)
-    return _portal_error(TryAgain(SENTENCES[503]))
+    return _portal_error(TryAgain(say(SENTENCES[503])))
 
 
 def _unexpected(error: Exception) -> Response:
     log.exception("unexpected error", path=request.path, method=request.method, exc_info=error)
-    return _answer(500, SENTENCES[500], code="unexpected")
+    return _answer(500, say(SENTENCES[500]), code="unexpected")

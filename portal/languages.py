@@ -52,6 +52,12 @@ def page_tag() -> str:
     return tag
 
 
+def asked_language() -> str:
+    """The language that the caller of the API asks for by its header; empty when it asks for none of ours."""
+    asked = list(_asked())
+    return _with_country(known_language(*asked), asked) if asked else ""
+
+
 def init_app(app: Flask) -> None:
     """Give Flask-Babel its catalogs and its choice, and `say` the same choice for the time of a request."""
     app.config.setdefault("BABEL_TRANSLATION_DIRECTORIES", str(CATALOGS))
@@ -65,9 +71,9 @@ def init_app(app: Flask) -> None:
 def _choose() -> str:
     if request.blueprint in _MACHINES or _is_for_staff():
         return "en"
-    asked = list(_asked())
     if request.path.startswith("/api/"):
-        return _with_country(known_language(*asked), asked)
+        return asked_language() or "en"
+    asked = list(_asked())
     chosen = session.get(CHOSEN)
     if chosen not in LANGUAGES:
         business = current_site().language

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request, url_for
@@ -23,6 +24,7 @@ from portal.clock import now_utc
 from portal.errors import Invalid, NotFound, PortalError, SlotTaken
 from portal.errors_web import problem
 from portal.extensions import csrf, db, limiter
+from portal.languages import asked_language
 from portal.site import current_site
 from portal.sync import overview
 from portal.vitals import read_vitals
@@ -94,11 +96,12 @@ def book() -> Any:
     if not key:
         sentence = "Please send the header Idempotency-Key, new for each booking: a repeat with the same key never books twice."
         raise Invalid(sentence, fields={"Idempotency-Key": "This header is required."})
+    customer = replace(wanted.customer, language=wanted.customer.language or asked_language())
     try:
         outcome = operations.book(
             service_slug=wanted.service,
             start_at=wanted.start_at,
-            customer=wanted.customer,
+            customer=customer,
             idempotency_key=key,
             now=now_utc(),
             resource_slug=wanted.resource,
