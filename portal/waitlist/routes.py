@@ -1,0 +1,272 @@
+"""The waitlist's public pages: join it, see one's place, accept or decline what is offered. All of it works without scripts.
+
+The token in the address is the right, as with bookings. GET never changes anything, whatever opens the link (mail scanners do); sending
+the same answer twice has the effect of once, and whoever answers too late is told what has happened and what they can do now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Blueprint, Response, current_app, flash, make_response, render_template, request, url_for
+from sqlalchemy.orm import Session
+
+from portal import dates, wake
+from portal.booking import answers, full, picker, queries, visitors
+from portal.booking.forms import new_key, why_doubtful
+from portal.booking.models import Appointment, WaitlistEntry
+from portal.booking.pages import MOST_PEOPLE
+from portal.booking.picker import Search
+from portal.clock import now_utc
+from portal.errors import Invalid, NotFound, Refused, SlotFree
+from portal.extensions import db, limiter
+from portal.hypermedia import see_other, wants_partial
+from portal.i18n import say
+from portal.languages import page_tag
+from portal.site import current_site
+from portal.waitlist import operations, pages
+from portal.waitlist.forms import WaitForm
+
+bp = Blueprint("waitlist", __name__)
+
+JOINS = "10 per minute; 60 per hour"
+CHANGES = "20 per minute; 100 per hour"
+
+
+@bp.get("/<slug>/waitlist")
+def join_form(slug: str) -> Response:
+    return _show_form(WaitForm.read(request.args), _search(slug, request.args))
+
+
+@bp.post("/<slug>/waitlist")
+@limiter.limit(JOINS, key_func=visitors.address)
+def join(slug: str) -> Response:
+    form = WaitForm.read(request.form)
+    search = _search(slug, request.form)
+    wish = form.chosen_wish()
+    try:
+        doubt = why_doubtful(form, secret=current_app.config["SECRET_KEY"], now=search.now)
+        if doubt:
+            raise Invalid(doubt)
+        joined = operations.join(
+            service_slug=slug,
+            wish=wish,
+            customer=form.customer(zone=search.choice.zone, language=page_tag()),
+            party_size=form.party(),
+            appointment_start_at=form.start_at,
+            wish_on=form.wish_on(search.today) if wish in ("day", "week") else None,
+            resource_slug=form.resource or None,
+            idempotency_key=form.key,
+            now=search.now,
+            answers=form.answers,
+            note=form.note,
+        )
+    except Invalid as error:
+        return _show_form(form, search, errors=_fields(error), problem=str(error), status=422)
+    except Refused as error:
+        return _show_form(form, search, refusal=error, status=409)
+    wake.ring()
+    return see_other(url_for("waitlist.show", token=joined.token))
+
+
+@bp.get("/w/<token>")
+def show(token: str) -> Response:
+    """An open page asks again and again, with the version it has `seen`; 204 says that nothing is new."""
+    entry = _entry(token)
+    return _show(entry, token, seen=request.args.get("seen", ""))
+
+
+@bp.post("/w/<token>/acceptance")
+@limiter.limit(CHANGES, key_func=visitors.address)
+def accept(token: str) -> Response:
+    try:
+        outcome = operations.accept(token, now=now_utc())
+    except Refused as error:
+        return _show(_entry(token), token, problem=str(error), status=409)
+    wake.ring()
+    return see_other(url_for("manage.show", token=outcome.manage_token))
+
+
+@bp.post("/w/<token>/decline")
+@limiter.limit(CHANGES, key_func=visitors.address)
+def decline(token: str) -> Response:
+    """With `keep` the entry goes on waiting, without being offered that time again; else it ends."""
+    keep = request.form.get("keep") == "1"
+    try:
+        operations.decline(token, keep_waiting=keep, now=now_utc())
+    except Refused as error:
+        return _show(_entry(token), token, problem=str(error), status=409)
+    wake.ring()
+    if keep:
+        flash(say("Noted: this one goes to the next person who waits, and you keep your place."), "ok")
+    return see_other(url_for("waitlist.show", token=token))
+
+
+@bp.get("/w/<token>/leave")
+def leave_form(token: str) -> Response:
+    """The question whether one means it: the place in the queue is lost for good."""
+    entry = _entry(token)
+    values = _values(entry, token)
+    if values["page"].state not in ("waiting", "offered"):
+        return _show(entry, token)
+    return make_response(render_template("waitlist/leave.html", **values))
+
+
+@bp.post("/w/<token>/leave")
+@limiter.limit(CHANGES, key_func=visitors.address)
+def leave(token: str) -> Response:
+    try:
+        operations.leave(token, now=now_utc())
+    except Refused as error:
+        return _show(_entry(token), token, problem=str(error), status=409)
+    wake.ring()
+    return see_other(url_for("waitlist.show", token=token))
+
+
+def _search(slug: str, asked: Mapping[str, str]) -> Search:
+    session: Session = db.session()
+    service = queries.find_service(session, slug)
+    if not service.has_waitlist:
+        raise NotFound(say("This service has no waitlist. Please choose one of its free times."))
+    return picker.open_search(session, service, asked, site=current_site(), now=now_utc())
+
+
+def _show_form(
+    form: WaitForm,
+    search: Search,
+    *,
+    errors: Mapping[str, str] | None = None,
+    problem: str = "",
+    refusal: Refused | None = None,
+    status: int = 200,
+) -> Response:
+    """The form, with what is wrong in it, or with times that can be booked instead of waiting."""
+    slug = search.service.slug
+    appointment = _appointment(form, search)
+    values = _wish_values(form, search, appointment) | {
+        "service": search.service,
+        "search": search,
+        "choice": search.choice,
+        "form": form,
+        "key": form.key or new_key(current_app.config["SECRET_KEY"]),
+        "errors": errors or {},
+        "problem": problem or (str(refusal) if refusal else ""),
+        "offer": answers.make_offer(search, refusal, form.start_at) if isinstance(refusal, SlotFree) else None,
+        "is_refused": refusal is not None,
+        "party_sizes": _party_sizes(appointment.capacity if appointment else search.service.capacity),
+        "holds_for": dates.duration(search.service.offer_minutes),
+        "post_url": url_for("waitlist.join", slug=slug),
+        "hold_url": url_for("booking.place_hold", slug=slug),
+        "page_url": url_for("booking.service", slug=slug),
+    }
+    template = "waitlist/_join.html" if wants_partial() else "waitlist/join.html"
+    return make_response(render_template(template, **values), status)
+
+
+def _wish_values(form: WaitForm, search: Search, appointment: Appointment | None) -> dict[str, Any]:
+    """What is waited for: an appointment, or a day with the wider wishes beside it."""
+    wish, on = form.chosen_wish(), form.wish_on(search.today)
+    described = pages.describe(
+        search.session,
+        search.service,
+        wish=wish,
+        wish_on=on,
+        start_at=appointment.start_at if appointment else None,
+        end_at=appointment.end_at if appointment else None,
+        appointment=appointment,
+        zone=search.choice.zone,
+        locale=search.locale,
+    )
+    if appointment:
+        waiting = full.count_waiting(search.session, [appointment.id]).get(appointment.id, 0)
+    else:
+        waiting = full.count_waiting_for_day(search.session, search.service, on) if form.day else 0
+    return {
+        "wished": described,
+        "waiting": waiting,
+        "wish": wish,
+        "wishes": [] if appointment else _wishes(form, search),
+        "persons": [] if appointment else _persons(search),
+    }
+
+
+def _wishes(form: WaitForm, search: Search) -> list[tuple[str, str, str]]:
+    """The choices of the form: (value, text, explanation)."""
+    on, locale = form.wish_on(search.today), search.locale
+    any_day = ("any", say("Any day"), say("Whenever something becomes free."))
+    if not form.day:
+        return [any_day]
+    return [
+        ("day", say("This day"), pages.wish_in_words("day", on, locale)),
+        ("week", say("This week"), pages.wish_in_words("week", on, locale)),
+        any_day,
+    ]
+
+
+def _persons(search: Search) -> list[tuple[str, str]]:
+    people = [(person.slug, person.name) for person in search.people]
+    return [("", say("Anyone")), *people] if people else []
+
+
+def _party_sizes(capacity: int) -> list[tuple[str, str]]:
+    most = min(capacity, MOST_PEOPLE)
+    return [(str(number), str(number)) for number in range(1, most + 1)] if most > 1 else []
+
+
+def _appointment(form: WaitForm, search: Search) -> Appointment | None:
+    """The appointment that is waited for; None where the wish is for days."""
+    start_at = form.start_at
+    if start_at is None:
+        if search.service.timing == "fixed" or form.appointment:
+            raise NotFound(say("Please go back and choose the appointment that you want to wait for."))
+        return None
+    appointment = full.find_appointment(search.session, search.service, start_at)
+    if appointment is None or start_at <= search.now:
+        raise NotFound(
+            say("This appointment cannot be waited for any more: it is over, or it has been moved or called off.")
+        )
+    return appointment
+
+
+def _fields(error: Invalid) -> dict[str, str]:
+    """The errors under the names that the form's fields have."""
+    names = {"party_size": "people", "wish_on": "wish", "resource_slug": "resource"}
+    return {names.get(name, name): sentence for name, sentence in error.fields.items()}
+
+
+def _entry(token: str) -> WaitlistEntry:
+    return pages.find_entry(db.session(), token, now=now_utc())
+
+
+def _show(entry: WaitlistEntry, token: str, *, seen: str = "", problem: str = "", status: int = 200) -> Response:
+    values = _values(entry, token)
+    if seen and wants_partial() and seen == values["page"].version:
+        return make_response("", 204)
+    template = "waitlist/_entry.html" if wants_partial() else "waitlist/show.html"
+    return make_response(render_template(template, problem=problem, **values), status)
+
+
+def _values(entry: WaitlistEntry, token: str) -> dict[str, Any]:
+    """What all pages of an entry expect."""
+    page = pages.show_entry(db.session(), entry, zone=_zone(entry), locale=dates.present_locale(), now=now_utc())
+    return {
+        "token": token,
+        "page": page,
+        "holds_for": dates.duration(entry.service.offer_minutes),
+        "service_url": url_for("booking.service", slug=page.service_slug) if page.service_slug else "",
+        "again_url": _again_url(entry, page),
+    }
+
+
+def _again_url(entry: WaitlistEntry, page: pages.EntryPage) -> str:
+    """The form to wait for the same once more; empty where that makes no sense."""
+    if not page.service_slug or not entry.service.has_waitlist or page.state == "over":
+        return ""
+    return url_for("waitlist.join_form", slug=page.service_slug) + page.again
+
+
+def _zone(entry: WaitlistEntry) -> str:
+    """The zone that was asked for, else the one that the reader joined in, else the business's."""
+    wishes = (request.args.get("zone", ""), entry.customer_zone)
+    return next((zone for zone in wishes if zone and dates.is_zone(zone)), current_site().zone)
