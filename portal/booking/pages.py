@@ -203,9 +203,9 @@ def show_day(
     )
 
 
-def show_full(start_at: datetime, end_at: datetime, zone: str, locale: Locale, *, left: int, waiting: int) -> FullTime:
+def show_full(start_at: datetime, zone: str, locale: Locale, *, left: int, waiting: int) -> FullTime:
     """A full appointment on the visitor's clock."""
-    return FullTime(instant_text(start_at), when(start_at, end_at, zone, locale)["time"], left, waiting)
+    return FullTime(instant_text(start_at), dates.clock(start_at.astimezone(ZoneInfo(zone)), locale), left, waiting)
 
 
 def show_month(

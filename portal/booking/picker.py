@@ -251,7 +251,7 @@ def _show_day(on: date, days: Mapping[date, list[Slot]], search: Search, *, full
         capacity=search.service.capacity,
         today=search.today,
         full=[
-            pages.show_full(*row.interval, zone, locale, left=row.left, waiting=row.waiting)
+            pages.show_full(row.interval.start, zone, locale, left=row.left, waiting=row.waiting)
             for row in full.appointments.get(on, ())
         ],
         is_full=on in full.days,
