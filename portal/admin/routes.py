@@ -14,6 +14,7 @@ from portal.admin import people, queries
 from portal.admin.frame import bp, moments
 from portal.admin.warnings import Warning, find_warnings
 from portal.booking import operations
+from portal.booking.questions import answer_lines
 from portal.clock import now_utc
 from portal.errors import NotFound, Refused
 from portal.extensions import db
@@ -66,10 +67,7 @@ def bookings() -> Any:
 
 @bp.get("/bookings/<int:booking_id>")
 def booking(booking_id: int) -> Any:
-    row = queries.find_booking(db.session(), current_user, booking_id)
-    lines = queries.ledger_of(db.session(), row.appointment.id)
-    meeting = queries.meeting_of_booking(db.session(), row.booking)
-    return render_template("admin/booking.html", row=row, meeting=meeting, lines=lines, at=moments())
+    return _booking_page(booking_id)
 
 
 @bp.get("/bookings/<int:booking_id>/cancellation")
@@ -141,21 +139,34 @@ _ANSWERED = {
 
 
 def _act(booking_id: int, action: str, said: str) -> Any:
-    """Do one thing to a booking of the user's scope. What the rules refuse is told on the page that comes next."""
+    """Do one thing to a booking of the user's scope. What the rules refuse is told on the booking's page, which shows how it stands by now."""
     row = queries.find_booking(db.session(), current_user, booking_id)
-    now = now_utc()
+    now, sequence = now_utc(), request.form.get("sequence", type=int)
     try:
         if action == "cancel":
             operations.cancel_booking(row.booking.id, by="staff", now=now)
         elif action == "approve":
-            operations.approve_booking(row.booking.id, now=now)
+            operations.approve_booking(row.booking.id, now=now, sequence=sequence)
         else:
-            operations.refuse_booking(row.booking.id, now=now)
-        flash(said, "ok")
-        wake.ring()
+            operations.refuse_booking(row.booking.id, now=now, sequence=sequence)
     except Refused as error:
-        flash(str(error), "bad")
+        return _booking_page(booking_id, problem=str(error)), 409
+    flash(said, "ok")
+    wake.ring()
     return see_other(url_for("admin.booking", booking_id=booking_id))
+
+
+def _booking_page(booking_id: int, *, problem: str = "") -> str:
+    row = queries.find_booking(db.session(), current_user, booking_id)
+    return render_template(
+        "admin/booking.html",
+        row=row,
+        meeting=queries.meeting_of_booking(db.session(), row.booking),
+        lines=queries.ledger_of(db.session(), row.appointment.id),
+        answers=answer_lines(row.service, row.booking.answers),
+        problem=problem,
+        at=moments(),
+    )
 
 
 def _warnings(calendars: list[overview.CalendarFacts]) -> list[Warning]:

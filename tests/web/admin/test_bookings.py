@@ -9,11 +9,19 @@ import time_machine
 from sqlalchemy import update
 
 from portal.booking.models import Booking, Claim, EventLink
+from portal.business.models import Service
 from portal.clock import now_utc
 from portal.extensions import db
 from portal.outbox import OutboxEntry
 from portal.sync import ledger
-from tests.factories import make_calendar
+from tests.factories import ask, make_calendar
+
+
+def request_for(studio, **more):
+    """A booking that waits for staff."""
+    db.session.get(Service, studio.service.id).needs_approval = True
+    db.session.commit()
+    return studio.book(**more)
 
 
 def status(booking_id):
@@ -148,8 +156,43 @@ def test_a_request_that_waits_is_confirmed_or_refused(studio, admin, page, actio
 
 def test_what_the_rules_refuse_is_told_and_changes_nothing(studio, admin, page):
     booking = studio.book()
-    assert "confirmed already" in page(admin, f"/admin/bookings/{booking.id}/approval", post={})
+    response = admin.post(f"/admin/bookings/{booking.id}/approval")
+    assert response.status_code == 409
+    assert "confirmed already" in response.text
     assert status(booking.id) == "confirmed"
+
+
+def test_of_two_who_answer_a_request_the_second_is_told(studio, admin, staff, page):
+    """Each has the page open; the buttons know which request was looked at."""
+    booking = request_for(studio, who="ben")
+    assert "asks for this time" in page(admin, f"/admin/bookings/{booking.id}")
+    seen = {"sequence": str(booking.sequence)}
+    assert "The booking is confirmed" in page(admin, f"/admin/bookings/{booking.id}/approval", post=seen)
+    second = staff.post(f"/admin/bookings/{booking.id}/refusal", data=seen)
+    assert second.status_code == 409
+    assert "This booking is confirmed already." in second.text
+    assert status(booking.id) == "confirmed"
+
+
+def test_a_request_that_its_customer_moved_is_looked_at_again(studio, admin, page):
+    booking = request_for(studio)
+    seen = {"sequence": str(booking.sequence)}
+    db.session.get(Booking, booking.id).sequence += 1
+    db.session.commit()
+    response = admin.post(f"/admin/bookings/{booking.id}/approval", data=seen)
+    assert response.status_code == 409
+    assert "look at it again" in response.text
+    assert status(booking.id) == "pending"
+
+
+def test_staff_read_the_answers_under_their_questions(studio, admin, page):
+    booking = studio.book()
+    ask(db.session.get(Service, booking.appointment.service_id), "shoes", label="Which size of shoes?")
+    db.session.get(Booking, booking.id).answers = {"shoes": 42, "gone": True}
+    db.session.commit()
+    text = page(admin, f"/admin/bookings/{booking.id}")
+    assert '<dt>Which size of shoes?</dt><dd class="note">42</dd>' in text
+    assert '<dt>gone</dt><dd class="note">Yes</dd>' in text
 
 
 def test_staff_look_after_their_own_bookings(studio, staff, page):
