@@ -111,7 +111,8 @@ def as_it_stands(session: Session, booking: Booking, kind: str, *, stamped_at: d
             own=own,
         )
     event = _event(booking, business, facts, meeting=meeting, manage_url=manage_url, stamped_at=stamped_at)
-    news = News(news=kind, by=booking.cancelled_by or "staff")
+    reason = "unanswered" if kind == "refused" and booking.cancelled_by == "portal" else ""
+    news = News(news=kind, by=booking.cancelled_by or "staff", reason=reason)
     return CustomerNews(
         message_key="", house=house, news=news, booking=facts, manage_url=manage_url, event=event, own=own
     )

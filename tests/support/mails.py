@@ -10,12 +10,19 @@ from flask import Flask
 from portal import outbox
 from portal.clock import now_utc
 from portal.db import transaction
-from portal.notifications.deliver import notify_customer, notify_staff
+from portal.notifications import deliver as delivering
 from portal.outbox import OutboxEntry, Work
 from providers.errors import ProviderError
 from providers.messaging.memory import MemoryMessenger
 
-HANDLERS = {"notify.customer": notify_customer, "notify.staff": notify_staff}
+HANDLERS = {
+    "notify.customer": delivering.notify_customer,
+    "notify.staff": delivering.notify_staff,
+    "notify.reminder": delivering.notify_reminder,
+    "notify.waitlist": delivering.notify_waitlist,
+    "notify.code": delivering.notify_code,
+    "notify.again": delivering.notify_again,
+}
 
 
 def memory_mail(app: Flask) -> MemoryMessenger:
