@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session
 
 from portal.db import read_transaction, transaction
 from portal.errors import Invalid, NotAllowedNow, NotFound
-from portal.sync import outside
+from portal.sync import settlements
 from portal.sync.models import Question
-from portal.sync.outside import Matter
+from portal.sync.settlements import Matter
 
 ANSWERS = {"deleted": ("cancel", "put back"), "moved": ("follow", "put back")}
 
@@ -39,15 +39,15 @@ def _open_matter(session: Session, question_id: int) -> tuple[str, Matter | None
         raise NotFound("There is no such question.")
     if question.answered_at is not None:
         raise NotAllowedNow("This question has been settled meanwhile.")
-    matter = outside.matter_of(session, question.appointment_id, question.calendar_id)
-    return question.kind, matter if matter and matter.booking_ids else None
+    matter = settlements.matter_of(session, question.appointment_id, question.calendar_id)
+    return question.kind, matter if matter and matter.concerns_anybody else None
 
 
 def _act(matter: Matter, answer: str, *, now: datetime) -> None:
     acts: dict[str, Callable[[], None]] = {
-        "follow": lambda: outside.follow(matter, now=now),
-        "cancel": lambda: outside.cancel(matter, by="staff", now=now),
-        "put back": lambda: outside.put_back(matter, now=now),
+        "follow": lambda: settlements.follow(matter, now=now),
+        "cancel": lambda: settlements.cancel(matter, by="staff", now=now),
+        "put back": lambda: settlements.put_back(matter, now=now),
     }
     acts[answer]()
 
