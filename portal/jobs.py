@@ -31,12 +31,14 @@ TOPICS = {
     "calendar.draft": "portal.calendars.grants:forget_draft",
     "calendar.push": "portal.sync.subscriptions:keep_entry",
     "calendar.farewell": "portal.sync.farewell:farewell",
+    "waitlist.look": "portal.waitlist.operations:look_entry",
     "notify.customer": "portal.notifications.deliver:notify_customer",
     "notify.staff": "portal.notifications.deliver:notify_staff",
     "notify.reminder": "portal.notifications.deliver:notify_reminder",
     "notify.waitlist": "portal.notifications.deliver:notify_waitlist",
     "notify.code": "portal.notifications.deliver:notify_code",
     "notify.again": "portal.notifications.deliver:notify_again",
+    "customer.erase": "portal.customers.erase:erase_entry",
 }
 """Topic of an outbox entry -> its handler, imported when the first such entry comes."""
 
@@ -122,6 +124,13 @@ def refuse_unanswered() -> None:
     refuse_unanswered(now=now_utc())
 
 
+def look_at_waitlists() -> None:
+    """Offer what has become free without anybody's doing, and settle the offers that have ended."""
+    from portal.waitlist.operations import look_at_waitlists
+
+    look_at_waitlists()
+
+
 def seal_ledger() -> None:
     """Chain the ledger's new lines, a batch at a time."""
     from portal.sync import ledger
@@ -171,14 +180,23 @@ def keep_subscriptions() -> None:
     subscriptions.keep_subscriptions()
 
 
+def keep_retention() -> None:
+    """Forget customers, codes and mails that are older than they are kept."""
+    from portal.customers import retention
+
+    retention.keep_retention(now=now_utc())
+
+
 PERIODIC = (
     Periodic("sweep holds", timedelta(seconds=30), sweep_holds),
     Periodic("refuse unanswered requests", timedelta(seconds=30), refuse_unanswered),
     Periodic("queue reminders", timedelta(seconds=5), queue_reminders),
     Periodic("plan reminders", timedelta(minutes=30), plan_reminders),
+    Periodic("look at waitlists", timedelta(seconds=2), look_at_waitlists),
     Periodic("seal ledger", timedelta(seconds=60), seal_ledger),
     Periodic("keep push subscriptions", timedelta(seconds=10), keep_subscriptions),
     Periodic("try refused writes", timedelta(minutes=15), try_refused_writes),
+    Periodic("forget customers by age", timedelta(hours=1), keep_retention),
     Periodic("forget finished entries", timedelta(hours=6), forget_finished),
 )
 
