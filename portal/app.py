@@ -27,6 +27,7 @@ BLUEPRINTS = (
     "portal.sync.hooks",
     "portal.api.routes",
     "portal.booking.manage",
+    "portal.waitlist.routes",
     "portal.booking.routes",
     "portal.customers.routes",
 )

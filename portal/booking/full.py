@@ -96,7 +96,7 @@ def full_appointments(
     """
     standing = _standing(session, service, _bookable(service, window, now), resource_id)
     missing = [row for row in standing if Interval(row.start_at, row.end_at) not in free]
-    waiting = count_waiting(session, [row.id for row in missing])
+    waiting = count_waiting(session, service, missing)
     return [
         FullAppointment(row.id, Interval(row.start_at, row.end_at), row.capacity, left, waiting.get(row.id, 0))
         for row in missing
@@ -115,16 +115,28 @@ def possible_days(
     return {slot.interval.start.astimezone(local).date() for slot in offer_slots(demand, now=now)}
 
 
-def count_waiting(session: Session, appointment_ids: Sequence[int]) -> dict[int, int]:
-    """How many entries wait for (or are offered) each of these appointments; those without are left out."""
-    if not appointment_ids:
+def count_waiting(session: Session, service: Service, appointments: Sequence[Any]) -> dict[int, int]:
+    """How many entries wait for (or are offered) each of these appointments, by id; those without are left out.
+
+    A fixed one is waited for wherever it is moved; others come and go with their bookings, so there the start counts.
+    """
+    if not appointments:
         return {}
+    entry = WaitlistEntry
     counted = session.execute(
-        select(WaitlistEntry.appointment_id, func.count())
-        .where(WaitlistEntry.appointment_id.in_(appointment_ids), WaitlistEntry.status.in_(QUEUED))
-        .group_by(WaitlistEntry.appointment_id)
-    )
-    return {appointment_id: number for appointment_id, number in counted if appointment_id is not None}
+        select(entry.appointment_id, entry.start_at, func.count())
+        .where(entry.service_id == service.id, entry.wish == "appointment", entry.status.in_(QUEUED))
+        .group_by(entry.appointment_id, entry.start_at)
+    ).all()
+    waiting = {
+        row.id: sum(
+            number
+            for appointment_id, start_at, number in counted
+            if (appointment_id == row.id if row.is_fixed else start_at == row.start_at)
+        )
+        for row in appointments
+    }
+    return {appointment_id: number for appointment_id, number in waiting.items() if number}
 
 
 def count_waiting_for_day(session: Session, service: Service, on: date) -> int:
@@ -156,13 +168,14 @@ def seats_left(session: Session, appointment: Appointment) -> int:
 
 
 def _standing(session: Session, service: Service, window: Interval, resource_id: int | None) -> Sequence[Any]:
-    """(id, start_at, end_at, capacity, taken) by start; seats of expired holds count as free."""
+    """(id, start_at, end_at, capacity, is_fixed, taken) by start; seats of expired holds count as free."""
     return session.execute(
         select(
             Appointment.id,
             Appointment.start_at,
             Appointment.end_at,
             Appointment.capacity,
+            Appointment.is_fixed,
             func.coalesce(_taken(Appointment.id), 0).label("taken"),
         )
         .where(
@@ -211,6 +224,7 @@ def _emptied(demand: Demand) -> Demand:
         resources=tuple(_cleared(table) for table in demand.resources),
         also_needs=tuple(tuple(_cleared(table) for table in members) for members in demand.also_needs),
         open_appointments=(),
+        made_on={},
     )
 
 

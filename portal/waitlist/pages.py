@@ -21,7 +21,7 @@ from portal.booking.summary import names_of
 from portal.business.models import Resource, Service
 from portal.errors import NotFound
 from portal.i18n import given_name, say, say_n
-from portal.security import token_hash
+from portal.waitlist.records import entry_of_token, last_offer
 
 LINK_LASTS = timedelta(days=30)
 """After the entry has ended; then the link leads nowhere."""
@@ -73,7 +73,10 @@ class EntryPage:
 
 def find_entry(session: Session, token: str, *, now: datetime) -> WaitlistEntry:
     """The entry of a link. Raises the same NotFound for links that never led anywhere and for outdated ones."""
-    entry = session.scalar(select(WaitlistEntry).where(WaitlistEntry.token_hash == token_hash(token)))
+    try:
+        entry = entry_of_token(session, token)
+    except NotFound:
+        entry = None
     if entry is None or (entry.ended_at and entry.ended_at + LINK_LASTS < now):
         raise NotFound(
             say(
@@ -126,14 +129,13 @@ def place_in_queue(session: Session, entry: WaitlistEntry) -> int:
 
 def wished_by(session: Session, entry: WaitlistEntry, *, zone: str, locale: Locale) -> Wished:
     """What an entry waits for."""
-    appointment = session.get(Appointment, entry.appointment_id) if entry.appointment_id else None
-    start_at = appointment.start_at if appointment else entry.start_at
+    appointment = _fixed(session, entry)
     return describe(
         session,
         entry.service,
         wish=entry.wish,
         wish_on=entry.wish_on,
-        start_at=start_at,
+        start_at=appointment.start_at if appointment else entry.start_at,
         end_at=appointment.end_at if appointment else None,
         resource_id=entry.resource_id,
         appointment=appointment,
@@ -197,7 +199,7 @@ def until_in_words(until: datetime, *, zone: str, locale: Locale, now: datetime)
 def _last_offer(session: Session, entry: WaitlistEntry) -> Offer | None:
     if entry.status in ("waiting", "left", "over"):
         return None
-    return session.scalar(select(Offer).where(Offer.entry_id == entry.id).order_by(Offer.id.desc()).limit(1))
+    return last_offer(session, entry)
 
 
 def _offered(session: Session, service: Service, offer: Offer, *, zone: str, locale: Locale, now: datetime) -> Offered:
@@ -232,7 +234,13 @@ def _state(entry: WaitlistEntry, offered: Offered | None) -> str:
 def _again(session: Session, entry: WaitlistEntry) -> str:
     """How the form for the same wish is asked for."""
     if entry.wish == "appointment":
-        appointment = session.get(Appointment, entry.appointment_id) if entry.appointment_id else None
+        appointment = _fixed(session, entry)
         start_at = appointment.start_at if appointment else entry.start_at
         return f"?appointment={pages.instant_text(start_at)}" if start_at else ""
     return f"?day={entry.wish_on.isoformat()}&wish={entry.wish}" if entry.wish_on else ""
+
+
+def _fixed(session: Session, entry: WaitlistEntry) -> Appointment | None:
+    """The fixed appointment that is waited for, wherever staff have moved it. Others come and go with their bookings: there the time counts."""
+    appointment = session.get(Appointment, entry.appointment_id) if entry.appointment_id else None
+    return appointment if appointment and appointment.is_fixed else None

@@ -179,7 +179,7 @@ def _wish_values(form: WaitForm, search: Search, appointment: Appointment | None
         locale=search.locale,
     )
     if appointment:
-        waiting = full.count_waiting(search.session, [appointment.id]).get(appointment.id, 0)
+        waiting = full.count_waiting(search.session, search.service, [appointment]).get(appointment.id, 0)
     else:
         waiting = full.count_waiting_for_day(search.session, search.service, on) if form.day else 0
     return {
