@@ -24,6 +24,7 @@ BLUEPRINTS = (
     "portal.calendars.google_routes",
     "portal.calendars.routes",
     "portal.notifications.routes",
+    "portal.notifications.stop_routes",
     "portal.sync.hooks",
     "portal.api.routes",
     "portal.booking.manage",

@@ -39,4 +39,4 @@ def _set_headers(response: Response) -> Response:
 def _is_capability_url() -> bool:
     """Pages whose address is itself a right (manage links, holds, set-up links), customers' own page, and everything behind the sign-in."""
     path = request.path
-    return path.startswith(("/b/", "/w/", "/mine/", "/setup/", "/admin")) or path == "/mine" or "/holds/" in path
+    return path.startswith(("/b/", "/u/", "/w/", "/mine/", "/setup/", "/admin")) or path == "/mine" or "/holds/" in path

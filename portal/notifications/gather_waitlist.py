@@ -16,6 +16,7 @@ from portal.notifications.people import resources_of
 from portal.notifications.sources import business_of, house_of, own_words, row_of, settings, silent
 from portal.notifications.stop_links import stop_url
 from portal.outbox import Work
+from portal.waitlist.records import entry_token
 
 log = structlog.get_logger()
 OPEN = ("waiting", "offered")
@@ -98,8 +99,6 @@ def _offer(session: Session, work: Work) -> Offer | None:
 
 
 def _entry_url(entry: WaitlistEntry) -> str:
-    from portal.waitlist.records import entry_token
-
     try:
         return f"{settings().url}/w/{entry_token(entry)}"
     except Invalid as error:

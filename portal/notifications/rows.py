@@ -8,9 +8,9 @@ from datetime import datetime
 from babel import Locale
 
 from portal import dates
-from portal.i18n import say, say_n
+from portal.i18n import in_a_row, say, say_n
 from portal.notifications.facts import BookingFacts, House, WaitFacts
-from portal.notifications.wording import When, in_a_row, instant, same_clock, when
+from portal.notifications.wording import When, instant, same_clock, when
 
 
 @dataclass(frozen=True, slots=True)

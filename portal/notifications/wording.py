@@ -6,19 +6,14 @@ Spanish weekday in an English sentence helps nobody.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from babel import Locale
-from babel.lists import format_list
 
 from portal import dates
 from portal.i18n import LANGUAGES, say
-
-_SOUNDS_LIKE_Y = re.compile(r"(?:i|í|hi(?![aeo])|hí|y(?![aeiouáéíóú]))", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +50,7 @@ def when(start_at: datetime, end_at: datetime, *, zone: str, locale: Locale) -> 
     return When(
         day=dates.long_date(start.date(), locale),
         time=f"{first}–{last}",
-        zone=say("%(city)s time", city=dates.city(zone)) if has_change else dates.zone_in_words(zone, start_at),
+        zone=say("%(place)s time", place=dates.city(zone)) if has_change else dates.zone_in_words(zone, start_at),
         short=f"{dates.short_date(start.date(), locale)}, {dates.clock(start, locale)}",
     )
 
@@ -75,13 +70,6 @@ def known_zone(*names: str) -> str:
 def same_clock(zone: str, other: str, *, at: datetime) -> bool:
     """True when both zones show the same time at that instant."""
     return at.astimezone(ZoneInfo(zone)).utcoffset() == at.astimezone(ZoneInfo(other)).utcoffset()
-
-
-def in_a_row(names: Sequence[str], locale: Locale) -> str:
-    """“Ana”, “Ana and Ben”, “Ana, Ben and Cleo”; in Spanish “Ana e Inés”."""
-    if len(names) > 1 and locale.language == "es" and _SOUNDS_LIKE_Y.match(names[-1]):
-        return f"{', '.join(names[:-1])} e {names[-1]}"
-    return format_list(list(names), locale=locale)
 
 
 def _language(tag: str) -> str:
