@@ -13,8 +13,9 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal.business.models import Business, DateOverride, Resource, Service
+from portal.business.models import Business, DateOverride, Resource, Service, ServiceQuestion
 from portal.business.seed_file import WEEKDAYS
+from portal.business.seed_values import SEED_KEYS
 from portal.calendars.models import Calendar, Connection
 from portal.errors import NotFound
 
@@ -22,6 +23,11 @@ _SERVICE_KEYS = (
     "slug", "name", "description", "location", "meeting", "duration", "step", "buffer_before", "buffer_after", "notice", "horizon",
     "capacity", "assignment", "cancel_until", "move_until",
 )  # fmt: skip
+_RULES = (
+    ("location_kind", ""), ("price", ""), ("timing", "slots"), ("per_day", None), ("per_week", None), ("per_customer", None),
+    ("needs_approval", False), ("is_hidden", False), ("reminders", [1440]), ("has_waitlist", False), ("offer_minutes", 240),
+)  # fmt: skip
+"""Columns with their defaults, which need not be written."""
 _CALENDAR_RULES = ("when_moved", "when_deleted", "when_unreadable", "privacy", "freshness")
 
 
@@ -30,7 +36,7 @@ def export_business(session: Session) -> str:
     business = session.get(Business, 1)
     if business is None:
         raise NotFound("There is no business yet. Load one with `lockstep seed`, or open the set-up link.")
-    parts = ["[business]", *_pairs({"name": business.name, "zone": business.zone, "language": business.language})]
+    parts = ["[business]", *_business(business)]
     resources = session.scalars(
         select(Resource).where(Resource.is_active).order_by(Resource.position, Resource.id)
     ).all()
@@ -40,6 +46,11 @@ def export_business(session: Session) -> str:
     for service in session.scalars(select(Service).where(Service.is_active).order_by(Service.position, Service.id)):
         parts += ["", "[[service]]", *_service(service, slugs)]
     return "\n".join(parts) + "\n"
+
+
+def _business(business: Business) -> list[str]:
+    names = ("name", "zone", "language", "retention_days")
+    return _pairs({name: getattr(business, name) for name in names})
 
 
 def _resource(resource: Resource) -> list[str]:
@@ -98,12 +109,22 @@ def _service(service: Service, slugs: dict[int, str]) -> list[str]:
         if need.resource_id in slugs:
             lists.setdefault(need.list_no, []).append(slugs[need.resource_id])
     lines = _pairs({name: getattr(service, name) for name in _SERVICE_KEYS})
+    rules = {name: getattr(service, name) for name, default in _RULES if getattr(service, name) != default}
+    lines += _pairs({SEED_KEYS.get(name, name): value for name, value in rules.items()})
     lines.append(f"resources = {_value(lists.pop(0, []))}")
-    return lines + ([f"also_needs = {_value(list(lists.values()))}"] if lists else [])
+    lines += [f"also_needs = {_value(list(lists.values()))}"] if lists else []
+    return lines + [line for question in service.questions for line in _question(question)]
+
+
+def _question(question: ServiceQuestion) -> list[str]:
+    values: dict[str, Any] = {"name": question.name, "label": question.label, "kind": question.kind}
+    values |= {"required": True} if question.is_required else {}
+    values |= {"choices": question.choices} if question.choices else {}
+    return ["", "[[service.question]]", *_pairs(values)]
 
 
 def _pairs(values: dict[str, Any]) -> list[str]:
-    return [f"{name} = {_value(value)}" for name, value in values.items() if value != ""]
+    return [f"{name} = {_value(value)}" for name, value in values.items() if value not in ("", None)]
 
 
 def _value(value: Any) -> str:

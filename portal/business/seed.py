@@ -14,10 +14,18 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal.business.models import Business, DateOverride, Resource, Service, ServiceResource, WeeklyHours
+from portal.business.models import (
+    Business,
+    DateOverride,
+    Resource,
+    Service,
+    ServiceQuestion,
+    ServiceResource,
+    WeeklyHours,
+)
 from portal.business.seed_calendars import Proof, apply_calendars, prove_calendars
 from portal.business.seed_file import WEEKDAYS, read_seed_file
-from portal.business.seed_values import Range, SeedBusiness, SeedFile, SeedResource, SeedService
+from portal.business.seed_values import SEED_KEYS, Range, SeedBusiness, SeedFile, SeedResource, SeedService
 from portal.db import read_transaction, transaction
 
 
@@ -47,7 +55,7 @@ def _apply(session: Session, file: SeedFile, proofs: Sequence[Proof]) -> list[st
 
 
 def _apply_business(session: Session, wanted: SeedBusiness, changes: list[str]) -> None:
-    values = {"name": wanted.name, "zone": wanted.zone, "language": wanted.language}
+    values = {name: getattr(wanted, name) for name in wanted.__slots__}
     business = session.get(Business, 1)
     if business is None:
         session.add(Business(id=1, instance_id=secrets.token_hex(8), **values))
@@ -110,17 +118,19 @@ def _apply_service(
     session: Session, wanted: SeedService, position: int, ids: Mapping[str, int], changes: list[str]
 ) -> None:
     label = f"service {wanted.slug}"
-    values = {name: getattr(wanted, name) for name in wanted.__slots__ if name not in ("slug", "lists")}
-    values |= {"position": position, "is_active": True}
+    values = {name: getattr(wanted, name) for name in wanted.__slots__ if name not in ("slug", "lists", "questions")}
+    values |= {"position": position, "is_active": True, "reminders": list(wanted.reminders)}
     service = session.scalar(select(Service).where(Service.slug == wanted.slug))
     if service is None:
         service = Service(slug=wanted.slug, **values)
         session.add(service)
         changes.append(f"{label}: new")
         _apply_lists(session, service, wanted, ids, label, [])
+        _apply_questions(service, wanted, label, [])
     else:
         set_values(service, label, values, changes)
         _apply_lists(session, service, wanted, ids, label, changes)
+        _apply_questions(service, wanted, label, changes)
 
 
 def _apply_lists(
@@ -141,12 +151,28 @@ def _apply_lists(
             service.needs.append(ServiceResource(resource_id=ids[slug], list_no=list_no, position=place))
 
 
+def _apply_questions(service: Service, wanted: SeedService, label: str, changes: list[str]) -> None:
+    """By name: answers that were given keep their question."""
+    present = {row.name: row for row in service.questions}
+    for name in sorted(present.keys() - {question.name for question in wanted.questions}):
+        changes.append(f"{label}: question {name} removed")
+        service.questions.remove(present[name])
+    for position, question in enumerate(wanted.questions):
+        values = {"label": question.label, "kind": question.kind, "is_required": question.is_required}
+        values |= {"choices": list(question.choices), "position": position}
+        if question.name in present:
+            set_values(present[question.name], f"{label}: question {question.name}", values, changes)
+        else:
+            changes.append(f"{label}: question {question.name} new")
+            service.questions.append(ServiceQuestion(name=question.name, **values))
+
+
 def set_values(row: Any, label: str, values: Mapping[str, Any], changes: list[str]) -> None:
     """Set what differs, and say so."""
     for name, value in values.items():
         old = getattr(row, name)
         if old != value:
-            changes.append(f"{label}: {name} {_shown(old)} -> {_shown(value)}")
+            changes.append(f"{label}: {SEED_KEYS.get(name, name)} {_shown(old)} -> {_shown(value)}")
             setattr(row, name, value)
 
 
@@ -159,7 +185,9 @@ def _replace(rows: list[Any], old: Iterable[Any], new: Iterable[Any]) -> None:
 def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return str(value) if value != "" else "nothing"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "nothing"
+    return str(value) if value not in ("", None) else "nothing"
 
 
 def _ranges(ranges: Sequence[Range]) -> str:

@@ -9,25 +9,22 @@ import re
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date
-from functools import partial
 from typing import Any
 
 from portal.business.seed_checks import (
     check_email,
     check_language,
-    check_service_slug,
     check_slug,
     check_url,
     check_zone,
     read_day,
     read_range,
 )  # fmt: skip
+from portal.business.seed_services import read_service
 from portal.business.seed_table import REQUIRED, Problems, Table, shown
 from portal.business.seed_values import (
-    ASSIGNMENTS,
     BY_CONSENT,
     KINDS,
-    MEETINGS,
     PRIVACY,
     PROVIDERS,
     ROLES,
@@ -45,7 +42,6 @@ from portal.errors import Invalid
 from portal.toml_lines import Path, line_numbers
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_MONTH = 30 * 24 * 60
 
 
 def read_seed_file(
@@ -60,7 +56,7 @@ def read_seed_file(
     business = _business(_only_table(root, values, problems))
     resources = tuple(_resource(table, business.zone, environ) for table in root.tables("resource"))
     slugs = {resource.slug for resource in resources} | set(known_resources)
-    services = tuple(_service(table, slugs) for table in root.tables("service"))
+    services = tuple(read_service(table, slugs) for table in root.tables("service"))
     root.finish()
     _refuse_repeated(resources, "resource", problems)
     _refuse_repeated(services, "service", problems)
@@ -99,6 +95,7 @@ def _business(table: Table) -> SeedBusiness:
         name=table.text("name"),
         zone=table.text("zone", check=check_zone),
         language=table.text("language", default="en", check=check_language),
+        retention_days=table.optional_number("retention_days", least=1, most=36_500, unit=" days"),
     )
     table.finish()
     return business
@@ -135,31 +132,6 @@ def _calendar(table: Table, environ: Mapping[str, str]) -> SeedCalendar:
     )
     table.finish()
     return calendar
-
-
-def _service(table: Table, slugs: Collection[str]) -> SeedService:
-    minutes = partial(table.number, unit=" minutes", most=_MONTH)
-    duration = minutes("duration", least=5, step=5)
-    service = SeedService(
-        slug=table.text("slug", longest=64, check=check_service_slug),
-        name=table.text("name"),
-        description=table.text("description", default="", longest=2000),
-        location=table.text("location", default="", longest=300),
-        meeting=table.choice("meeting", MEETINGS, default=""),
-        duration=duration,
-        step=minutes("step", least=5, step=5, default=duration),
-        buffer_before=minutes("buffer_before", least=0, step=5, default=0),
-        buffer_after=minutes("buffer_after", least=0, step=5, default=0),
-        notice=minutes("notice", least=0, default=0),
-        horizon=table.number("horizon", least=1, most=730, default=60, unit=" days"),
-        capacity=table.number("capacity", least=1, most=500, default=1),
-        assignment=table.choice("assignment", ASSIGNMENTS, default="choose"),
-        cancel_until=minutes("cancel_until", least=0, default=0),
-        move_until=minutes("move_until", least=0, default=0),
-        lists=_lists(table, slugs),
-    )
-    table.finish()
-    return service
 
 
 def _hours(table: Table) -> dict[int, tuple[Range, ...]]:
@@ -238,34 +210,6 @@ def _password(table: Table, environ: Mapping[str, str]) -> str:
     if not environ.get(variable):
         table.wrong("password_env", f"names {variable}, which is not set in the environment")
     return environ.get(variable, "")
-
-
-def _lists(table: Table, slugs: Collection[str]) -> tuple[tuple[str, ...], ...]:
-    items = table.items("resources")
-    main = _list(table, items, slugs)
-    if table.has("resources") and not items:
-        table.wrong("resources", "must name at least one resource")
-    lists = [main]
-    for path, value in table.items("also_needs", default=[]):
-        if not isinstance(value, list) or not value:
-            table.wrong_at(
-                path, f'also_needs is a list of lists such as [["room-1", "room-2"]]; {shown(value)} is none.'
-            )
-            continue
-        lists.append(_list(table, [((*path, number), item) for number, item in enumerate(value)], slugs))
-    return tuple(lists)
-
-
-def _list(table: Table, items: list[tuple[Path, Any]], slugs: Collection[str]) -> tuple[str, ...]:
-    named: list[str] = []
-    for path, value in items:
-        if value not in slugs:
-            table.wrong_at(path, f"there is no resource {shown(value)}; add it as [[resource]].")
-        elif value in named:
-            table.wrong_at(path, f"{value} is named twice.")
-        else:
-            named.append(value)
-    return tuple(named)
 
 
 def _refuse_repeated(things: Sequence[SeedResource | SeedService], kind: str, problems: Problems) -> None:

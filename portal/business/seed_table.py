@@ -69,6 +69,20 @@ class Table:
             return self._wrong(key, f"must be a multiple of {step}{unit}, not {value}", least)
         return value
 
+    def optional_number(self, key: str, *, least: int, most: int, unit: str = "") -> int | None:
+        """A whole number, or None when the key is left out."""
+        if key not in self._values:
+            self._asked.append(key)
+            return None
+        return self.number(key, least=least, most=most, unit=unit)
+
+    def truth(self, key: str) -> bool:
+        """true or false; false when it is left out."""
+        value = self._get(key, False)
+        return (
+            value if isinstance(value, bool) else self._wrong(key, f"must be true or false, not {shown(value)}", False)
+        )
+
     def choice(
         self, key: str, choices: Sequence[str], *, default: str = REQUIRED, instead: Mapping[str, str] | None = None
     ) -> str:

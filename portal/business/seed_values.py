@@ -13,6 +13,9 @@ Range: TypeAlias = tuple[int, int]
 KINDS = ("staff", "room", "equipment")
 ASSIGNMENTS = ("choose", "any", "all")
 MEETINGS = ("google",)
+TIMINGS = ("slots", "fixed")
+LOCATION_KINDS = ("on-site", "online", "phone")
+QUESTION_KINDS = ("text", "long", "number", "choice", "checkbox")
 ROLES = ("busy", "destination")
 PROVIDERS = ("caldav",)
 BY_CONSENT = {
@@ -23,12 +26,16 @@ WHEN_DELETED = ("ask", "cancel", "put back")
 WHEN_UNREADABLE = ("pending", "stop", "keep")
 PRIVACY = ("busy only", "initials", "full")
 
+SEED_KEYS = {"needs_approval": "approval", "is_hidden": "hidden", "has_waitlist": "waitlist", "is_required": "required"}
+"""Columns that are called otherwise in a seed file."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeedBusiness:
     name: str
     zone: str
     language: str
+    retention_days: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,14 +68,26 @@ class SeedResource:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SeedQuestion:
+    name: str
+    label: str
+    kind: str
+    is_required: bool
+    choices: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SeedService:
-    """`lists[0]` are the main resources, each further list is one of `also_needs`."""
+    """`lists[0]` are the main resources, each further list is one of `also_needs`. Other fields are called like the table's columns."""
 
     slug: str
     name: str
     description: str
     location: str
+    location_kind: str
     meeting: str
+    price: str
+    timing: str
     duration: int
     step: int
     buffer_before: int
@@ -76,9 +95,18 @@ class SeedService:
     notice: int
     horizon: int
     capacity: int
+    per_day: int | None
+    per_week: int | None
+    per_customer: int | None
+    needs_approval: bool
+    is_hidden: bool
     assignment: str
     cancel_until: int
     move_until: int
+    reminders: tuple[int, ...]
+    has_waitlist: bool
+    offer_minutes: int
+    questions: tuple[SeedQuestion, ...]
     lists: tuple[tuple[str, ...], ...]
 
 

@@ -12,7 +12,17 @@ from portal.booking.operations import Customer, book
 from portal.booking.queries import free_slots
 from portal.business import seed_values
 from portal.business.export import export_business
-from portal.business.models import ASSIGNMENTS, MEETINGS, RESOURCE_KINDS, Business, Resource, Service
+from portal.business.models import (
+    ASSIGNMENTS,
+    LOCATION_KINDS,
+    MEETINGS,
+    QUESTION_KINDS,
+    RESOURCE_KINDS,
+    TIMINGS,
+    Business,
+    Resource,
+    Service,
+)
 from portal.business.seed import seed
 from portal.calendars import models as calendars
 from portal.calendars.access import account_of, unseal_secret
@@ -56,6 +66,9 @@ notice = 60
 resources = ["ana", "ben"]
 also_needs = [["room-1"]]
 """
+
+
+LAST = 'also_needs = [["room-1"]]'
 
 
 def load(text, **environ):
@@ -118,6 +131,16 @@ def test_loading_the_same_file_again_changes_nothing(app):
         ("also_needs", "# also_needs", "service consultation: also_needs room-1 -> nothing"),
         ("notice = 60", "notice = 60\ncapacity = 12", "service consultation: capacity 1 -> 12"),
         ("notice = 60", 'notice = 60\nmeeting = "google"', "service consultation: meeting nothing -> google"),
+        ("notice = 60", "notice = 60\napproval = true", "service consultation: approval no -> yes"),
+        ("notice = 60", "notice = 60\nhidden = true", "service consultation: hidden no -> yes"),
+        ("notice = 60", "notice = 60\nwaitlist = true", "service consultation: waitlist no -> yes"),
+        ("notice = 60", "notice = 60\nper_customer = 2", "service consultation: per_customer nothing -> 2"),
+        ("notice = 60", 'notice = 60\nprice = "40 €"', "service consultation: price nothing -> 40 €"),
+        ("notice = 60", "notice = 60\nreminders = [60, 2880]", "service consultation: reminders 1440 -> 2880, 60"),
+        ("notice = 60", "notice = 60\nreminders = []", "service consultation: reminders 1440 -> nothing"),
+        ("notice = 60", 'notice = 60\nlocation_kind = "phone"', "service consultation: location_kind nothing -> phone"),
+        ('name = "Studio Ana"', 'name = "Studio Ana"\nretention_days = 30', "business: retention_days nothing -> 30"),
+        (LAST, f'{LAST}\n[[service.question]]\nname = "a"\nlabel = "A?"', "service consultation: question a new"),
     ],
 )
 def test_what_differs_is_changed_and_told(sqlite_app, old, new, change):
@@ -241,6 +264,66 @@ def test_a_wrong_frame_is_named_with_its_line(sqlite_app, text, line, part):
     assert part in str(error.value)
 
 
+QUESTION = """
+[[service.question]]
+name = "shoes"
+label = "Size of shoes"
+kind = "number"
+required = true
+[[service.question]]
+name = "drink"
+label = "Tea or coffee?"
+kind = "choice"
+choices = ["tea", "coffee"]
+"""
+
+
+def test_questions_keep_their_answers_when_they_change(sqlite_app):
+    text = STUDIO + QUESTION
+    load(text)
+    ids = {row.name: row.id for row in find(Service, "consultation").questions}
+    changed = (
+        text.replace("Size of shoes", "Your size")
+        .replace("required = true", "")
+        .replace('[[service.question]]\nname = "drink"', '[[service.question]]\nname = "cup"')
+    )
+    assert load(changed) == [
+        "service consultation: question drink removed", "service consultation: question shoes: label Size of shoes -> Your size",
+        "service consultation: question shoes: required yes -> no", "service consultation: question cup new",
+    ]  # fmt: skip
+    rows = find(Service, "consultation").questions
+    assert [(row.name, row.kind, row.choices) for row in rows] == [
+        ("shoes", "number", []),
+        ("cup", "choice", ["tea", "coffee"]),
+    ]
+    assert rows[0].id == ids["shoes"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "part"),
+    [
+        ("per_day = 0", "per_day must be between 1 and 1000, not 0"),
+        ("approval = 1", "approval must be true or false, not 1"),
+        ("reminders = [1]", "a reminder is a number of minutes from 5"),
+        ("reminders = [60, 60]", "60 is named twice"),
+        ("reminders = [10, 20, 30, 40, 50, 60]", "reminders must be at most 5"),
+        ('location_kind = "moon"', "location_kind must be one of on-site, online or phone"),
+        ("offer_minutes = 1", "offer_minutes must be between 5"),
+        ('[[service.question]]\nlabel = "A?"\nname = "A b"', "name must be lower-case letters, digits, - and _"),
+        ('[[service.question]]\nname = "a"\nlabel = "A?"\nkind = "choice"', "kind needs choices"),
+        ('[[service.question]]\nname = "a"\nlabel = "A?"\nchoices = ["x"]', "choices belong to kind"),
+        (f'{QUESTION}[[service.question]]\nlabel = "A?"\nname = "shoes"', "name is that of another question too"),
+    ],
+)
+def test_a_wrong_rule_is_named_with_its_line(sqlite_app, rule, part):
+    text = STUDIO + rule if "question" in rule else STUDIO.replace("notice = 60", f"notice = 60\n{rule}")
+    with pytest.raises(Invalid) as error:
+        load(text)
+    assert part in str(error.value)
+    (found,) = lines_of(error)
+    assert line(text, rule) <= found <= line(text, rule) + rule.count("\n")
+
+
 def test_nobody_but_google_makes_links(sqlite_app):
     text = STUDIO.replace("notice = 60", 'notice = 60\nmeeting = "zoom"')
     with pytest.raises(Invalid, match=f"line {line(text, 'meeting')}: meeting must be one of google, not “zoom”"):
@@ -267,13 +350,30 @@ def test_words_are_those_of_the_tables():
     assert seed_values.KINDS == RESOURCE_KINDS
     assert seed_values.ASSIGNMENTS == ASSIGNMENTS
     assert seed_values.MEETINGS == MEETINGS
+    assert seed_values.TIMINGS == TIMINGS
+    assert ("", *seed_values.LOCATION_KINDS) == LOCATION_KINDS
+    assert seed_values.QUESTION_KINDS == QUESTION_KINDS
     assert seed_values.WHEN_MOVED == calendars.WHEN_MOVED
     assert seed_values.WHEN_DELETED == calendars.WHEN_DELETED
     assert set(seed_values.WHEN_UNREADABLE) == set(calendars.WHEN_UNREADABLE)
 
 
 def test_an_exported_business_loads_without_a_change(sqlite_app):
-    load(STUDIO.replace('name = "Room 1"', 'name = "Room \\"1\\" \\\\ ü"'))
+    rules = """notice = 60
+location_kind = "phone"
+price = "40 €"
+per_day = 3
+per_week = 9
+per_customer = 1
+approval = true
+hidden = true
+waitlist = true
+offer_minutes = 60
+reminders = []
+"""
+    text = STUDIO.replace('name = "Room 1"', 'name = "Room \\"1\\" \\\\ ü"').replace("notice = 60", rules) + QUESTION
+    load(text.replace('zone = "Europe/Madrid"', 'zone = "Europe/Madrid"\nretention_days = 365', 1))
+    assert find(Service, "consultation").needs_approval
     assert load(read_transaction(export_business)) == []
 
 
