@@ -7,7 +7,7 @@ from typing import Any
 from flask import Blueprint, current_app, request, url_for
 from flask_login import current_user
 
-from portal.admin import queries
+from portal.admin import decisions
 from portal.admin.moments import Moments
 from portal.clock import now_utc
 from portal.dates import locale_of
@@ -35,7 +35,7 @@ def moments() -> Moments:
 @bp.app_template_global()
 def staff_nav() -> list[dict[str, Any]]:
     """The links of the staff pages that this user may follow, for `admin/layout.html`."""
-    waiting = queries.count_open(db.session(), current_user)
+    waiting = decisions.count_open(db.session(), current_user)
     links = [
         ("admin.home", "Today", 0),
         ("admin.bookings", "Bookings", 0),

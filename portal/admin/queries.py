@@ -1,5 +1,5 @@
-"""What staff see of bookings, questions and conflicts. Everything is fetched through the user's scope: admins see all, staff what belongs
-to the resource they are; what is not theirs is not found. Reads only."""
+"""What staff see of bookings; questions and conflicts are in `decisions`. Everything is fetched through the user's scope: admins see all, staff
+what belongs to the resource they are; what is not theirs is not found. Reads only."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from portal.accounts.models import User
 from portal.booking.meetings import Meeting, meeting_of
 from portal.booking.models import PRESENT, Appointment, AppointmentResource, Booking, EventLink
 from portal.business.models import Resource, Service
-from portal.calendars.models import Calendar, RemoteObject
+from portal.calendars.models import Calendar
 from portal.errors import NotFound
 from portal.outbox import OutboxEntry
-from portal.sync.models import Conflict, LedgerLine, Question
+from portal.sync.models import LedgerLine
 from portal.sync.overview import PUBLISH
 
 PAGE_SIZE = 25
@@ -50,25 +50,6 @@ class Page:
     @property
     def has_next(self) -> bool:
         return self.number * PAGE_SIZE < self.total
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """An open question with what it is about."""
-
-    question: Question
-    row: BookingRow
-    calendar: Calendar
-
-
-@dataclass(frozen=True, slots=True)
-class Clash:
-    """An open conflict with what it is about; `summary` is the outside event's title, empty when it is not known."""
-
-    conflict: Conflict
-    row: BookingRow
-    calendar: Calendar
-    summary: str
 
 
 def resource_ids_of(user: User) -> list[int] | None:
@@ -123,63 +104,10 @@ def ledger_of(session: Session, appointment_id: int, *, limit: int = 30) -> list
     return list(session.scalars(statement.limit(limit)))
 
 
-def open_questions(session: Session, user: User) -> list[Asked]:
-    """Questions that wait for an answer, the oldest first."""
-    rows = session.execute(
-        select(Question, Calendar)
-        .join(Calendar, Calendar.id == Question.calendar_id)
-        .where(Question.answered_at.is_(None), _appointment_scope(user, Question.appointment_id))
-        .order_by(Question.asked_at, Question.id)
-    ).all()
-    about = _by_appointment(session, [question.appointment_id for question, _ in rows])
-    return [Asked(q, about[q.appointment_id], calendar) for q, calendar in rows if q.appointment_id in about]
-
-
-def find_question(session: Session, user: User, question_id: int) -> Question:
-    """Raises NotFound for one that is not there or not this user's; answered ones are found."""
-    question = session.scalars(
-        select(Question).where(Question.id == question_id, _appointment_scope(user, Question.appointment_id))
-    ).first()
-    if question is None:
-        raise NotFound("There is no such question.")
-    return question
-
-
-def open_conflicts(session: Session, user: User) -> list[Clash]:
-    """Bookings and outside events that want the same time, by time."""
-    rows = session.execute(
-        select(Conflict, Calendar, RemoteObject.summary)
-        .join(Calendar, Calendar.id == Conflict.calendar_id)
-        .outerjoin(
-            RemoteObject,
-            and_(RemoteObject.calendar_id == Conflict.calendar_id, RemoteObject.remote_id == Conflict.remote_id),
-        )
-        .where(Conflict.resolved_at.is_(None), _appointment_scope(user, Conflict.appointment_id))
-        .order_by(Conflict.start_at, Conflict.id)
-    ).all()
-    about = _by_appointment(session, [conflict.appointment_id for conflict, _, _ in rows])
-    return [
-        Clash(conflict, about[conflict.appointment_id], calendar, summary or "")
-        for conflict, calendar, summary in rows
-        if conflict.appointment_id in about
-    ]
-
-
-def count_open(session: Session, user: User) -> int:
-    """Questions and conflicts that wait for somebody: the number beside the link."""
-    questions = select(func.count(Question.id)).where(
-        Question.answered_at.is_(None), _appointment_scope(user, Question.appointment_id)
-    )
-    conflicts = select(func.count(Conflict.id)).where(
-        Conflict.resolved_at.is_(None), _appointment_scope(user, Conflict.appointment_id)
-    )
-    return (session.scalar(questions) or 0) + (session.scalar(conflicts) or 0)
-
-
 def rows_of(session: Session, bookings: list[Booking]) -> list[BookingRow]:
     """The bookings with their resources and their state in the calendars: two queries more, however many they are."""
     ids = sorted({booking.appointment_id for booking in bookings})
-    resources, states = _resources_of(session, ids), _calendar_states(session, ids)
+    resources, states = resources_of(session, ids), _calendar_states(session, ids)
     return [
         BookingRow(
             booking,
@@ -206,10 +134,11 @@ def _full() -> Select[Booking]:
 
 
 def _scope(user: User) -> ColumnElement[bool]:
-    return _appointment_scope(user, Booking.appointment_id)
+    return appointment_scope(user, Booking.appointment_id)
 
 
-def _appointment_scope(user: User, appointment_id: InstrumentedAttribute[int]) -> ColumnElement[bool]:
+def appointment_scope(user: User, appointment_id: InstrumentedAttribute[int]) -> ColumnElement[bool]:
+    """Whether an appointment is the user's to see."""
     ids = resource_ids_of(user)
     if ids is None:
         return true()
@@ -237,16 +166,8 @@ def _matches(search: str) -> ColumnElement[bool]:
     return or_(*(func.lower(column).contains(search.lower(), autoescape=True) for column in columns))
 
 
-def _by_appointment(session: Session, appointment_ids: list[int]) -> dict[int, BookingRow]:
-    """One booking to name each appointment by: an active one before a cancelled one."""
-    if not appointment_ids:
-        return {}
-    statement = _full().where(Booking.appointment_id.in_(appointment_ids), Booking.status != "held")
-    bookings = sorted(session.scalars(statement), key=lambda b: (b.status in ("pending", "confirmed"), -b.id))
-    return {row.appointment.id: row for row in rows_of(session, bookings)}
-
-
-def _resources_of(session: Session, appointment_ids: Collection[int]) -> dict[int, list[Resource]]:
+def resources_of(session: Session, appointment_ids: Collection[int]) -> dict[int, list[Resource]]:
+    """Who and what each appointment takes, the main resource first."""
     rows = session.execute(
         select(AppointmentResource.appointment_id, Resource)
         .join(Resource, Resource.id == AppointmentResource.resource_id)

@@ -10,7 +10,7 @@ from flask import flash, render_template, request, url_for
 from flask_login import current_user
 
 from portal import wake
-from portal.admin import people, queries
+from portal.admin import decisions, people, queries
 from portal.admin.frame import bp, moments
 from portal.admin.warnings import Warning, find_warnings
 from portal.booking import operations
@@ -110,15 +110,15 @@ def mark_attendance(booking_id: int) -> Any:
 def questions() -> Any:
     page = {
         "at": moments(),
-        "asked": queries.open_questions(db.session(), current_user),
-        "clashes": queries.open_conflicts(db.session(), current_user),
+        "asked": decisions.open_questions(db.session(), current_user),
+        "clashes": decisions.open_conflicts(db.session(), current_user),
     }
     return render_template("admin/_questions.html" if wants_partial() else "admin/questions.html", **page)
 
 
 @bp.post("/questions/<int:question_id>/answer")
 def answer(question_id: int) -> Any:
-    question = queries.find_question(db.session(), current_user, question_id)
+    question = decisions.find_question(db.session(), current_user, question_id)
     given = request.form.get("answer", "")
     if given not in ANSWERS[question.kind]:
         raise NotFound("There is no such answer. Please use the buttons.")
@@ -132,9 +132,9 @@ def answer(question_id: int) -> Any:
 
 
 _ANSWERED = {
-    "cancel": "The booking is cancelled, and the customer is told.",
-    "put back": "The booking stands; its event is being put back into the calendar.",
-    "follow": "The booking is moved to the event's time, and the customer is told.",
+    "cancel": "It is cancelled, and everybody who had booked is told.",
+    "put back": "It stands; its event is being put back into the calendar.",
+    "follow": "It is moved to the event's time, and everybody who has booked is told.",
 }
 
 
@@ -174,7 +174,7 @@ def _warnings(calendars: list[overview.CalendarFacts]) -> list[Warning]:
     return find_warnings(
         calendars,
         problems=read_vitals(session, now=now).problems,
-        waiting_for_us=queries.count_open(session, current_user),
+        waiting_for_us=decisions.count_open(session, current_user),
         hanging=partings.hanging(session, resource_ids=queries.resource_ids_of(current_user), now=now),
     )
 

@@ -14,13 +14,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal import outbox
-from portal.booking.models import Appointment, AppointmentResource
+from portal.booking.models import PRESENT, Appointment, AppointmentResource
 from portal.calendars.models import BusyInterval, Calendar
 from portal.db import read_transaction, write_transaction
 from portal.sync import ledger
 from portal.sync.models import Conflict
 from portal.sync.sentences import moment
-from portal.sync.standing import KEPT, standing, stands
+from portal.sync.standing import standing, stands
 from providers.calendars.base import Span
 
 CHUNK = 500
@@ -183,7 +183,7 @@ def _open(session: Session, appointment_id: int, calendar: Calendar, remote_id: 
 
 
 def _is_empty(appointment: Appointment) -> bool:
-    return not any(booking.status in KEPT for booking in appointment.bookings)
+    return not any(booking.status in PRESENT for booking in appointment.bookings)
 
 
 def _resolve(session: Session, conflict: Conflict, *, now: datetime) -> None:

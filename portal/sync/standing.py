@@ -1,5 +1,7 @@
 """Which appointments stand in the calendars: those that somebody's booking is confirmed in, those that took place with somebody, and
-fixed ones, booked or not, until they are called off. Asked by everything in sync that writes, reads or compares events.
+fixed ones, booked or not, until they are called off. Of a pending booking alone staff learn otherwise: it may still be refused.
+
+Asked by everything in sync that writes, reads or compares events.
 """
 
 from __future__ import annotations
@@ -9,8 +11,6 @@ from sqlalchemy import ColumnElement, and_, exists, or_
 from portal.booking.models import Appointment, Booking
 
 ATTENDED = ("completed", "no_show")
-KEPT = ("confirmed", *ATTENDED)
-"""Statuses of the bookings that the event tells of. Of a pending one staff learn otherwise: it may still be refused."""
 
 
 def stands(appointment: Appointment) -> bool:

@@ -7,20 +7,20 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.booking.meetings import Meeting
-from portal.booking.models import Appointment, Booking
+from portal.booking.models import PRESENT, Appointment, Booking
+from portal.booking.questions import answer_lines
 from portal.business.models import Business
 from portal.calendars.models import Calendar
-from portal.i18n import say, speaking
+from portal.i18n import speaking
 from portal.sync import shared
 from portal.sync.event_text import Guest, Subject
-from portal.sync.standing import KEPT
 
 
 def subject_of(session: Session, appointment: Appointment, calendar: Calendar, meeting: Meeting) -> Subject:
     """The appointment as this calendar may tell of it. What its privacy setting hides is taken along all the same; the text leaves it out."""
     business = session.scalars(select(Business)).one()
     makes_it = calendar.id == meeting.calendar_id
-    bookings = [booking for booking in appointment.bookings if booking.status in KEPT]
+    bookings = [booking for booking in appointment.bookings if booking.status in PRESENT]
     with speaking(business.language):
         guests = tuple(_guest(booking) for booking in bookings)
     return Subject(
@@ -46,15 +46,5 @@ def _guest(booking: Booking) -> Guest:
         phone=booking.customer_phone,
         note=booking.note,
         party_size=booking.party_size,
-        answers=_answers(booking),
+        answers=tuple(answer_lines(booking.appointment.service, booking.answers)),
     )
-
-
-def _answers(booking: Booking) -> tuple[tuple[str, str], ...]:
-    """What was answered, in the order of the questions; those of a question that was taken away since are left out."""
-    told = []
-    for question in booking.appointment.service.questions:
-        answer = booking.answers.get(question.name)
-        if answer not in (None, "", False):
-            told.append((question.label, say("yes") if answer is True else str(answer)))
-    return tuple(told)

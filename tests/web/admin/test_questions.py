@@ -68,7 +68,7 @@ def test_a_deleted_event_asks_with_two_buttons_and_the_booking_stands(diary, adm
 def test_the_booking_is_cancelled_when_staff_say_so(diary, admin, page):
     question = ask_by_deleting(diary)
     text = page(admin, f"/admin/questions/{question.id}/answer", post={"answer": "cancel"})
-    assert "The booking is cancelled" in text
+    assert "It is cancelled, and everybody who had booked is told" in text
     assert fresh(Booking, diary[2]).status == "cancelled"
     assert open_question() is None
     assert db.session.get(Question, question.id).answered_by is not None

@@ -1,0 +1,131 @@
+"""What waits for a decision of staff: outside changes that are asked about, and appointments that clash with outside events. Through the user's
+scope, as in `queries`. Called by the questions page. Each names its appointment, which a class may be that nobody has booked yet. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from sqlalchemy import and_, func, select
+from sqlalchemy.orm import Session, selectinload
+
+from portal.accounts.models import User
+from portal.admin.queries import appointment_scope, resources_of
+from portal.booking.models import ACTIVE, PRESENT, Appointment, Booking
+from portal.business.models import Resource, Service
+from portal.calendars.models import Calendar, RemoteObject
+from portal.errors import NotFound
+from portal.sync.models import Conflict, Question
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """The appointment of a question or a conflict. `bookings` are those that stand, or those that did, when none does."""
+
+    appointment: Appointment
+    service: Service
+    resources: list[Resource]
+    bookings: list[Booking]
+
+    @property
+    def only(self) -> Booking | None:
+        """The booking that names it, where an appointment is one person's affair."""
+        is_one = not self.appointment.is_fixed and self.appointment.capacity == 1
+        return self.bookings[0] if is_one and self.bookings else None
+
+    @property
+    def name(self) -> str:
+        """Who comes, or else what takes place."""
+        return (self.only.customer_name or "Erased customer") if self.only else self.service.name
+
+    @property
+    def taken(self) -> int:
+        """Seats that are taken."""
+        return sum(booking.party_size for booking in self.bookings if booking.status in (*PRESENT, "pending"))
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An open question with what it is about."""
+
+    question: Question
+    about: About
+    calendar: Calendar
+
+
+@dataclass(frozen=True, slots=True)
+class Clash:
+    """An open conflict with what it is about; `summary` is the outside event's title, empty when it is not known."""
+
+    conflict: Conflict
+    about: About
+    calendar: Calendar
+    summary: str
+
+
+def open_questions(session: Session, user: User) -> list[Asked]:
+    """Questions that wait for an answer, the oldest first."""
+    rows = session.execute(
+        select(Question, Calendar)
+        .join(Calendar, Calendar.id == Question.calendar_id)
+        .where(Question.answered_at.is_(None), appointment_scope(user, Question.appointment_id))
+        .order_by(Question.asked_at, Question.id)
+    ).all()
+    about = _about(session, {question.appointment_id for question, _ in rows})
+    return [Asked(question, about[question.appointment_id], calendar) for question, calendar in rows]
+
+
+def find_question(session: Session, user: User, question_id: int) -> Question:
+    """Raises NotFound for one that is not there or not this user's; answered ones are found."""
+    question = session.scalars(
+        select(Question).where(Question.id == question_id, appointment_scope(user, Question.appointment_id))
+    ).first()
+    if question is None:
+        raise NotFound("There is no such question.")
+    return question
+
+
+def open_conflicts(session: Session, user: User) -> list[Clash]:
+    """Appointments and outside events that want the same time, by time."""
+    rows = session.execute(
+        select(Conflict, Calendar, RemoteObject.summary)
+        .join(Calendar, Calendar.id == Conflict.calendar_id)
+        .outerjoin(
+            RemoteObject,
+            and_(RemoteObject.calendar_id == Conflict.calendar_id, RemoteObject.remote_id == Conflict.remote_id),
+        )
+        .where(Conflict.resolved_at.is_(None), appointment_scope(user, Conflict.appointment_id))
+        .order_by(Conflict.start_at, Conflict.id)
+    ).all()
+    about = _about(session, {conflict.appointment_id for conflict, _, _ in rows})
+    return [
+        Clash(conflict, about[conflict.appointment_id], calendar, summary or "") for conflict, calendar, summary in rows
+    ]
+
+
+def count_open(session: Session, user: User) -> int:
+    """Questions and conflicts that wait for somebody: the number beside the link."""
+    questions = select(func.count(Question.id)).where(
+        Question.answered_at.is_(None), appointment_scope(user, Question.appointment_id)
+    )
+    conflicts = select(func.count(Conflict.id)).where(
+        Conflict.resolved_at.is_(None), appointment_scope(user, Conflict.appointment_id)
+    )
+    return (session.scalar(questions) or 0) + (session.scalar(conflicts) or 0)
+
+
+def _about(session: Session, appointment_ids: Collection[int]) -> dict[int, About]:
+    if not appointment_ids:
+        return {}
+    appointments = session.scalars(
+        select(Appointment)
+        .where(Appointment.id.in_(appointment_ids))
+        .options(selectinload(Appointment.bookings), selectinload(Appointment.service))
+    )
+    resources = resources_of(session, appointment_ids)
+    return {one.id: About(one, one.service, resources.get(one.id, []), _bookings_of(one)) for one in appointments}
+
+
+def _bookings_of(appointment: Appointment) -> list[Booking]:
+    known = [booking for booking in appointment.bookings if booking.status != "held"]
+    return [booking for booking in known if booking.status in (*ACTIVE, *PRESENT)] or known[-1:]
