@@ -95,7 +95,7 @@ def decline(token: str, *, keep_waiting: bool, now: datetime) -> None:
         if keep_waiting:
             entry.status = "waiting"
         else:
-            end_entry(session, entry, "declined", reason="declined", now=now)
+            end_entry(session, entry, "declined", reason="declined", now=now, offer_id=offer.id)
         outbox.record(session, "waitlist.look", f"service:{service_id}", cause="declined")
         return True
 

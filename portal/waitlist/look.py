@@ -107,7 +107,7 @@ def settle_offers(session: Session, service_id: int, *, now: datetime) -> None:
             continue
         end_offer(session, offer, verdict, now=now)
         if verdict == "lapsed":
-            end_entry(session, offer.entry, "lapsed", reason="lapsed", now=now)
+            end_entry(session, offer.entry, "lapsed", reason="lapsed", now=now, offer_id=offer.id)
         else:
             offer.entry.status = "waiting"
     session.flush()

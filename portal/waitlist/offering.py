@@ -68,9 +68,12 @@ def _place(session: Session, service: Service, entry: WaitlistEntry, vacancy: Va
 
 
 def _standing(session: Session, service: Service, entry: WaitlistEntry, vacancy: Vacancy) -> Appointment | None:
-    """The vacancy's appointment; or one that was opened at its start since (by the offer before this one) and has the seats."""
+    """The vacancy's appointment; or one that was opened at its start since (by the offer before this one) and has the seats.
+
+    Its row is locked: who cancels the last booking of a group closes it without the lock of its resources.
+    """
     if vacancy.appointment_id is not None:
-        appointment = session.get(Appointment, vacancy.appointment_id, populate_existing=True)
+        appointment = session.get(Appointment, vacancy.appointment_id, populate_existing=True, with_for_update=True)
         if appointment is None or not appointment.is_active:
             raise SlotTaken("This appointment does not take place any more.")
         return appointment
@@ -83,7 +86,7 @@ def _standing(session: Session, service: Service, entry: WaitlistEntry, vacancy:
         Appointment.start_at == vacancy.start_at,
         Appointment.capacity - taken >= entry.party_size,
     )
-    for appointment in session.scalars(at_the_start.order_by(Appointment.id)):
+    for appointment in session.scalars(at_the_start.order_by(Appointment.id).with_for_update()):
         people = [row.resource_id for row in appointment.resources if row.list_no == 0]
         if entry.resource_id is None or entry.resource_id in people:
             return appointment

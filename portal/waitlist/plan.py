@@ -193,9 +193,9 @@ def _first_fitting(
     board: Sequence[_Place], entry: Waiting, rules: Rules, *, now: datetime, taken: set[tuple[str, datetime]]
 ) -> _Place | None:
     for place in board:
-        if place.is_closed or mismatch(entry.wanted, place.vacancy, place.people):
+        if mismatch(entry.wanted, place.vacancy, place.vacancy.people if place.is_closed else place.people):
             continue
-        why = _objection(place, entry, rules, now=now, taken=taken)
+        why = SEATS_GONE if place.is_closed else _objection(place, entry, rules, now=now, taken=taken)
         place.verdicts[entry.entry_id] = why or (PAUSED if rules.is_paused else OFFERED)
         if not why:
             return None if rules.is_paused else place

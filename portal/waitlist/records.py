@@ -94,10 +94,12 @@ def end_offer(session: Session, offer: Offer, state: str, *, now: datetime) -> N
         claims.drop_hold(session, held.id, held.appointment_id)
 
 
-def end_entry(session: Session, entry: WaitlistEntry, status: str, *, reason: str, now: datetime) -> None:
-    """The entry has come to its end; its customer is told why. It never comes back."""
+def end_entry(
+    session: Session, entry: WaitlistEntry, status: str, *, reason: str, now: datetime, offer_id: int | None = None
+) -> None:
+    """The entry has come to its end, with its last offer if there was one; its customer is told why. It never comes back."""
     entry.status, entry.ended_at = status, now
-    tell_entry(session, entry, "ended", reason=reason)
+    tell_entry(session, entry, "ended", reason=reason, offer_id=offer_id)
 
 
 def tell_entry(
