@@ -31,6 +31,7 @@ COMMANDS = {
     "pull": ("calendars:pull", "Read calendars now."),
     "reconcile": ("calendars:reconcile", "Compare every calendar with the bookings."),
     "outbox": ("operations:outbox", "Show what still has to be done outside."),
+    "customer": ("customers:customer", "Export or erase one customer's data."),
     "doctor": ("operations:doctor", "Examine this instance and say what is wrong."),
     "keys": ("operations:keys", "Look after the encryption keys."),
     "backup": ("backup:backup", "Write everything into one file."),

@@ -23,6 +23,8 @@ NAMES = (
     "farewell.after_delete",
     "farewell.before_forget",
     "mail.after_send",
+    "erase.after_cancel",
+    "erase.after_batch",
 )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from portal.booking import operations, queries
 from portal.booking.models import Booking
-from portal.business.models import Service
+from portal.business.models import Service, ServiceQuestion
 from portal.clock import now_utc
 from portal.extensions import db
 from tests.factories import make_resource, make_service
@@ -23,7 +23,8 @@ def a_service(slug: str = "consultation", **values: Any) -> Service:
     if found is not None:
         return found
     ana = make_resource(slug=f"ana-of-{slug}", name="Ana", weekly=ALWAYS, email="ana@studio.example")
-    return make_service([ana], slug=slug, **values)
+    asked = ServiceQuestion(name="allergies", label="Allergies", kind="text", is_required=False, choices=[], position=0)
+    return make_service([ana], slug=slug, questions=[asked], **values)
 
 
 def a_booking(
