@@ -28,17 +28,28 @@ def open_appointment(session: Session, service: Service, slot: Slot, *, resource
 
     `resources` are the main ones; `slot.also` follow as lists 1, 2, ...
     """
-    start_at, end_at = slot.interval
-    claimed = slot.interval.widened(
-        before=timedelta(minutes=service.buffer_before), after=timedelta(minutes=service.buffer_after)
-    )
-    values = {"service_id": service.id, "start_at": start_at, "end_at": end_at, "capacity": service.capacity}
-    values |= {"claim_start_at": claimed.start, "claim_end_at": claimed.end}
-    id_: int = session.connection().execute(_INSERT, values | _FRESH).scalar_one()
     members = [(0, resource_id) for resource_id in resources]
     members += [(list_no, resource_id) for list_no, resource_id in enumerate(slot.also, start=1)]
+    return stand(session, service, slot.interval, members)
+
+
+def stand(
+    session: Session, service: Service, interval: Interval, members: Iterable[tuple[int, int]], **values: object
+) -> int:
+    """A new appointment that takes the time of these (list_no, resource_id); `values` are further columns. Returns its id."""
+    claimed = claimed_by(service, interval)
+    row = {"service_id": service.id, "start_at": interval.start, "end_at": interval.end, "capacity": service.capacity}
+    row |= {"claim_start_at": claimed.start, "claim_end_at": claimed.end}
+    id_: int = session.connection().execute(_INSERT, row | _FRESH | values).scalar_one()
     _claim(session, id_, claimed, members)
     return id_
+
+
+def claimed_by(service: Service, interval: Interval) -> Interval:
+    """The time that an appointment of the service takes, buffers included."""
+    return interval.widened(
+        before=timedelta(minutes=service.buffer_before), after=timedelta(minutes=service.buffer_after)
+    )
 
 
 def shift_appointment(
@@ -80,19 +91,29 @@ def take_seats(session: Session, booking: Booking, *, capacity: int, is_new: boo
 
 
 def leave(session: Session, booking: Booking) -> None:
-    """Give the booking's seats back; when it was the last one, the appointment's time too.
+    """Give the booking's seats back; when it was the last one, the appointment's time too, unless it stands fixed.
 
     The booking's status must have been changed to one that owns nothing before this.
     """
     session.flush()
     session.execute(delete(Seat).where(Seat.booking_id == booking.id))
-    others = select(Booking.id).where(Booking.appointment_id == booking.appointment_id, Booking.status.in_(ACTIVE))
+    close_if_empty(session, booking.appointment_id)
+
+
+def close_if_empty(session: Session, appointment_id: int) -> None:
+    """The appointment owns no time any more when nobody is in it; a fixed one stands all the same.
+
+    Its row is locked first: somebody may be joining it in this moment (`wish.standing_appointment` takes the same lock).
+    """
+    if not _may_close(session, appointment_id):
+        return
+    others = select(Booking.id).where(Booking.appointment_id == appointment_id, Booking.status.in_(ACTIVE))
     if session.scalars(others.limit(1)).first() is None:
-        close_appointment(session, booking.appointment_id)
+        close_appointment(session, appointment_id)
 
 
 def close_appointment(session: Session, appointment_id: int) -> None:
-    """Nobody is in it any more: it owns no time."""
+    """Nobody is in it any more, or it is called off: it owns no time."""
     _unclaim(session, appointment_id)
     mine = AppointmentResource.appointment_id == appointment_id
     session.execute(update(AppointmentResource).where(mine).values(is_active=False))
@@ -111,9 +132,11 @@ def drop_expired_holds(session: Session, resource_ids: Iterable[int]) -> int:
 
 
 def drop_hold(session: Session, booking_id: int, appointment_id: int) -> None:
-    """Delete one held booking with its seats, and its appointment when it was alone there."""
+    """Delete one held booking with its seats, and its appointment when it was alone there and nobody set its time."""
     session.execute(delete(Seat).where(Seat.booking_id == booking_id))
     session.execute(delete(Booking).where(Booking.id == booking_id, Booking.status == "held"))
+    if not _may_close(session, appointment_id):
+        return
     others = select(Booking.status).where(Booking.appointment_id == appointment_id)
     statuses = set(session.scalars(others))
     if not statuses:
@@ -122,6 +145,12 @@ def drop_hold(session: Session, booking_id: int, appointment_id: int) -> None:
         session.execute(delete(Appointment).where(Appointment.id == appointment_id))
     elif not statuses & set(ACTIVE):
         close_appointment(session, appointment_id)
+
+
+def _may_close(session: Session, appointment_id: int) -> bool:
+    """Locks the appointment's row; False for fixed ones."""
+    lock = select(_APPOINTMENT.c.is_fixed).where(_APPOINTMENT.c.id == appointment_id).with_for_update()
+    return session.connection().execute(lock).scalar() is False
 
 
 def _claim(session: Session, appointment_id: int, claimed: Interval, members: Iterable[tuple[int, int]]) -> None:
@@ -151,4 +180,4 @@ _APPOINTMENT, _MEMBER, _CLAIM, _SEAT = (
     cast(Table, model.__table__) for model in (Appointment, AppointmentResource, Claim, Seat)
 )
 _INSERT = insert(_APPOINTMENT).returning(_APPOINTMENT.c.id)
-_FRESH = {"is_active": True, "version": 1, "generation": 1}
+_FRESH = {"is_active": True, "version": 1, "generation": 1, "is_fixed": False}

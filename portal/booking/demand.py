@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import cache
@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from portal.availability.model import Assignment, Demand, OpenAppointment, SlotRules, TimeRange, Timetable
 from portal.booking import statements
 from portal.booking.models import Booking
+from portal.booking.standing import count_made, find_standing
 from portal.booking.statements import rows
 from portal.business.models import Service
 from portal.intervals import Interval
@@ -57,6 +58,8 @@ class Question:
     """The expired holds of the resources have just been deleted, so none need be looked for."""
     facts: Facts | None = None
     """What is set about the service's time around the window, where the caller has read it already."""
+    for_waitlist: bool = False
+    """The waitlist itself asks: seats that are kept for those who wait count as free."""
 
 
 def build_demand(session: Session, service: Service, question: Question, *, now: datetime) -> Demand:
@@ -67,16 +70,26 @@ def build_demand(session: Session, service: Service, question: Question, *, now:
     if question.resource_id is not None and service.assignment == "choose":
         lists = [[i for i in lists[0] if i == question.resource_id], *lists[1:]]
     ids = sorted({resource_id for members in lists for resource_id in members})
-    tables = _timetables(session, ids, reach, facts=facts, question=question, now=now)
+    blocked = _blocked(session, ids, question, now=now)
+    is_fixed = service.timing == "fixed"
+    rules = slot_rules(service, zone=facts.business_zone)
+    # What takes the time of its resources does not matter where no new appointment is made.
+    free = [] if is_fixed else _not_counted(session, question)
+    busy = {} if is_fixed else _busy(session, ids, reach, free=free, extra=question.extra_busy)
+    tables = _timetables(ids, reach, facts=facts, busy=busy, blocked=blocked)
+    counts = rules.has_limits and not is_fixed
+    made_on = count_made(session, service, question.window, zone=rules.zone, free=free) if counts else {}
     return Demand(
         window=question.window,
-        rules=slot_rules(service, zone=facts.business_zone),
+        rules=rules,
         assignment=cast(Assignment, service.assignment),
         resources=tuple(tables[i] for i in lists[0]),
         also_needs=tuple(tuple(tables[i] for i in members) for members in lists[1:]),
         capacity=service.capacity,
         party_size=question.party_size,
-        open_appointments=_open_appointments(session, service, question) if service.capacity > 1 else (),
+        open_appointments=_standing(session, service, question, blocked, now=now),
+        is_fixed=is_fixed,
+        made_on=made_on,
         chosen=question.resource_id,
     )
 
@@ -119,6 +132,8 @@ def slot_rules(service: Service, *, zone: str) -> SlotRules:
         notice=timedelta(minutes=service.notice),
         horizon=timedelta(days=service.horizon),
         zone=zone,
+        per_day=service.per_day,
+        per_week=service.per_week,
     )
 
 
@@ -151,17 +166,15 @@ def _lists(needs: Iterable[tuple[int, int, bool]]) -> list[list[int]]:
 
 
 def _timetables(
-    session: Session, ids: list[int], reach: Interval, *, facts: Facts, question: Question, now: datetime
+    ids: list[int], reach: Interval, *, facts: Facts, busy: Busy, blocked: Set[int]
 ) -> dict[int, Timetable]:
-    busy = _busy(session, ids, reach, free=_not_counted(session, question), extra=question.extra_busy)
-    blocked = _blocked(session, ids, question, now=now)
     return {
         id_: Timetable(
             resource_id=id_,
             zone=facts.zones[id_],
             weekly=facts.weekly[id_],
             overrides=facts.overrides[id_],
-            busy=busy[id_],
+            busy=busy.get(id_, ()),
             blocked=(reach,) if id_ in blocked else (),
         )
         for id_ in ids
@@ -169,11 +182,13 @@ def _timetables(
 
 
 def _not_counted(session: Session, question: Question) -> list[int]:
-    """Appointments whose time counts as free: those with nothing in them but expired holds, and that of the booking which moves."""
+    """Appointments whose time counts as free: those with nothing in them but expired holds, and that of the booking which moves; no fixed one."""
     free = [] if question.is_swept else [row.appointment_id for row in rows(session, statements.only_expired())]
     moving = question.moving
-    if moving is not None and not any(
-        rows(session, statements.others(), appointment_id=moving.appointment_id, booking_id=moving.id)
+    if (
+        moving is not None
+        and not moving.appointment.is_fixed
+        and not any(rows(session, statements.others(), appointment_id=moving.appointment_id, booking_id=moving.id))
     ):
         free.append(moving.appointment_id)
     return free
@@ -200,21 +215,21 @@ def _blocked(session: Session, ids: list[int], question: Question, *, now: datet
     return {row.resource_id for row in stale if row.when_unreadable == "stop" and row.id not in question.looked_at}
 
 
-def _open_appointments(session: Session, service: Service, question: Question) -> tuple[OpenAppointment, ...]:
-    """Appointments of this group service in the window that have seats left; seats of expired holds count as free."""
-    own = question.moving.appointment_id if question.moving else None
-    window = {"start": question.window.start, "end": question.window.end}
-    standing = [row for row in rows(session, statements.standing(), service_id=service.id, **window) if row.id != own]
-    resources: dict[int, list[int]] = defaultdict(list)
-    for appointment_id, resource_id in rows(session, statements.members(), ids=[row.id for row in standing]):
-        resources[appointment_id].append(resource_id)
-    return tuple(
-        OpenAppointment(
-            interval=Interval(row.start_at, row.end_at),
-            resource_ids=tuple(resources[row.id]),
-            seats_left=row.capacity - row.taken,
-        )
-        for row in standing
+def _standing(
+    session: Session, service: Service, question: Question, blocked: Set[int], *, now: datetime
+) -> tuple[OpenAppointment, ...]:
+    """What stands for people to join; nothing is asked of the database where each customer has the appointment to themselves."""
+    if service.capacity == 1 and service.timing != "fixed":
+        return ()
+    return find_standing(
+        session,
+        service,
+        question.window,
+        now=now,
+        own=question.moving.appointment_id if question.moving else None,
+        extra_busy=question.extra_busy,
+        unknown=blocked,
+        for_waitlist=question.for_waitlist,
     )
 
 

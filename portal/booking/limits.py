@@ -47,9 +47,9 @@ def check_per_customer(session: Session, service: Service, email: str, *, now: d
 
 
 def limit_locks(session: Session, service: Service, resource_ids: Iterable[int]) -> tuple[int, ...]:
-    """The resources to lock for a booking that may take `resource_ids`: where a customer's bookings are limited, all of the service, so that
-    bookings of other people's time come one after the other too."""
+    """The resources to lock for a booking that may take `resource_ids`: where bookings are limited, by customer, day or week, all of the
+    service, so that bookings of other people's time come one after the other too."""
     ids = set(resource_ids)
-    if service.per_customer is not None:
+    if any(limit is not None for limit in (service.per_customer, service.per_day, service.per_week)):
         ids |= {resource_id for members in needed_lists(session, service.id) for resource_id in members}
     return tuple(sorted(ids))

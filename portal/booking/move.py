@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal import outbox
 from portal.booking import claims, rules
 from portal.booking.last_look import Seen, look_ahead
-from portal.booking.models import ACTIVE, Appointment, Booking, Seat
+from portal.booking.limits import limit_locks
+from portal.booking.models import ACTIVE, STANDING, Appointment, Booking, Seat
 from portal.booking.queries import present_person
 from portal.booking.records import found, locked, tell, tell_waitlist
 from portal.booking.requests import APPROVAL
@@ -58,7 +59,8 @@ def move_booking(
         tell(session, booking, news, by=by, publish=not keep_event, **more)
         tell_waitlist(session, booking.appointment.service, "moved")
 
-    with_nearest(wish, now, lambda: write_transaction(wish.resource_ids, work))
+    locks = limit_locks(db.session(), found(db.session(), booking_id).appointment.service, wish.resource_ids)
+    with_nearest(wish, now, lambda: write_transaction(locks, work))
 
 
 def _wish(booking_id: int, start_at: datetime, *, resource_slug: str | None, end_at: datetime | None, by: By) -> Wish:
@@ -66,10 +68,12 @@ def _wish(booking_id: int, start_at: datetime, *, resource_slug: str | None, end
     session: Session = db.session()
     booking = found(session, booking_id)
     appointment, service = booking.appointment, booking.appointment.service
-    if resource_slug is None and service.assignment == "choose" and by != "calendar":
+    if resource_slug is None and service.assignment == "choose" and service.timing != "fixed" and by != "calendar":
         present = present_person(session, appointment)
         resource_slug = present.slug if present else None
-    party = min(booking.party_size, service.capacity)  # the capacity may have been lowered since
+    party = booking.party_size
+    if service.timing != "fixed" or by == "calendar":
+        party = min(party, service.capacity)  # the capacity may have been lowered since
     wish = read_wish(service, start_at, resource_slug=resource_slug, party_size=party, moving_id=booking.id)
     if by == "calendar":
         interval = Interval(start_at, end_at or start_at + (appointment.end_at - appointment.start_at))
@@ -98,8 +102,8 @@ def _take_slot(session: Session, booking: Booking, wish: Wish, *, seen: Seen, no
     service = booking.appointment.service
     slot, main = find_slot(session, service, wish, now=now, seen=seen)
     members = [(0, i) for i in main] + [(n, i) for n, i in enumerate(slot.also, start=1)]
-    target = standing_appointment(session, service, slot)
-    if target is None and _is_alone(session, booking):
+    target = standing_appointment(session, slot)
+    if target is None and not booking.appointment.is_fixed and _is_alone(session, booking):
         claims.shift_appointment(
             session, booking.appointment, start_at=slot.interval.start, end_at=slot.interval.end, members=members
         )
@@ -117,7 +121,7 @@ def _follow(session: Session, booking: Booking, wish: Wish, *, previous: datetim
         session, appointment, start_at=wish.interval.start, end_at=wish.interval.end, members=members
     )
     others = select(Booking).where(
-        Booking.appointment_id == appointment.id, Booking.status.in_(ACTIVE), Booking.id != booking.id
+        Booking.appointment_id == appointment.id, Booking.status.in_(STANDING), Booking.id != booking.id
     )
     for other in session.scalars(others):
         tell(session, other, "moved", by="calendar", publish=False, previous_start_at=previous.isoformat())
@@ -130,13 +134,7 @@ def _change_seats(session: Session, booking: Booking, target: Appointment) -> No
     session.flush()
     session.query(Seat).where(Seat.booking_id == booking.id).delete()
     claims.take_seats(session, booking, capacity=target.capacity)
-    if (
-        session.scalar(
-            select(func.count(Booking.id)).where(Booking.appointment_id == old.id, Booking.status.in_(ACTIVE))
-        )
-        == 0
-    ):
-        claims.close_appointment(session, old.id)
+    claims.close_if_empty(session, old.id)
     old.version = Appointment.version + 1
     outbox.record(session, "calendar.publish", f"appointment:{old.id}")
 

@@ -107,9 +107,10 @@ def place_hold(
         booking = _new_booking(wish, now=now)
         booking.hold_hash, booking.held_until = token_hash(token), held_until
         sit_down(session, place, booking)
-        return Hold(token, booking.id, held_until, wish.interval)
+        return Hold(token, booking.id, held_until, place.interval)
 
-    return with_nearest(wish, now, lambda: write_transaction(wish.resource_ids, work))
+    locks = limit_locks(db.session(), service, wish.resource_ids)
+    return with_nearest(wish, now, lambda: write_transaction(locks, work))
 
 
 def extend_hold(token: str, *, now: datetime) -> Hold:
@@ -315,6 +316,7 @@ def _drop_hold(session: Session, token: str) -> Service | None:
         select(Booking.id, Booking.appointment_id, Appointment.service_id)
         .join(Appointment, Appointment.id == Booking.appointment_id)
         .where(Booking.hold_hash == token_hash(token), Booking.status == "held")
+        .with_for_update(of=Booking)  # one that is confirmed in this moment keeps its seats
     ).first()
     if row is None:
         return None

@@ -41,6 +41,8 @@ class Search:
     """(id, slug, name) of those whom the customer may choose from; empty where there is no choice."""
     resource_id: int | None
     moving: Booking | None
+    capacity: int
+    """How many people can come together at best."""
     now: datetime
 
     @property
@@ -65,7 +67,7 @@ class Search:
 
     @property
     def most_people(self) -> int:
-        return min(self.service.capacity, pages.MOST_PEOPLE)
+        return min(self.capacity, pages.MOST_PEOPLE)
 
     @property
     def cannot_be_known(self) -> bool:
@@ -111,8 +113,9 @@ def open_search(
     """Understand what an address (or a form) asks for. Never fails: what cannot be had is said in `problems`."""
     may_choose = service.assignment == "choose" and moving is None
     people = rows(session, _people(), service_id=service.id) if may_choose else []
+    capacity = queries.largest_capacity(session, service, now=now)
     choice, problems = pages.read_choice(
-        asked, business_zone=site.zone, resources={row.slug for row in people}, capacity=service.capacity
+        asked, business_zone=site.zone, resources={row.slug for row in people}, capacity=capacity
     )
     ids = {row.slug: row.id for row in people}
     resource_id = ids.get(choice.resource)
@@ -128,6 +131,7 @@ def open_search(
         people=people if len(people) > 1 else [],
         resource_id=resource_id,
         moving=moving,
+        capacity=capacity,
         now=now,
     )
 
@@ -168,7 +172,7 @@ def find_page(search: Search) -> Found:
     chosen = day.on if day else None
     return Found(
         soonest=pages.show_times(
-            soonest, choice, search.locale, capacity=search.service.capacity, with_date=True, today=today
+            soonest, choice, search.locale, capacity=search.capacity, with_date=True, today=today
         ),
         month=pages.show_month(
             first, days, search.locale, today=today, chosen=chosen, last=search.last_day, full=full.dates
@@ -248,7 +252,7 @@ def _show_day(on: date, days: Mapping[date, list[Slot]], search: Search, *, full
         days.get(on, []),
         search.choice,
         locale,
-        capacity=search.service.capacity,
+        capacity=search.capacity,
         today=search.today,
         full=[
             pages.show_full(row.interval.start, zone, locale, left=row.left, waiting=row.waiting)
@@ -281,7 +285,8 @@ def _why_this_day(day: Day | None, soonest: list[Slot], search: Search) -> str:
 
 def _present_person(session: Session, booking: Booking) -> int | None:
     """Who gives it now keeps giving it, where customers choose; elsewhere anybody may."""
-    if booking.appointment.service.assignment != "choose":
+    service = booking.appointment.service
+    if service.assignment != "choose" or service.timing == "fixed":
         return None
     person = queries.present_person(session, booking.appointment)
     return person.id if person else None

@@ -20,7 +20,6 @@ from sqlalchemy import (
     case,
     cast,
     exists,
-    func,
     literal_column,
     null,
     or_,
@@ -29,7 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session, joinedload
 
-from portal.booking.models import ACTIVE, Appointment, AppointmentResource, Booking, EventLink, Seat
+from portal.booking.models import ACTIVE, Appointment, AppointmentResource, Booking, EventLink
 from portal.business.models import Business, DateOverride, Resource, Service, ServiceResource, WeeklyHours
 from portal.calendars.models import BusyInterval, Calendar, Connection
 from portal.db import database_clock
@@ -96,14 +95,18 @@ def sources() -> Select[Any]:
 
 @cache
 def only_expired() -> Select[Any]:
-    booking, other = _table(Booking).c, _table(Booking).alias().c
+    booking, other, appointment = _table(Booking).c, _table(Booking).alias().c, _table(Appointment).c
     has_others = exists().where(
         other.appointment_id == booking.appointment_id,
         other.status.in_(ACTIVE),
         ~and_(other.status == "held", other.held_until < database_clock()),
     )
     return select(booking.appointment_id).where(
-        booking.status == "held", booking.held_until < database_clock(), ~has_others
+        booking.status == "held",
+        booking.held_until < database_clock(),
+        appointment.id == booking.appointment_id,
+        ~appointment.is_fixed,
+        ~has_others,
     )
 
 
@@ -137,36 +140,6 @@ def outside() -> Select[Any]:
         busy.resource_id.in_(_ids()),
         busy.end_at > bindparam("start"),
         busy.start_at < bindparam("end"),
-    )
-
-
-@cache
-def standing() -> Select[Any]:
-    appointment, seat, booking = _table(Appointment).c, _table(Seat).c, _table(Booking).c
-    is_expired = and_(booking.status == "held", booking.held_until < database_clock())
-    taken = func.count(seat.seat_no).filter(~is_expired)
-    return (
-        select(appointment.id, appointment.start_at, appointment.end_at, appointment.capacity, taken.label("taken"))
-        .where(
-            seat.appointment_id == appointment.id,
-            booking.id == seat.booking_id,
-            appointment.service_id == bindparam("service_id"),
-            appointment.is_active,
-            appointment.start_at >= bindparam("start"),
-            appointment.start_at < bindparam("end"),
-        )
-        .group_by(appointment.id, appointment.start_at, appointment.end_at, appointment.capacity)
-        .having(taken > 0)
-    )
-
-
-@cache
-def members() -> Select[Any]:
-    member = _table(AppointmentResource).c
-    return (
-        select(member.appointment_id, member.resource_id)
-        .where(member.appointment_id.in_(_ids()))
-        .order_by(member.appointment_id, member.list_no)
     )
 
 

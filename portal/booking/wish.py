@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from portal.availability.explain import ReasonCode, explain
 from portal.availability.model import Demand, Slot
-from portal.availability.slots import is_offered
+from portal.availability.slots import at_instant, offer_slots
 from portal.booking import claims, statements
 from portal.booking.demand import Facts, Question, StaleCalendar, build_demand, read_facts, stale_calendars
 from portal.booking.last_look import NOTHING_SEEN, Seen
@@ -59,23 +59,32 @@ def read_wish(
 ) -> Wish:
     """What a request for a time means. Raises NotFound for a person who cannot be chosen, Invalid for a party too large."""
     session: Session = db.session()
-    if not 1 <= party_size <= service.capacity:
-        sentence = say_n("One person can come.", "At most %(number)s can come together.", service.capacity)
+    fixed = _fixed_at(session, service, start_at) if service.timing == "fixed" else []
+    most = max((row.capacity for row in fixed), default=service.capacity)
+    if party_size > most:
+        most = max(most, _largest_group(session, service, start_at))
+    if not 1 <= party_size <= most:
+        sentence = say_n("One person can come.", "At most %(number)s can come together.", most)
         raise Invalid(sentence, fields={"party_size": sentence})
     facts = read_facts(session, service, Interval(start_at, start_at))
     lists = facts.lists
     resource_id = _chosen(session, resource_slug, lists[0]) if resource_slug else None
     main = [resource_id] if resource_id and service.assignment == "choose" else lists[0]
-    interval = Interval(start_at, start_at + timedelta(minutes=service.duration))
+    ids = {
+        *main,
+        *(i for members in lists[1:] for i in members),
+        *(member.resource_id for row in fixed for member in row.resources),
+    }
+    interval = Interval(
+        start_at, max((row.end_at for row in fixed), default=start_at + timedelta(minutes=service.duration))
+    )
     return Wish(
         service_id=service.id,
         interval=interval,
-        claimed=interval.widened(
-            before=timedelta(minutes=service.buffer_before), after=timedelta(minutes=service.buffer_after)
-        ),
+        claimed=claims.claimed_by(service, interval),
         resource_id=resource_id,
         party_size=party_size,
-        resource_ids=tuple(sorted({*main, *(i for members in lists[1:] for i in members)})),
+        resource_ids=tuple(sorted(ids)),
         moving_id=moving_id,
         facts=facts,
     )
@@ -99,6 +108,7 @@ class Place:
     """The appointment in which a wish comes true, its time claimed; `is_new` when nobody else is in it."""
 
     appointment_id: int
+    interval: Interval
     resource_ids: tuple[int, ...]
     capacity: int
     is_new: bool
@@ -112,12 +122,12 @@ def find_place(session: Session, wish: Wish, *, now: datetime, seen: Seen = NOTH
     service = session.get_one(Service, wish.service_id)
     stale = tuple(stale_calendars(session, wish.resource_ids, now=now))
     slot, main = find_slot(session, service, wish, now=now, seen=seen, stale=stale)
-    standing = standing_appointment(session, service, slot)
+    standing = standing_appointment(session, slot)
     if standing is not None:
         ids = tuple(row.resource_id for row in standing.resources)
-        return Place(standing.id, ids, standing.capacity, is_new=False, stale=stale)
+        return Place(standing.id, slot.interval, ids, standing.capacity, is_new=False, stale=stale)
     appointment_id = claims.open_appointment(session, service, slot, resources=main)
-    return Place(appointment_id, (*main, *slot.also), service.capacity, is_new=True, stale=stale)
+    return Place(appointment_id, slot.interval, (*main, *slot.also), service.capacity, is_new=True, stale=stale)
 
 
 def sit_down(session: Session, place: Place, booking: Booking) -> None:
@@ -159,7 +169,8 @@ def find_slot(
         facts=wish.facts,
     )
     demand = build_demand(session, service, question, now=now)
-    slot = is_offered(demand, wish.interval, now=now)
+    # By its start alone: one that stands already may be longer or shorter than a new one would be.
+    slot = next(iter(offer_slots(at_instant(demand, wish.interval.start), now=now)), None)
     if slot is None:
         raise SlotTaken(_refusal(demand, wish.interval.start, now=now))
     if service.assignment == "all":
@@ -169,19 +180,22 @@ def find_slot(
     return slot, (_least_busy(session, slot.choices, wish.interval.start),)
 
 
-def standing_appointment(session: Session, service: Service, slot: Slot) -> Appointment | None:
-    """The group appointment that stands at the slot already, if the slot is some of its free seats."""
-    if service.capacity == 1:
+def standing_appointment(session: Session, slot: Slot) -> Appointment | None:
+    """The appointment that stands at the slot already, with its row locked, if the slot is some of its free seats; else None.
+
+    Giving seats back needs no lock of resources: the last one to leave may be closing it in this moment. Raises SlotTaken when it is closed.
+    """
+    if slot.appointment_id is None:
         return None
-    return session.scalar(
-        select(Appointment).where(
-            Appointment.service_id == service.id,
-            Appointment.is_active,
-            Appointment.start_at == slot.interval.start,
-            Appointment.end_at == slot.interval.end,
-            Appointment.resources.any(AppointmentResource.resource_id == slot.choices[0]),
-        )
+    standing = session.scalar(
+        select(Appointment)
+        .where(Appointment.id == slot.appointment_id, Appointment.is_active)
+        .with_for_update(of=Appointment)
+        .execution_options(populate_existing=True)
     )
+    if standing is None:
+        raise SlotTaken(say(TAKEN))
+    return standing
 
 
 def check_no_outside_event(session: Session, wish: Wish, *, seen: Seen) -> None:
@@ -247,6 +261,20 @@ def _chosen(session: Session, slug: str, ids: list[int]) -> int:
         raise NotFound(say("This person cannot be chosen for this service any more. Please choose again."))
     resource_id: int = found[0].id
     return resource_id
+
+
+def _fixed_at(session: Session, service: Service, start_at: datetime) -> list[Appointment]:
+    """The fixed appointments that begin then; mostly one."""
+    then = (Appointment.service_id == service.id, Appointment.start_at == start_at)
+    return list(session.scalars(select(Appointment).where(*then, Appointment.is_fixed, Appointment.is_active)))
+
+
+def _largest_group(session: Session, service: Service, start_at: datetime) -> int:
+    """The capacity of the group that stands then: staff may have given it more seats than a new one would have."""
+    if service.capacity == 1 and service.timing != "fixed":
+        return 1
+    then = (Appointment.service_id == service.id, Appointment.start_at == start_at, Appointment.is_active)
+    return session.scalar(select(func.max(Appointment.capacity)).where(*then)) or 0
 
 
 def _least_busy(session: Session, choices: tuple[int, ...], instant: datetime) -> int:
