@@ -6,16 +6,18 @@ Each function reads only, and gives one sentence per thing that is wrong. They t
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
-from sqlalchemy import String, and_, cast, exists, func, literal, or_, select
+from sqlalchemy import Select, String, and_, cast, exists, func, literal, or_, select
 from sqlalchemy.orm import Session, aliased
 
-from portal.booking.models import ACTIVE, PRESENT, Appointment, AppointmentResource, Booking, Claim, EventLink, Seat
+from portal.booking.models import ACTIVE, Appointment, AppointmentResource, Booking, Claim, EventLink, Seat
 from portal.booking.rules import quanta
 from portal.calendars.models import Calendar
 from portal.clock import now_utc
 from portal.outbox import OutboxEntry
 from portal.sync import ledger
+from portal.sync.standing import standing
 
 PUBLISH = "calendar.publish"
 
@@ -87,11 +89,13 @@ def wrong_seats(session: Session) -> Iterator[str]:
 
 
 def wrong_activity(session: Session) -> Iterator[str]:
-    """An appointment is active exactly when somebody is in it, and so is its hold on its resources."""
+    """An appointment is active exactly when somebody is in it, or staff have fixed it, and so is its hold on its resources."""
     has_bookings = exists().where(Booking.appointment_id == Appointment.id, Booking.status.in_(ACTIVE))
-    for appointment_id in session.scalars(select(Appointment.id).where(Appointment.is_active, ~has_bookings)):
+    for appointment_id in session.scalars(_ids(Appointment.is_active, ~Appointment.is_fixed, ~has_bookings)):
         yield f"Appointment {appointment_id} takes time although nobody is in it."
-    for appointment_id in session.scalars(select(Appointment.id).where(~Appointment.is_active, has_bookings)):
+    for appointment_id in session.scalars(_ids(Appointment.is_active, Appointment.called_off_at.is_not(None))):
+        yield f"Appointment {appointment_id} takes time although it was called off."
+    for appointment_id in session.scalars(_ids(~Appointment.is_active, has_bookings)):
         yield f"Appointment {appointment_id} owns no time although somebody is in it."
     members = select(AppointmentResource.appointment_id).join(Appointment)
     for appointment_id in session.scalars(members.where(AppointmentResource.is_active != Appointment.is_active)):
@@ -99,7 +103,7 @@ def wrong_activity(session: Session) -> Iterator[str]:
 
 
 def unannounced(session: Session) -> Iterator[str]:
-    """Promise 4: each confirmed booking to come stands in its destination calendars at its newest version, or is known to wait, with the reason."""
+    """Promise 4: each standing appointment to come stands in its destination calendars at its newest version, or waits, with a reason."""
     entry = aliased(OutboxEntry)
     subject = literal("appointment:") + cast(Appointment.id, String)
     is_recorded = exists().where(entry.subject == subject, entry.topic == PUBLISH, entry.state.in_(("todo", "stuck")))
@@ -108,15 +112,18 @@ def unannounced(session: Session) -> Iterator[str]:
         EventLink.calendar_id == Calendar.id,
         or_(EventLink.state.in_(("waiting", "stuck")), EventLink.applied_version >= Appointment.version),
     )
-    has_confirmed = exists().where(Booking.appointment_id == Appointment.id, Booking.status.in_(PRESENT))
     statement = (
         select(Appointment.id, Calendar.id)
         .join(AppointmentResource, AppointmentResource.appointment_id == Appointment.id)
         .join(Calendar, and_(Calendar.resource_id == AppointmentResource.resource_id, Calendar.is_destination))
-        .where(Appointment.is_active, Appointment.end_at > now_utc(), has_confirmed, ~is_recorded, ~is_shown)
+        .where(standing(), Appointment.end_at > now_utc(), ~is_recorded, ~is_shown)
     )
     for appointment_id, calendar_id in session.execute(statement):
         yield f"Appointment {appointment_id} is neither in calendar {calendar_id} nor waiting to be written there."
+
+
+def _ids(*conditions: Any) -> Select[int]:
+    return select(Appointment.id).where(*conditions)
 
 
 def broken_ledger(session: Session) -> Iterator[str]:

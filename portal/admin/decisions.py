@@ -128,4 +128,4 @@ def _about(session: Session, appointment_ids: Collection[int]) -> dict[int, Abou
 
 def _bookings_of(appointment: Appointment) -> list[Booking]:
     known = [booking for booking in appointment.bookings if booking.status != "held"]
-    return [booking for booking in known if booking.status in (*ACTIVE, *PRESENT)] or known[-1:]
+    return [booking for booking in known if booking.status in ACTIVE] or known[-1:]

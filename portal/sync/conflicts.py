@@ -106,7 +106,7 @@ def _settle(session: Session, appointment_id: int, *, now: datetime) -> None:
 
 def _against(session: Session, appointment: Appointment, *, now: datetime) -> list[tuple[int, str, Span]]:
     """(calendar, object, time) of all busy time over a standing appointment to come; nothing for any other."""
-    if not appointment.is_active or not stands(appointment) or appointment.end_at <= now:
+    if not stands(appointment) or appointment.end_at <= now:
         return []
     rows = session.execute(
         select(BusyInterval.calendar_id, BusyInterval.remote_id, BusyInterval.start_at, BusyInterval.end_at)

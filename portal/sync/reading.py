@@ -144,7 +144,7 @@ def _booked(session: Session, resource_id: int, appointment_ids: Collection[int]
             select(Appointment.id, Appointment.start_at, Appointment.end_at)
             .join(AppointmentResource, AppointmentResource.appointment_id == Appointment.id)
             .where(
-                Appointment.id.in_(ids[first : first + 500]), standing(), Appointment.is_active,
+                Appointment.id.in_(ids[first : first + 500]), standing(),
                 AppointmentResource.resource_id == resource_id,
             )
         )  # fmt: skip

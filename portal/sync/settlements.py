@@ -13,7 +13,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from portal import outbox
-from portal.booking.models import ACTIVE, Appointment, Booking, EventLink
+from portal.booking.models import STANDING, Appointment, Booking, EventLink
 from portal.booking.rules import By
 from portal.calendars.models import BusyInterval, Calendar
 from portal.db import write_transaction
@@ -26,7 +26,7 @@ from portal.sync.sentences import moment
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matter:
     """One unsettled outside change, as values. `start_at`/`end_at` are where the event stands now, `version` and `applied_version` the
-    appointment's and the event's, `booking_ids` those of the bookings that own seats."""
+    appointment's and the event's, `booking_ids` those of the bookings that can still be cancelled."""
 
     link_id: int
     appointment_id: int
@@ -70,7 +70,7 @@ def matter_of_link(session: Session, link_id: int) -> Matter | None:
     appointment = session.get_one(Appointment, link.appointment_id)
     bookings = session.scalars(
         select(Booking.id)
-        .where(Booking.appointment_id == appointment.id, Booking.status.in_(ACTIVE), Booking.status != "held")
+        .where(Booking.appointment_id == appointment.id, Booking.status.in_(STANDING))
         .order_by(Booking.id)
     )
     return Matter(

@@ -8,25 +8,17 @@ from __future__ import annotations
 
 from sqlalchemy import ColumnElement, and_, exists, or_
 
-from portal.booking.models import Appointment, Booking
-
-ATTENDED = ("completed", "no_show")
+from portal.booking.models import PRESENT, Appointment, Booking
 
 
 def stands(appointment: Appointment) -> bool:
     """Whether an event must stand for it."""
-    if appointment.called_off_at is not None:
+    if not appointment.is_active or appointment.called_off_at is not None:
         return False
-    statuses = {booking.status for booking in appointment.bookings}
-    is_expected = appointment.is_active and (appointment.is_fixed or "confirmed" in statuses)
-    return is_expected or not statuses.isdisjoint(ATTENDED)
+    return appointment.is_fixed or any(booking.status in PRESENT for booking in appointment.bookings)
 
 
 def standing() -> ColumnElement[bool]:
     """The same as a condition on `Appointment`."""
-    is_expected = and_(Appointment.is_active, or_(Appointment.is_fixed, _has(("confirmed",))))
-    return and_(Appointment.called_off_at.is_(None), or_(is_expected, _has(ATTENDED)))
-
-
-def _has(statuses: tuple[str, ...]) -> ColumnElement[bool]:
-    return exists().where(Booking.appointment_id == Appointment.id, Booking.status.in_(statuses))
+    has_somebody = exists().where(Booking.appointment_id == Appointment.id, Booking.status.in_(PRESENT))
+    return and_(Appointment.is_active, Appointment.called_off_at.is_(None), or_(Appointment.is_fixed, has_somebody))
