@@ -9,13 +9,12 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
-from portal.availability.model import Demand, Slot, Timetable
-from portal.availability.slots import offer_slots
+from portal.availability.model import Slot
 from portal.booking import rules
-from portal.booking.demand import Question, build_demand
+from portal.booking.full import possible_days
 from portal.booking.models import Appointment, WaitlistEntry
 from portal.booking.operations import check_details
 from portal.booking.queries import find_service, free_slots, main_resources
@@ -168,36 +167,19 @@ def _person(session: Session, service: Service, slug: str | None) -> Resource | 
 
 def _largest(session: Session, service: Service, asked: Asked, *, now: datetime) -> int:
     """The largest party that could come in the window if nobody else did; 0 when nothing takes place then."""
-    standing = (
-        select(func.max(Appointment.capacity))
-        .where(
-            Appointment.service_id == service.id,
-            Appointment.is_active,
-            Appointment.start_at >= asked.window.start,
-            Appointment.start_at < asked.window.end,
-        )
-    )  # fmt: skip
-    if service.timing == "fixed":
-        return session.scalar(standing.where(Appointment.is_fixed)) or 0
-    if session.scalar(standing):
-        return service.capacity
-    question = Question(window=asked.window, resource_id=asked.resource_id, is_swept=True)
-    demand = build_demand(session, service, question, now=now)
-    return service.capacity if offer_slots(_emptied(demand), now=now) else 0
-
-
-def _emptied(demand: Demand) -> Demand:
-    """The same question if nothing were taken and every calendar readable."""
-    return replace(
-        demand,
-        resources=tuple(map(_idle, demand.resources)),
-        also_needs=tuple(tuple(map(_idle, each)) for each in demand.also_needs),
-        open_appointments=(),
+    is_fixed = service.timing == "fixed"
+    standing = select(func.max(Appointment.capacity)).where(
+        Appointment.service_id == service.id,
+        Appointment.is_active,
+        Appointment.start_at >= asked.window.start,
+        Appointment.start_at < asked.window.end,
+        Appointment.is_fixed if is_fixed else or_(Appointment.is_fixed, Appointment.capacity > 1),
     )
-
-
-def _idle(timetable: Timetable) -> Timetable:
-    return replace(timetable, busy=(), blocked=())
+    largest = session.scalar(standing) or 0
+    if is_fixed:
+        return largest
+    possible = possible_days(session, service, window=asked.window, zone="UTC", now=now, resource_id=asked.resource_id)
+    return max(largest, service.capacity) if largest or possible else 0
 
 
 def _refuse_if_free(session: Session, asked: Asked, *, now: datetime) -> None:

@@ -14,6 +14,7 @@ from portal.booking.wish import Place, find_place, read_wish, sit_down
 from portal.business.models import Resource, Service
 from portal.db import database_now
 from portal.errors import SlotTaken
+from portal.intervals import Interval
 from portal.security import new_token, token_hash
 from portal.waitlist.plan import Vacancy
 from portal.waitlist.records import tell_entry
@@ -59,7 +60,8 @@ def _place(session: Session, service: Service, entry: WaitlistEntry, vacancy: Va
     standing = _standing(session, service, entry, vacancy)
     if standing is not None:
         ids = tuple(row.resource_id for row in standing.resources)
-        return Place(standing.id, ids, standing.capacity, is_new=False, stale=())
+        interval = Interval(standing.start_at, standing.end_at)
+        return Place(standing.id, interval, ids, standing.capacity, is_new=False, stale=())
     person = session.get(Resource, entry.resource_id) if entry.resource_id else None
     wish = read_wish(
         service, vacancy.start_at, resource_slug=person.slug if person else None, party_size=entry.party_size

@@ -6,21 +6,21 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from portal.availability.slots import offer_slots
 from portal.booking.demand import Question, build_demand, stale_calendars
-from portal.booking.models import Appointment, AppointmentResource, Booking, Offer, Seat, WaitlistEntry
+from portal.booking.models import STANDING, Appointment, AppointmentResource, Booking, Offer, WaitlistEntry
+from portal.booking.standing import find_standing
 from portal.business.models import Business, Service
-from portal.calendars.models import BusyInterval, Calendar
-from portal.db import database_clock
 from portal.intervals import Interval, merge
 from portal.waitlist.plan import Rules, Vacancy, Waiting, Wanted, window_of
+from portal.waitlist.records import resource_locks
 
-TO_COME = ("pending", "confirmed")
+FAR = timedelta(days=3650)
+"""Whoever waits for an appointment waits for it however far ahead it stands."""
 
 
 def rules_of(service: Service) -> Rules:
@@ -102,76 +102,34 @@ def find_vacancies(
 
 def _standing(session: Session, service: Service, *, now: datetime, extra: Mapping[int, int]) -> list[Vacancy]:
     """Free seats of the appointments that stand already, fixed ones and groups; none where an outside event or a rule shuts the time."""
-    is_expired = and_(Booking.status == "held", Booking.held_until < database_clock())
-    taken = func.count(Seat.seat_no).filter(~is_expired)
-    rows = session.execute(
-        select(Appointment.id, Appointment.start_at, Appointment.end_at, Appointment.claim_start_at,
-               Appointment.claim_end_at, Appointment.capacity, Appointment.is_fixed, taken.label("taken"))
-        .outerjoin(Seat, Seat.appointment_id == Appointment.id)
-        .outerjoin(Booking, Booking.id == Seat.booking_id)
-        .where(Appointment.service_id == service.id, Appointment.is_active, Appointment.start_at > now)
-        .group_by(Appointment.id, Appointment.start_at, Appointment.end_at, Appointment.claim_start_at,
-                  Appointment.claim_end_at, Appointment.capacity, Appointment.is_fixed)
-        .having((taken > 0) | Appointment.is_fixed)
-    ).all()  # fmt: skip
-    left = {row.id: row.capacity + extra.get(row.id, 0) - row.taken for row in rows}
-    rows = [row for row in rows if left[row.id] > 0]
-    people, members = _members(session, [row.id for row in rows])
-    shut = _shut(session, rows, members, now=now)
-    return [
-        Vacancy(
-            start_at=row.start_at, end_at=row.end_at, seats=left[row.id], people=tuple(people[row.id]),
-            appointment_id=row.id,
-        )
-        for row in rows
-        if row.id not in shut
-    ]  # fmt: skip
-
-
-def _members(session: Session, ids: Sequence[int]) -> tuple[dict[int, list[int]], dict[int, list[int]]]:
-    """By appointment: its main resources, and all of them."""
-    people: dict[int, list[int]] = defaultdict(list)
-    members: dict[int, list[int]] = defaultdict(list)
-    if not ids:
-        return people, members
-    member = AppointmentResource
-    rows = session.execute(
-        select(member.appointment_id, member.resource_id, member.list_no)
-        .where(member.appointment_id.in_(ids))
-        .order_by(member.appointment_id, member.list_no, member.resource_id)
-    )
-    for appointment_id, resource_id, list_no in rows:
-        members[appointment_id].append(resource_id)
-        if list_no == 0:
-            people[appointment_id].append(resource_id)
-    return people, members
-
-
-def _shut(session: Session, rows: Sequence[Any], members: Mapping[int, list[int]], *, now: datetime) -> set[int]:
-    """Appointments over which an outside event stands, or whose calendars cannot be read under the rule *stop offering*."""
-    if not rows:
-        return set()
-    ids = sorted({resource_id for resources in members.values() for resource_id in resources})
+    if service.capacity == 1 and service.timing != "fixed":
+        return []
+    ids = resource_locks(session, service.id)
     unknown = {each.resource_id for each in stale_calendars(session, ids, now=now) if each.when_unreadable == "stop"}
-    busy: dict[int, list[Interval]] = defaultdict(list)
-    outside = (
-        select(BusyInterval.resource_id, BusyInterval.start_at, BusyInterval.end_at)
-        .join(Calendar, Calendar.id == BusyInterval.calendar_id)
-        .where(
-            BusyInterval.resource_id.in_(ids),
-            Calendar.is_busy_source,
-            BusyInterval.end_at > min(row.claim_start_at for row in rows),
-            BusyInterval.start_at < max(row.claim_end_at for row in rows),
-        )
+    found = find_standing(
+        session, service, Interval(now, now + FAR), now=now, own=None, extra_busy={}, unknown=unknown, for_waitlist=True
     )
-    for resource_id, start_at, end_at in session.execute(outside):
-        busy[resource_id].append(Interval(start_at, end_at))
-    shut = set()
-    for row in rows:
-        claimed = Interval(row.claim_start_at, row.claim_end_at)
-        if any(i in unknown or any(each.overlaps(claimed) for each in busy[i]) for i in members[row.id]):
-            shut.add(row.id)
-    return shut
+    seats = [(each.id, each.seats_left + extra.get(each.id, 0), each) for each in found if each.id is not None]
+    free = [
+        (id_, left, each.interval)
+        for id_, left, each in seats
+        if left > 0 and each.interval.start > now and not (each.is_taken or each.is_unknown)
+    ]
+    people = _people(session, [id_ for id_, _, _ in free])
+    return [
+        Vacancy(start_at=start, end_at=end, seats=left, people=tuple(people[id_]), appointment_id=id_)
+        for id_, left, (start, end) in free
+    ]
+
+
+def _people(session: Session, ids: Sequence[int]) -> dict[int, list[int]]:
+    """The main resources of each appointment."""
+    people: dict[int, list[int]] = defaultdict(list)
+    member = AppointmentResource
+    main = select(member.appointment_id, member.resource_id).where(member.appointment_id.in_(ids), member.list_no == 0)
+    for appointment_id, resource_id in session.execute(main.order_by(member.resource_id)) if ids else ():
+        people[appointment_id].append(resource_id)
+    return people
 
 
 def _windows(service: Service, wishes: Iterable[Wanted], *, now: datetime) -> list[Interval]:
@@ -230,7 +188,7 @@ def _booked(
         .where(
             Appointment.service_id == service.id,
             Appointment.start_at > now,
-            Booking.status.in_(TO_COME),
+            Booking.status.in_(STANDING),
             address.in_(addresses),
         )
     )
