@@ -7,7 +7,7 @@ from typing import Any
 from flask import Blueprint, current_app, request, url_for
 from flask_login import current_user
 
-from portal.admin import decisions
+from portal.admin import decisions, queues
 from portal.admin.moments import Moments
 from portal.clock import now_utc
 from portal.dates import locale_of
@@ -19,6 +19,8 @@ bp = Blueprint("admin", __name__, url_prefix="/admin")
 _FAMILIES = {
     "admin.bookings": {"admin.bookings", "admin.booking", "admin.confirm_cancellation"},
     "admin.people": {"admin.people", "admin.invite"},
+    "admin.waitlist": {"admin.waitlist", "admin.waitlist_service", "admin.offer_form", "admin.offer", "admin.removal_form"},
+    "admin.mail_texts": {"admin.mail_texts", "admin.mail_text", "admin.save_mail_text"},
 }
 """Pages below the one that the link leads to."""
 _ROOMS = {"google": "integrations"}
@@ -39,10 +41,12 @@ def staff_nav() -> list[dict[str, Any]]:
     links = [
         ("admin.home", "Today", 0),
         ("admin.bookings", "Bookings", 0),
+        *([("admin.waitlist", "Waitlist", 0)] if queues.has_waitlists(db.session()) else []),
         ("admin.questions", "Questions", waiting),
         ("integrations.index", "Calendars", 0),
     ]
     if current_user.is_admin:
+        links.append(("admin.mail_texts", "Texts", 0))
         links.append(("admin.people", "People", 0))
         if not current_app.extensions["settings"].smtp_url and "mailbox.index" in current_app.view_functions:
             links.append(("mailbox.index", "Mails", 0))

@@ -23,6 +23,11 @@ from tests.web.test_manage import booking_of, make_booking
 ONE_CLICK = {"List-Unsubscribe": "One-Click"}
 
 
+@pytest.fixture(autouse=True)
+def form_tokens_count(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(app.config, "WTF_CSRF_ENABLED", True)
+
+
 @pytest.fixture
 def booking(app: Flask) -> Booking:
     booking = booking_of(make_booking(day=4))
