@@ -21,8 +21,8 @@ from portal.booking.full import find_appointment
 from portal.booking.models import Booking
 from portal.booking.pages import Day, Time
 from portal.booking.picker import Search
-from portal.booking.summary import summarize
-from portal.errors import HoldExpired, Invalid, NotFound, PortalError, SlotTaken
+from portal.booking.summary import place_words, summarize
+from portal.errors import HoldExpired, Invalid, LimitReached, NotFound, PortalError, SlotTaken
 from portal.hypermedia import wants_partial
 
 
@@ -63,16 +63,19 @@ def taken(search: Search, start_at: datetime, error: SlotTaken) -> Response:
     return make_response(render_template("booking/_taken.html", offer=offer, **values), 409)
 
 
-def form(form: BookingForm, booking: Booking, search: Search, *, error: Invalid | None = None) -> Response:
-    """The form for a time that is held; 422 with the errors beside the fields when something does not fit."""
+def form(
+    form: BookingForm, booking: Booking, search: Search, *, error: Invalid | LimitReached | None = None
+) -> Response:
+    """The form for a time that is held; 422 with the errors beside the fields when something does not fit, 409 when this customer may not
+    have one more. The time stays held in any case."""
     values = _form_values(form, search) | {
         "held_at": pages.instant_text(booking.appointment.start_at),
         "summary": summarize(search.session, booking, zone=search.choice.zone, locale=search.locale),
         "hold": _hold_words(booking, search),
-        "errors": error.fields if error else {},
-        "problem": str(error) if error else "",
+        "errors": _errors(error),
+        "problem": str(error) if isinstance(error, Invalid) else "",
     }
-    return _render_form(values, status=422 if error else 200)
+    return _render_form(values, status=error.http_status if error else 200)
 
 
 def lost(form: BookingForm, search: Search, error: PortalError) -> Response:
@@ -92,7 +95,7 @@ def make_offer(search: Search, error: PortalError, start_at: datetime | None) ->
     if start_at and not near:
         near = picker.nearest(search, start_at)
     times = pages.show_times(
-        near, search.choice, search.locale, capacity=search.service.capacity, with_date=True, today=search.today
+        near, search.choice, search.locale, capacity=search.capacity, with_date=True, today=search.today
     )
     wanted = pages.instant_text(start_at) if start_at else ""
     same = next((time for time in times if time.value == wanted), None)
@@ -106,6 +109,7 @@ def slots_values(search: Search, day: Day | None) -> dict[str, Any]:
     own = _own_hold(search)
     return {
         "service": search.service,
+        "place": place_words(search.service),
         "search": search,
         "choice": search.choice,
         "day": day,
@@ -167,6 +171,12 @@ def _form_values(form: BookingForm, search: Search) -> dict[str, Any]:
         "hold_url": hold_url(slug, form.hold, search) if form.hold else "",
         "problem": "",
     }
+
+
+def _errors(error: Invalid | LimitReached | None) -> dict[str, str]:
+    if isinstance(error, LimitReached):  # it is this address that has reached it: with another one it may go on
+        return {"email": str(error)}
+    return error.fields if error else {}
 
 
 def _hold_words(booking: Booking, search: Search) -> dict[str, Any]:

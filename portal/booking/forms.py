@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from itsdangerous import BadSignature, TimestampSigner
 
+from portal.booking.questions import Question, typed_answers
 from portal.booking.rules import Customer
 from portal.i18n import say
 
@@ -36,15 +37,22 @@ class BookingForm:
     note: str = ""
     website: str = ""
     """The honeypot: people never see it."""
+    answers: Mapping[str, str] = field(default_factory=dict)
+    """To the service's questions, by their names."""
 
     @classmethod
     def read(cls, sent: Mapping[str, str]) -> BookingForm:
-        return cls(**{field.name: sent.get(field.name, "") for field in fields(cls)})
+        texts = {each.name: sent.get(each.name, "") for each in fields(cls) if each.name != "answers"}
+        return cls(**texts, answers=typed_answers(sent))
 
     @property
     def is_typed(self) -> bool:
         """True when there is something that must not get lost."""
-        return any(value.strip() for value in (self.name, self.email, self.phone, self.note))
+        return any(value.strip() for value in (self.name, self.email, self.phone, self.note, *self.answers.values()))
+
+    def answers_to(self, questions: Iterable[Question]) -> dict[str, str]:
+        """What was answered to these questions; one that was taken away since the form was made is nobody's concern."""
+        return {each.name: self.answers[each.name] for each in questions if each.name in self.answers}
 
     def customer(self, *, zone: str, language: str) -> Customer:
         return Customer(

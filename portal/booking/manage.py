@@ -150,6 +150,7 @@ def _values(booking: Booking, token: str) -> dict[str, Any]:
         "first_name": given_name(booking.customer_name),
         "pending_reason": booking.pending_reason,
         "cancelled_by": booking.cancelled_by,
+        "asks_again": service.needs_approval and booking.status == "confirmed",
         "service_slug": service.slug if service.is_active else "",
         "summary": summary,
         "links": _calendar_links(summary),

@@ -166,7 +166,7 @@ def show_times(
         day = _near(local.date(), today, locale) if with_date else ""
         notes = [dates.offset(local)] if dates.happens_twice(local) else []
         if capacity > 1:
-            notes.append(f"{slot.seats_left} left")
+            notes.append(_seats(slot.seats_left))
         value, label = instant_text(slot.interval.start), dates.clock(local, locale)
         times.append(Time(value, label, day, ", ".join(notes)))
     return times
@@ -290,6 +290,10 @@ def _parts(times: Sequence[Time], hours: Sequence[int]) -> Iterable[Part]:
         if members:
             yield Part(say(name), members)
         begins = ends
+
+
+def _seats(left: int) -> str:
+    return say("last seat") if left == 1 else say_n("%(number)s seat left", "%(number)s seats left", left)
 
 
 def _near(on: date, today: date | None, locale: Locale) -> str:

@@ -171,9 +171,7 @@ def find_page(search: Search) -> Found:
     day = _show_day(on, days, search, full=full) if on and (soonest or full.dates) else None
     chosen = day.on if day else None
     return Found(
-        soonest=pages.show_times(
-            soonest, choice, search.locale, capacity=search.capacity, with_date=True, today=today
-        ),
+        soonest=pages.show_times(soonest, choice, search.locale, capacity=search.capacity, with_date=True, today=today),
         month=pages.show_month(
             first, days, search.locale, today=today, chosen=chosen, last=search.last_day, full=full.dates
         ),

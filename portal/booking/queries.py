@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from portal.availability.explain import Reason, explain
@@ -38,6 +38,17 @@ def list_services(session: Session) -> list[Service]:
     """Those that are shown to everybody; hidden ones are found by their address only."""
     shown = select(Service).where(Service.is_active, Service.is_hidden.is_(False))
     return list(session.scalars(shown.order_by(Service.position, Service.id)))
+
+
+def largest_capacity(session: Session, service: Service, *, now: datetime) -> int:
+    """How many people can come together at best: staff may have given single appointments more seats, or fewer, than the service says."""
+    if service.capacity == 1 and service.timing != "fixed":
+        return 1
+    to_come = (Appointment.service_id == service.id, Appointment.is_active, Appointment.start_at > now)
+    standing = session.scalar(select(func.max(Appointment.capacity)).where(*to_come))
+    if standing is None:
+        return service.capacity
+    return standing if service.timing == "fixed" else max(service.capacity, standing)
 
 
 def main_resources(session: Session, service: Service) -> list[Resource]:

@@ -16,9 +16,10 @@ from portal import dates, wake
 from portal.booking import answers, operations, pages, picker, queries, visitors
 from portal.booking.forms import BookingForm, why_doubtful
 from portal.booking.picker import Search
+from portal.booking.summary import place_words
 from portal.booking.visitors import Kept
 from portal.clock import now_utc
-from portal.errors import HoldExpired, Invalid, NotFound, SlotTaken
+from portal.errors import HoldExpired, Invalid, LimitReached, NotFound, SlotTaken
 from portal.extensions import compress, db, limiter
 from portal.hypermedia import see_other, wants_partial
 from portal.i18n import say
@@ -39,7 +40,9 @@ def services() -> str:
     session: Session = db.session()
     rows = queries.list_services(session)
     first = {row.id: _first_time(row.slug) for row in rows} if len(rows) <= MANY_SERVICES else {}
-    return render_template("booking/services.html", services=rows, first=first, duration=dates.duration)
+    return render_template(
+        "booking/services.html", services=rows, first=first, duration=dates.duration, place_words=place_words
+    )
 
 
 @bp.get("/<slug>")
@@ -130,8 +133,14 @@ def confirm(slug: str) -> Response:
         if doubt:
             raise Invalid(doubt)
         customer = form.customer(zone=search.choice.zone, language=page_tag())
-        outcome = operations.confirm_hold(form.hold, customer, idempotency_key=form.key, now=search.now)
-    except Invalid as error:
+        outcome = operations.confirm_hold(
+            form.hold,
+            customer,
+            idempotency_key=form.key,
+            now=search.now,
+            answers=form.answers_to(search.service.questions),
+        )
+    except (Invalid, LimitReached) as error:
         return _show_form(form, search, error=error)
     except (SlotTaken, HoldExpired, NotFound) as error:
         return answers.lost(form, search, error)
@@ -145,7 +154,7 @@ def _search(slug: str, asked: Mapping[str, str]) -> Search:
     return picker.open_search(session, queries.find_service(session, slug), asked, site=current_site(), now=now_utc())
 
 
-def _show_form(form: BookingForm, search: Search, *, error: Invalid | None = None) -> Response:
+def _show_form(form: BookingForm, search: Search, *, error: Invalid | LimitReached | None = None) -> Response:
     """The form of a held time, or what to do now that it is not held any more."""
     try:
         booking = queries.booking_of_hold(search.session, form.hold, now=search.now)

@@ -13,8 +13,9 @@ from portal import dates
 from portal.booking import pages
 from portal.booking.meetings import Meeting, meeting_for
 from portal.booking.models import AppointmentResource, Booking
-from portal.business.models import Resource
-from portal.i18n import in_a_row, say_n
+from portal.booking.questions import answer_lines
+from portal.business.models import Resource, Service
+from portal.i18n import in_a_row, say, say_n
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,8 +28,12 @@ class Summary:
     people: str
     """Names of the staff, "Ana and Ben", as the language lists names."""
     place: str
+    place_kind: str
     meeting: Meeting
     party: str
+    price: str
+    answers: tuple[tuple[str, str], ...]
+    """(question, answer) of what the customer was asked for this service."""
     start_at: datetime
     end_at: datetime
 
@@ -45,12 +50,26 @@ def summarize(session: Session, booking: Booking, *, zone: str, locale: Locale) 
         zone=words["zone"],
         duration=dates.duration((appointment.end_at - appointment.start_at).seconds // 60),
         people=in_a_row(staff, locale),
-        place=", ".join(filter(None, [service.location, in_a_row(rooms, locale)])),
+        place=", ".join(filter(None, [place_words(service), in_a_row(rooms, locale)])),
+        place_kind=service.location_kind,
         meeting=meeting_for(session, booking),
         party=say_n("for 1 person", "for %(number)s people", booking.party_size) if booking.party_size > 1 else "",
+        price=service.price,
+        answers=tuple(answer_lines(service, booking.answers)),
         start_at=appointment.start_at,
         end_at=appointment.end_at,
     )
+
+
+def place_words(service: Service) -> str:
+    """Where the service takes place: its address, or the way in which one meets; empty where nothing is said (a video call says it itself)."""
+    if service.location_kind == "phone":
+        return say("By phone: we call you")
+    if service.location_kind == "online":
+        return service.location or ("" if service.meeting else say("Online"))
+    if service.location_kind == "on-site":
+        return say("At: %(place)s", place=service.location) if service.location else say("At our place")
+    return service.location
 
 
 def names_of(session: Session, appointment_id: int) -> tuple[list[str], list[str]]:
