@@ -39,6 +39,7 @@ STAFF = frozenset(
         "admin.home", "admin.bookings", "admin.booking", "admin.cancel_booking", "admin.approve_booking", "admin.refuse_booking",
         "admin.mark_attendance",
         "admin.confirm_cancellation", "admin.questions", "admin.answer",
+        "admin.waitlist", "admin.waitlist_service", "admin.offer_form", "admin.offer",
         "integrations.index", "integrations.connect", "integrations.choose", "integrations.refresh", "integrations.disconnect",
         "integrations.pause", "integrations.resume", "integrations.read_now", "integrations.try_again", "integrations.rules",
         "integrations.decide", "integrations.dismiss", "integrations.finish_disconnecting", "integrations.disconnect_anyway",
