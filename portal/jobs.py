@@ -146,6 +146,13 @@ def try_refused_writes() -> None:
     transaction(lambda session: states.release_refused(session, now=now_utc()))
 
 
+def end_old_questions() -> None:
+    """Questions and clashes about appointments that are over concern nobody any more."""
+    from portal.sync import questions
+
+    transaction(lambda session: questions.end_those_over(session, now=now_utc()))
+
+
 def forget_finished() -> None:
     """Delete outbox entries that were done a month ago; the ledger keeps the story."""
     from sqlalchemy import delete
@@ -193,6 +200,7 @@ PERIODIC = (
     Periodic("queue reminders", timedelta(seconds=5), queue_reminders),
     Periodic("plan reminders", timedelta(minutes=30), plan_reminders),
     Periodic("look at waitlists", timedelta(seconds=2), look_at_waitlists),
+    Periodic("end old questions", timedelta(seconds=60), end_old_questions),
     Periodic("seal ledger", timedelta(seconds=60), seal_ledger),
     Periodic("keep push subscriptions", timedelta(seconds=10), keep_subscriptions),
     Periodic("try refused writes", timedelta(minutes=15), try_refused_writes),

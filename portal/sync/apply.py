@@ -97,10 +97,9 @@ def heal_links(session: Session, appointment_ids: Iterable[int]) -> None:
 
 
 def prune(session: Session, calendar_id: int, *, now: datetime) -> None:
-    """Busy time that is over is of no use any more, nor is a conflict about an appointment that is over."""
+    """Busy time that is over is of no use any more."""
     over = BusyInterval.end_at < now - timedelta(days=2)
     session.execute(delete(BusyInterval).where(BusyInterval.calendar_id == calendar_id, over))
-    conflicts.end_those_over(session, calendar_id, now=now)
 
 
 def _store_objects(session: Session, calendar_id: int, stores: Sequence[Store], *, is_first: bool) -> None:

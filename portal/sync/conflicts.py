@@ -67,12 +67,12 @@ def end_with_object(session: Session, calendar_id: int, remote_id: str, *, now: 
         _resolve(session, conflict, now=now)
 
 
-def end_those_over(session: Session, calendar_id: int, *, now: datetime) -> None:
+def end_those_over(session: Session, *, now: datetime) -> None:
     """What stood against an appointment that has taken place concerns nobody any more, settled or not."""
     over = (
         select(Conflict)
         .join(Appointment, Appointment.id == Conflict.appointment_id)
-        .where(Conflict.calendar_id == calendar_id, Conflict.resolved_at.is_(None), Appointment.end_at <= now)
+        .where(Conflict.resolved_at.is_(None), Appointment.end_at <= now)
     )
     for conflict in session.scalars(over):
         _resolve(session, conflict, now=now)

@@ -1,6 +1,6 @@
 """Answers of the staff to what was done to our events outside; called by the questions page.
 
-Each answer is carried out by the same steps as the calendar's rule would be.
+Each answer is carried out by the same steps as the calendar's rule would be. What nobody answered ends with its appointment.
 """
 
 from __future__ import annotations
@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from portal.booking.models import Appointment, EventLink
 from portal.db import read_transaction, transaction
 from portal.errors import Invalid, NotAllowedNow, NotFound
-from portal.sync import settlements
+from portal.sync import conflicts, ledger, settlements
 from portal.sync.models import Question
 from portal.sync.settlements import Matter
 
@@ -31,6 +33,31 @@ def answer(question_id: int, answer: str, *, user_id: int, now: datetime) -> Non
     if matter is not None:
         _act(matter, answer, now=now)
     transaction(lambda session: _note(session, question_id, answer, user_id=user_id, now=now))
+
+
+def end_those_over(session: Session, *, now: datetime) -> int:
+    """What was done to the event of an appointment that has taken place needs no answer any more; gives how many questions ended.
+
+    Its event stays as people left it. Clashes with it are over, too.
+    """
+    over = (EventLink.outside != "", Appointment.end_at <= now)
+    for link, version in session.execute(
+        select(EventLink, Appointment.version).join(Appointment).where(*over)
+    ).tuples():
+        link.outside, link.last_error = "", None
+        link.wanted_version = link.applied_version = version
+        link.state = "done" if link.etag else "none"
+    questions = session.scalars(
+        select(Question).join(Appointment).where(Question.answered_at.is_(None), Appointment.end_at <= now)
+    ).all()
+    for question in questions:
+        question.answered_at, question.answer = now, "over"
+        sentence = "Nobody answered what became of the event; its appointment is over, and it stays as it is."
+        ledger.write(
+            session, "over", sentence, calendar_id=question.calendar_id, appointment_id=question.appointment_id
+        )
+    conflicts.end_those_over(session, now=now)
+    return len(questions)
 
 
 def _open_matter(session: Session, question_id: int) -> tuple[str, Matter | None]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
@@ -97,7 +96,12 @@ def matter_of_link(session: Session, link_id: int) -> Matter | None:
 
 def follow(matter: Matter, *, now: datetime) -> None:
     """Give the appointment the time at which its event stands, with everybody in it. Raises SlotTaken or another Refused when that cannot be."""
-    _move(matter, now=now)
+    from portal.booking.fixed import move_appointment
+
+    assert matter.start_at is not None
+    move_appointment(
+        matter.appointment_id, matter.start_at, end_at=matter.end_at, by="calendar", now=now, keep_event=True
+    )
 
     def work(session: Session) -> None:
         link = session.get(EventLink, matter.link_id)
@@ -132,26 +136,12 @@ def put_back(matter: Matter, *, now: datetime) -> None:
     write_transaction([matter.resource_id], work)
 
 
-def _move(matter: Matter, *, now: datetime) -> None:
-    from portal.booking.operations import move_booking
-
-    assert matter.start_at is not None
-    to: dict[str, Any] = {"end_at": matter.end_at, "by": "calendar", "now": now, "keep_event": True}
-    if matter.is_fixed:
-        from portal.booking.fixed import move_appointment
-
-        move_appointment(matter.appointment_id, matter.start_at, **to)
-    else:
-        move_booking(matter.booking_ids[0], matter.start_at, **to)
-
-
 def cancel(matter: Matter, *, by: By, now: datetime) -> None:
     """End the appointment: all its bookings are cancelled, each customer is told, and a fixed one is called off."""
+    from portal.booking.fixed import call_off
     from portal.booking.operations import cancel_booking
 
     if matter.is_fixed:
-        from portal.booking.fixed import call_off
-
         call_off(matter.appointment_id, by=by, now=now)
     else:
         for booking_id in matter.booking_ids:
