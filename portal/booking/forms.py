@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Protocol, Self
 
 from itsdangerous import BadSignature, TimestampSigner
 
@@ -41,7 +41,7 @@ class BookingForm:
     """To the service's questions, by their names."""
 
     @classmethod
-    def read(cls, sent: Mapping[str, str]) -> BookingForm:
+    def read(cls, sent: Mapping[str, str]) -> Self:
         texts = {each.name: sent.get(each.name, "") for each in fields(cls) if each.name != "answers"}
         return cls(**texts, answers=typed_answers(sent))
 

@@ -17,10 +17,10 @@ from portal import dates
 from portal.booking import pages
 from portal.booking.models import Appointment, Booking, Offer, WaitlistEntry
 from portal.booking.records import manage_token
-from portal.booking.summary import names_of
+from portal.booking.summary import names_of, place_words
 from portal.business.models import Resource, Service
 from portal.errors import NotFound
-from portal.i18n import given_name, say, say_n
+from portal.i18n import given_name, in_a_row, say, say_n
 from portal.waitlist.records import entry_of_token, last_offer
 
 LINK_LASTS = timedelta(days=30)
@@ -170,8 +170,8 @@ def describe(
         title=words["day"],
         time=words["time"],
         zone=words["zone"],
-        person=resource.name if resource else ", ".join(staff),
-        place=", ".join(filter(None, [service.location, *rooms])),
+        person=resource.name if resource else in_a_row(staff, locale),
+        place=", ".join(filter(None, [place_words(service), in_a_row(rooms, locale)])),
         party=say_n("%(number)s person", "%(number)s people", party_size) if party_size > 1 else "",
     )
 

@@ -19,7 +19,7 @@ from portal.booking.models import Appointment, WaitlistEntry
 from portal.booking.pages import MOST_PEOPLE
 from portal.booking.picker import Search
 from portal.clock import now_utc
-from portal.errors import Invalid, NotFound, Refused, SlotFree
+from portal.errors import AlreadyWaiting, Invalid, LimitReached, NotFound, Refused, SlotFree
 from portal.extensions import db, limiter
 from portal.hypermedia import see_other, wants_partial
 from portal.i18n import say
@@ -54,16 +54,17 @@ def join(slug: str) -> Response:
             wish=wish,
             customer=form.customer(zone=search.choice.zone, language=page_tag()),
             party_size=form.party(),
-            appointment_start_at=form.start_at,
+            appointment_start_at=form.appointment_at,
             wish_on=form.wish_on(search.today) if wish in ("day", "week") else None,
             resource_slug=form.resource or None,
             idempotency_key=form.key,
             now=search.now,
-            answers=form.answers,
-            note=form.note,
+            answers=form.answers_to(search.service.questions),
         )
     except Invalid as error:
         return _show_form(form, search, errors=_fields(error), problem=str(error), status=422)
+    except (AlreadyWaiting, LimitReached) as error:  # it is this address: with another one it may go on
+        return _show_form(form, search, errors={"email": str(error)}, status=409)
     except Refused as error:
         return _show_form(form, search, refusal=error, status=409)
     wake.ring()
@@ -152,8 +153,7 @@ def _show_form(
         "key": form.key or new_key(current_app.config["SECRET_KEY"]),
         "errors": errors or {},
         "problem": problem or (str(refusal) if refusal else ""),
-        "offer": answers.make_offer(search, refusal, form.start_at) if isinstance(refusal, SlotFree) else None,
-        "is_refused": refusal is not None,
+        "offer": answers.make_offer(search, refusal, form.appointment_at) if isinstance(refusal, SlotFree) else None,
         "party_sizes": _party_sizes(appointment.capacity if appointment else search.service.capacity),
         "holds_for": dates.duration(search.service.offer_minutes),
         "post_url": url_for("waitlist.join", slug=slug),
@@ -216,7 +216,7 @@ def _party_sizes(capacity: int) -> list[tuple[str, str]]:
 
 def _appointment(form: WaitForm, search: Search) -> Appointment | None:
     """The appointment that is waited for; None where the wish is for days."""
-    start_at = form.start_at
+    start_at = form.appointment_at
     if start_at is None:
         if search.service.timing == "fixed" or form.appointment:
             raise NotFound(say("Please go back and choose the appointment that you want to wait for."))
