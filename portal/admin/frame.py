@@ -18,6 +18,9 @@ bp = Blueprint("admin", __name__, url_prefix="/admin")
 
 _FAMILIES = {
     "admin.bookings": {"admin.bookings", "admin.booking", "admin.confirm_cancellation"},
+    "admin.customers": {
+        "admin.customers", "admin.customer", "admin.confirm_erasure", "admin.erase_customer", "admin.set_retention",
+    },
     "admin.people": {"admin.people", "admin.invite"},
     "admin.waitlist": {"admin.waitlist", "admin.waitlist_service", "admin.offer_form", "admin.offer", "admin.removal_form"},
     "admin.mail_texts": {"admin.mail_texts", "admin.mail_text", "admin.save_mail_text"},
@@ -46,6 +49,7 @@ def staff_nav() -> list[dict[str, Any]]:
         ("integrations.index", "Calendars", 0),
     ]
     if current_user.is_admin:
+        links.insert(2, ("admin.customers", "Customers", 0))
         links.append(("admin.mail_texts", "Texts", 0))
         links.append(("admin.people", "People", 0))
         if not current_app.extensions["settings"].smtp_url and "mailbox.index" in current_app.view_functions:

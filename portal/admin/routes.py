@@ -10,7 +10,7 @@ from flask import flash, render_template, request, url_for
 from flask_login import current_user
 
 from portal import wake
-from portal.admin import decisions, people, queries, texts, waitlist
+from portal.admin import customers, decisions, mails, people, queries, texts, waitlist
 from portal.admin.frame import bp, moments
 from portal.admin.warnings import Warning, find_warnings
 from portal.booking import operations
@@ -19,12 +19,13 @@ from portal.clock import now_utc
 from portal.errors import NotFound, Refused
 from portal.extensions import db
 from portal.hypermedia import see_other, wants_partial
+from portal.notifications import failures
 from portal.sync import overview, partings
 from portal.sync.questions import ANSWERS
 from portal.sync.questions import answer as give_answer
 from portal.vitals import read_vitals
 
-__all__ = ["bp", "people", "texts", "waitlist"]  # importing these pages adds their routes
+__all__ = ["bp", "customers", "mails", "people", "texts", "waitlist"]  # importing these pages adds their routes
 
 COMING_DAYS = 7
 COMING_SHOWN = 12
@@ -102,7 +103,10 @@ def mark_attendance(booking_id: int) -> Any:
         operations.mark_attendance(row.booking.id, status, now=now_utc())  # type: ignore[arg-type]
     except Refused as error:
         flash(str(error), "bad")
-    back = {"home": url_for("admin.home"), "bookings": url_for("admin.bookings", show=request.form.get("show"))}
+    shown = request.form.get("show", "")[:40]
+    back = {"home": url_for("admin.home"), "bookings": url_for("admin.bookings", show=shown or None)}
+    if current_user.is_admin and shown:
+        back["customer"] = url_for("admin.customer", key=shown)
     return see_other(back.get(request.form.get("from", ""), url_for("admin.booking", booking_id=booking_id)))
 
 
@@ -176,6 +180,8 @@ def _warnings(calendars: list[overview.CalendarFacts]) -> list[Warning]:
         problems=read_vitals(session, now=now).problems,
         waiting_for_us=decisions.count_open(session, current_user),
         hanging=partings.hanging(session, resource_ids=queries.resource_ids_of(current_user), now=now),
+        unreached=failures.unreached(session, resource_ids=queries.resource_ids_of(current_user), now=now),
+        mails_wait=failures.why_mails_wait(session, now=now),
     )
 
 

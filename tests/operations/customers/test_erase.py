@@ -310,7 +310,7 @@ def test_the_data_can_be_taken_out_before(app, folder):
     assert len(found["bookings"]) == 3
     assert len(found["waitlist"]) == 1
     assert {row["kind"] for row in found["mails"]} >= {"booked", "cancelled"}
-    assert [row["source"] for row in found["mails"] if row["kind"] == "booked" and row["to"] != "staff"][0].startswith(
+    assert next(row["source"] for row in found["mails"] if row["kind"] == "booked" and row["to"] != "staff").startswith(
         ("From", "To", "MIME", "Subject")
     )
     assert "eva" not in text
