@@ -8,10 +8,10 @@ PYTEST := $(BIN)/python -m pytest -p no:cacheprovider
 LOCK := $(BIN)/python -m uv pip compile pyproject.toml --quiet --generate-hashes --universal --python-version 3.11 --no-annotate --no-header \
 	--no-emit-package niquests --no-emit-package urllib3-future --no-emit-package qh3 --no-emit-package jh2 --no-emit-package wassima
 
-.PHONY: help env lock demo serve test check bench drill
+.PHONY: help env lock demo serve test check bench drill translations
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 env: $(MADE) ## make .venv with .venv/bin/lockstep; does nothing when nothing changed
 
@@ -38,6 +38,9 @@ bench: $(MADE) ## measure speed and size; prints a table, writes bench.json
 
 drill: $(MADE) ## the kill drill: kill the worker at every step of a publish and of a pull, and look for losses and duplicates
 	@$(PYTEST) -v tests/faults
+
+translations: $(MADE) ## bring the Spanish and Hungarian texts up to date with the code; names what wants a translation
+	@$(BIN)/python -m portal.translations
 
 lock: $(MADE) ## write requirements.txt and requirements-dev.txt anew from pyproject.toml
 	@$(BIN)/python -m uv --version >/dev/null 2>&1 || $(BIN)/python -m pip install --quiet --require-hashes -r .ci/uv.txt
