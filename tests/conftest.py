@@ -12,6 +12,7 @@ import os
 import shutil
 import socket
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -99,7 +100,8 @@ def make_settings(base_settings: Settings, tmp_path: Path) -> Callable[..., Sett
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """Chromium; one for all tests of a process. Missing is a failure under CI, a skip elsewhere."""
+    """Chromium, which asks for British English unless a test says otherwise; one for all tests of a process. Missing is a failure under CI, a
+    skip elsewhere."""
     from playwright.sync_api import sync_playwright
 
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -107,6 +109,7 @@ def browser() -> Iterator[Browser]:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(NO_CHROMIUM)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=CHROMIUM_ARGUMENTS)
+        browser.new_context = partial(browser.new_context, locale="en-GB")  # type: ignore[method-assign]
         yield browser
         browser.close()
 
