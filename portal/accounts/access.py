@@ -37,7 +37,7 @@ STAFF = frozenset(
     {
         "accounts.sign_out", "accounts.account", "accounts.change_password", "accounts.end_session",
         "admin.home", "admin.bookings", "admin.booking", "admin.cancel_booking", "admin.approve_booking", "admin.refuse_booking",
-        "admin.mark_attendance",
+        "admin.mark_attendance", "admin.send_mail_again",
         "admin.confirm_cancellation", "admin.questions", "admin.answer",
         "admin.waitlist", "admin.waitlist_service", "admin.offer_form", "admin.offer",
         "integrations.index", "integrations.connect", "integrations.choose", "integrations.refresh", "integrations.disconnect",

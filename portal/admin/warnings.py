@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from portal.calendars.words import state_badge, state_sentence
+from portal.notifications.failures import Unreached
 from portal.sync.overview import CalendarFacts
 
 Kind = Literal["warn", "bad"]
@@ -14,24 +15,35 @@ Kind = Literal["warn", "bad"]
 
 @dataclass(frozen=True, slots=True)
 class Warning:
-    """`page` is the endpoint of the page where it can be mended."""
+    """`page` is the endpoint of the page where it can be mended, `about` the values of its address."""
 
     kind: Kind
     title: str
     sentence: str
     page: str = ""
     link: str = ""
+    about: Mapping[str, int] = field(default_factory=dict)
 
 
 def find_warnings(
-    calendars: Iterable[CalendarFacts], *, problems: Iterable[str], waiting_for_us: int, hanging: Iterable[str] = ()
+    calendars: Iterable[CalendarFacts],
+    *,
+    problems: Iterable[str],
+    waiting_for_us: int,
+    hanging: Iterable[str] = (),
+    unreached: Iterable[Unreached] = (),
+    mails_wait: str = "",
 ) -> list[Warning]:
     """The worst first. `problems` are the instance's own (the worker is silent), `waiting_for_us` counts questions and conflicts, `hanging`
-    names accounts whose disconnection does not get on."""
+    names accounts whose disconnection does not get on, `unreached` are bookings whose customers' mails failed, `mails_wait` says why none leave."""
     facts = list(calendars)
     found = [Warning("bad", "Calendars and mails are standing still", problem) for problem in problems]
     found += _connections(facts) + _calendars(facts)
     found += [_hanging(name) for name in hanging]
+    if mails_wait:
+        sentence = f"They wait, and leave as soon as they can. {mails_wait}"
+        found.append(Warning("bad", "Mails do not leave", sentence))
+    found += [_unreached(each) for each in unreached]
     if waiting_for_us:
         title = (
             "One thing waits for your answer"
@@ -46,6 +58,12 @@ def find_warnings(
 def _hanging(name: str) -> Warning:
     sentence = "Some events could not be taken away, and trying alone does not help."
     return Warning("warn", f"{name} is not disconnected yet", sentence, "integrations.index", "Decide")
+
+
+def _unreached(each: Unreached) -> Warning:
+    sentence = f"The last mail to {each.email} failed, so {each.customer} may not know. {each.reason}"
+    title = f"{each.customer} could not be told"
+    return Warning("warn", title, sentence, "admin.booking", "See the booking", {"booking_id": each.booking_id})
 
 
 def _connections(facts: list[CalendarFacts]) -> list[Warning]:

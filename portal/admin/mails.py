@@ -1,0 +1,39 @@
+"""The mails of a booking on its page: what became of each, and sending one again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import flash, url_for
+from flask_login import current_user
+
+from portal import wake
+from portal.admin import queries
+from portal.admin.frame import bp
+from portal.booking.models import Booking
+from portal.clock import now_utc
+from portal.errors import NotFound, Refused
+from portal.extensions import db
+from portal.hypermedia import see_other
+from portal.notifications import again, failures
+from portal.notifications.failures import SentMail
+
+
+@bp.post("/bookings/<int:booking_id>/mails/<int:mail_id>/again")
+def send_mail_again(booking_id: int, mail_id: int) -> Any:
+    row = queries.find_booking(db.session(), current_user, booking_id)
+    if mail_id not in {mail.id for mail in mails_of(row.booking)}:
+        raise NotFound("There is no such mail of this booking.")
+    try:
+        again.send_again(mail_id, now=now_utc())
+        flash("The mail is on its way again, as it would read now.", "ok")
+        wake.ring()
+    except Refused as error:
+        flash(str(error), "bad")
+    return see_other(url_for("admin.booking", booking_id=booking_id))
+
+
+@bp.app_template_global("mails_of_booking")
+def mails_of(booking: Booking) -> list[SentMail]:
+    """For `admin/_mails.html`, on the page of a booking that the user may see."""
+    return failures.mails_of(db.session(), booking, now=now_utc())
