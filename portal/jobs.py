@@ -194,6 +194,13 @@ def keep_retention() -> None:
     retention.keep_retention(now=now_utc())
 
 
+def extend_series() -> None:
+    """Make the dates of weekly series, as far as customers may book ahead."""
+    from portal.booking import series
+
+    series.extend_series(now=now_utc())
+
+
 PERIODIC = (
     Periodic("sweep holds", timedelta(seconds=30), sweep_holds),
     Periodic("refuse unanswered requests", timedelta(seconds=30), refuse_unanswered),
@@ -201,6 +208,7 @@ PERIODIC = (
     Periodic("plan reminders", timedelta(minutes=30), plan_reminders),
     Periodic("look at waitlists", timedelta(seconds=2), look_at_waitlists),
     Periodic("end old questions", timedelta(seconds=60), end_old_questions),
+    Periodic("make dates of series", timedelta(minutes=10), extend_series),
     Periodic("seal ledger", timedelta(seconds=60), seal_ledger),
     Periodic("keep push subscriptions", timedelta(seconds=10), keep_subscriptions),
     Periodic("try refused writes", timedelta(minutes=15), try_refused_writes),

@@ -35,7 +35,7 @@ def choose_members(
     """
     main, *also = needed_lists(session, service.id)
     if resource_id is not None:
-        main = [resource_id]
+        main = [i for i in main if i == resource_id]
     taken = find_taken(session, {*main, *chain.from_iterable(also)}, claims.claimed_by(service, interval), busy=busy)
     free = [[i for i in ids if i not in taken] for ids in also]
     if service.assignment == "all":

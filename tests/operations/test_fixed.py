@@ -214,9 +214,7 @@ def test_an_empty_date_can_be_moved_by_its_calendar_with_another_length(app):
     service = make_class()
     appointment_id = fixed.plan_date(service.slug, TEN, now=NOW)
     forget_entries()
-    fixed.move_appointment(
-        appointment_id, TEN + HOUR, end_at=TEN + 3 * HOUR, by="calendar", now=NOW, keep_event=True
-    )
+    fixed.move_appointment(appointment_id, TEN + HOUR, end_at=TEN + 3 * HOUR, by="calendar", now=NOW, keep_event=True)
     assert entries() == []
     assert book(service, TEN + HOUR).status == "confirmed"
     row = appointment(appointment_id)
