@@ -215,7 +215,7 @@ def _objection(
         return HAS_BOOKING
     if entry.is_limited:
         return LIMIT
-    if place.left == 0:
+    if place.left == 0 and entry.party_size <= place.vacancy.seats:
         return SEATS_GONE
     return PARTY_TOO_LARGE if place.left < entry.party_size else None
 
