@@ -60,7 +60,7 @@ def test_a_day_swaps_the_times_only_and_the_focus_goes_with_them(page: Page) -> 
     chosen = page.locator(".month__day[aria-current=date]")
     expect(chosen).to_have_count(1)
     assert chosen.get_attribute("data-day") == page.locator("#slots").get_attribute("data-day")
-    expect(page.locator("#status")).to_contain_text("times on")
+    expect(page.locator("#status")).to_contain_text("times free on")
 
 
 def test_from_an_empty_month_a_way_leads_back(page: Page) -> None:
@@ -84,7 +84,7 @@ def test_an_open_page_refreshes_itself_and_leaves_focus_and_place_alone(page: Pa
         page.clock.run_for(21_000)
     expect(page.locator("#slots .time", has_text=gone)).to_have_count(0)
     page.clock.run_for(1000)
-    expect(page.locator("#status")).to_contain_text("15 times on")
+    expect(page.locator("#status")).to_contain_text("15 times free on")
     assert page.evaluate("document.activeElement.id") == id_
     assert page.evaluate("window.scrollY") == top
     expect(page.locator("#soonest .time", has_text=gone).first).to_have_count(0)
