@@ -189,13 +189,16 @@ def test_a_calendar_is_connected_read_and_reconciled(business, tmp_path, monkeyp
         assert (status, "choose one with --calendar" in complaint) == (1, True)
         status, _, complaint = business(*connect[:3], "bob", *connect[4:], "--calendar", "work", stdin="secret\n")
         assert (status, complaint) == (1, "lockstep: There is no resource bob. Known: ana.\n")
-        status, printed, _ = business(*connect, "--calendar", "work", stdin="secret\n")
+        status, _, complaint = business(*connect, "--calendar", "work", "--privacy", "names", stdin="secret\n")
+        assert (status, "busy only" in complaint) == (2, True)
+        status, printed, _ = business(*connect, "--calendar", "work", "--privacy", "busy only", stdin="secret\n")
         assert (status, printed) == (0, "Connected “work” for ana: 0 busy times in the next two months.\n")
         assert business(*connect, "--calendar", "work", stdin="secret\n")[0] == 1
         assert business("pull")[1] == "calendar 1: 0 new or changed, 0 gone, 0 as before.\n"
         assert business("reconcile", "--calendar", "1")[0] == 0
         status, printed, _ = business("calendars", "--json")
         assert (status, json.loads(printed)[0]["state"]) == (0, "connected")
+        assert 'privacy = "busy only"' in business("export", "-")[1]
     status, printed, _ = business("pull", "--json")
     assert (status, json.loads(printed)[0]["ok"]) == (1, False)
 

@@ -31,6 +31,8 @@ from portal.clock import now_utc
 from portal.db import read_transaction
 from portal.errors import Invalid
 from portal.extensions import db
+from portal.outbox import OutboxEntry
+from portal.sync.event_text import STRICTNESS
 from portal.intervals import Interval
 from tests.providers.servers import RadicaleServer
 
@@ -356,6 +358,7 @@ def test_words_are_those_of_the_tables():
     assert seed_values.WHEN_MOVED == calendars.WHEN_MOVED
     assert seed_values.WHEN_DELETED == calendars.WHEN_DELETED
     assert set(seed_values.WHEN_UNREADABLE) == set(calendars.WHEN_UNREADABLE)
+    assert seed_values.PRIVACY == calendars.PRIVACY == STRICTNESS
 
 
 def test_an_exported_business_loads_without_a_change(sqlite_app):
@@ -422,13 +425,18 @@ def test_a_connected_calendar_is_changed_without_asking_its_server(allowed, radi
     load(with_calendar(url))
     radicale.stop()
     try:
-        changes = load(with_calendar(url, more='roles = ["busy"]\nwhen_deleted = "cancel"'))
+        changes = load(with_calendar(url, more='roles = ["busy"]\nwhen_deleted = "cancel"\nprivacy = "full"'))
     finally:
         radicale.start()
     assert changes == [
         f"calendar {url} of ana: is_destination yes -> no",
         f"calendar {url} of ana: when_deleted ask -> cancel",
+        f"calendar {url} of ana: privacy initials -> full",
     ]
+    (entry,) = db.session.scalars(select(OutboxEntry).where(OutboxEntry.topic == "calendar.rewrite"))
+    assert entry.subject == f"calendar:{db.session.scalars(select(Calendar.id)).one()}", "its events are written anew"
+    load(read_transaction(export_business), ANA_CALDAV_PASSWORD="secret")
+    assert len(list(db.session.scalars(select(OutboxEntry.id).where(OutboxEntry.topic == "calendar.rewrite")))) == 1
 
 
 @pytest.mark.parametrize(
