@@ -193,13 +193,10 @@ def test_joining_leads_to_ones_own_page_with_the_place_in_the_queue(app: Flask, 
     assert "First come, first served" in first.text()
 
 
-def test_a_wish_for_a_week_with_a_person_is_kept_as_it_was_said(app: Flask, full_day: datetime) -> None:
+def test_a_wish_for_a_day_with_a_person_is_kept_as_it_was_said(app: Flask, full_day: datetime) -> None:
     other = factories.make_resource(slug="ben", name="Ben", weekly={})
-    db.session.add(
-        factories.ServiceResource(service_id=service_of("consultation").id, resource_id=other.id, position=1)
-    )
+    db.session.add(ServiceResource(service_id=service_of("consultation").id, resource_id=other.id, position=1))
     db.session.commit()
-    # every other day of that week has times, and so it is refused with them; for Ben nothing is free
     visitor = Visitor(app).get(f"/consultation/waitlist?day={day_of(full_day)}&resource=ana")
     visitor.press("Join the waitlist", **TYPED, wish="day")
     assert visitor.status == 200
