@@ -17,15 +17,18 @@ from portal.accounts import passwords
 from portal.admin import queries
 from portal.admin.frame import bp, moments
 from portal.booking import visitors
+from portal.booking.models import WaitlistEntry
 from portal.clock import now_utc
 from portal.customers import erase, export, retention
 from portal.customers import queries as stored
+from portal.customers.overview import wished_start
 from portal.errors import Invalid, NotYet
 from portal.extensions import db, limiter
 from portal.hypermedia import see_other
 from portal.waitlist.pages import wish_in_words
 
 MOST_ROWS = 100
+MOST_MAILS = 20
 WRONG_PASSWORD = "This is not your password. Nothing was changed."
 
 
@@ -38,6 +41,7 @@ def customers() -> Any:
 def customer(key: str) -> Any:
     email = stored.email_of(db.session(), key)
     session, at = db.session(), moments()
+    mails = stored.mails_of(session, email, limit=MOST_MAILS + 1)
     page = {
         "key": key,
         "email": email,
@@ -45,8 +49,9 @@ def customer(key: str) -> Any:
         "counts": stored.counts_of(session, email, now=at.now),
         "bookings": queries.rows_of(session, stored.bookings_of(session, email, limit=MOST_ROWS)),
         "entries": stored.entries_of(session, email, limit=MOST_ROWS),
-        "wish": lambda entry: wish_in_words(entry.wish, entry.wish_on, at.locale),
-        "mails": stored.mails_of(session, email, limit=MOST_ROWS),
+        "wish": _wish_in_words,
+        "mails": mails[:MOST_MAILS],
+        "more_mails": len(mails) > MOST_MAILS,
     }
     return render_template("admin/customer.html", **page)
 
@@ -108,6 +113,11 @@ def set_retention() -> Any:
         "ok",
     )
     return see_other(url_for("admin.customers"))
+
+
+def _wish_in_words(entry: WaitlistEntry) -> str:
+    at, start_at = moments(), wished_start(db.session(), entry)
+    return at.moment(start_at) if start_at else wish_in_words(entry.wish, entry.wish_on, at.locale)
 
 
 def _list_page(*, errors: dict[str, str] | None = None, days: str | None = None) -> str:

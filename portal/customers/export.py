@@ -71,6 +71,7 @@ def _entry(session: Session, row: WaitlistEntry) -> dict[str, Any]:
         "id": row.public_id,
         "service": row.service.name,
         "wish": row.wish,
+        "wish_start_at": _text(row.start_at),
         "wish_on": row.wish_on.isoformat() if row.wish_on else None,
         "status": row.status,
         "party_size": row.party_size,

@@ -116,6 +116,14 @@ def own_entry(session: Session, email: str, public_id: str) -> WaitlistEntry:
     raise NotFound(say("There is no such entry of yours (any more)."))
 
 
+def wished_start(session: Session, entry: WaitlistEntry) -> datetime | None:
+    """The start of the one appointment that an entry waits for, as it stands now; None where it waits for a day, a week, or whatever comes."""
+    if entry.wish != "appointment":
+        return None
+    appointment = session.get(Appointment, entry.appointment_id) if entry.appointment_id else None
+    return appointment.start_at if appointment is not None and appointment.is_fixed else entry.start_at
+
+
 def _mine(booking: Booking, people: dict[int, list[str]], *, clock: Clock, now: datetime) -> Mine:
     appointment = booking.appointment
     words = pages.when(appointment.start_at, appointment.end_at, clock.zone, clock.locale)
@@ -150,9 +158,9 @@ def _waits(session: Session, entry: WaitlistEntry, *, clock: Clock) -> Waits:
 
 
 def _wish(session: Session, entry: WaitlistEntry, *, clock: Clock) -> str:
-    appointment = session.get(Appointment, entry.appointment_id) if entry.appointment_id else None
-    if appointment is not None:
-        return clock.moment(appointment.start_at)
+    start_at = wished_start(session, entry)
+    if start_at is not None:
+        return clock.moment(start_at)
     if entry.wish_on is None:
         return say("Any day")
     day = dates.day_and_month(entry.wish_on, clock.locale)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response, current_app, flash, g, make_response, render_template, request, session, url_for
+from flask import Blueprint, Response, flash, g, make_response, render_template, request, session, url_for
 
 from portal import dates, wake
 from portal.booking import visitors
@@ -153,6 +153,5 @@ def _code_page(*, problem: str = "", status: int = 200) -> Response:
     values: dict[str, Any] = {
         "email": session[ASKED][1],
         "minutes": int(codes.LIVES.total_seconds() // 60),
-        "keeps_mails": not current_app.extensions["settings"].smtp_url,
     }
     return make_response(render_template("customers/code.html", problem=problem, **values), status)
