@@ -22,6 +22,7 @@ from portal.i18n import say, say_later, say_n
 # Patterns of our own where babel's carry commas that only slow the eye down, or say a weekday shorter than was asked for.
 _PATTERNS = {
     "en": {"long": "EEEE d MMMM y", "day": "EEEE d MMMM", "short": "EEE d MMM"},
+    "en-US": {"long": "EEEE, MMMM d, y", "day": "EEEE, MMMM d", "short": "EEE, MMM d"},
     "es": {"long": "EEEE, d 'de' MMMM 'de' y", "day": "EEEE, d 'de' MMMM", "short": "EEE, d MMM"},
     "hu": {"long": "y. MMMM d., EEEE", "day": "MMMM d., EEEE", "short": "MMM d., EEE"},
 }
@@ -210,6 +211,6 @@ def _every_zone() -> frozenset[str]:
 
 
 def _pattern(name: str, locale: Locale) -> str:
-    """Our own pattern; empty for Americans and other countries with English of their own."""
-    is_ours = locale.language != "en" or locale.territory == "GB"
-    return _PATTERNS.get(locale.language, {}).get(name, "") if is_ours else ""
+    """Our own pattern; empty for languages in which the portal has no texts."""
+    is_american = locale.language == "en" and locale.territory in {"US", "CA"}
+    return _PATTERNS.get("en-US" if is_american else locale.language, {}).get(name, "")
