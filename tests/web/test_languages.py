@@ -20,11 +20,14 @@ from portal.accounts import access
 from portal.booking import forms, operations, queries
 from portal.booking.models import Booking
 from portal.booking.operations import Customer
+from portal.booking.pages import instant_text
 from portal.business.models import Business
 from portal.clock import now_utc
 from portal.extensions import db
 from portal.security import new_token
+from portal.waitlist import operations as waitlist
 from tests import factories
+from tests.operations.waitlist.house import cancel, make_class, take, wait
 from tests.support.people import make_user, signed_in
 from tests.support.visitor import Visitor
 
@@ -321,10 +324,10 @@ def test_no_public_page_holds_a_word_that_is_in_no_catalog(marked: Flask) -> Non
     )
     starts = ["/", "/mine", "/nothing", f"/consultation/holds/{hold.token}", "/consultation/holds/gone"]
     pages = 0
-    for visitor in crawl(marked, *starts, *(f"/b/{token}" for token in tokens)):
+    for visitor in crawl(marked, *starts, *(f"/b/{token}" for token in tokens), *a_full_class()):
         pages += 1
         assert sorted(set(leftovers(visitor.page))) == [], visitor.url
-    assert pages > 12
+    assert pages > 20
 
 
 def test_no_refusal_holds_a_word_that_is_in_no_catalog(marked: Flask) -> None:
@@ -334,6 +337,20 @@ def test_no_refusal_holds_a_word_that_is_in_no_catalog(marked: Flask) -> None:
     visitor.press("⟦Book this time⟧", name="", email="x", phone="y")
     assert visitor.status == 422
     assert sorted(set(leftovers(visitor.page))) == []
+
+
+def a_full_class() -> list[str]:
+    """The address of its pages, of one who waits for it, and of one who has been offered a seat."""
+    tomorrow = now_utc().replace(hour=11, minute=0, second=0, microsecond=0) + timedelta(days=2)
+    person = factories.make_resource(name="Άννα")
+    class_ = make_class(2, start_at=tomorrow, resource=person, slug="yoga", name="Άννα", description="Άννα")
+    taken = [take(class_, name, now=now_utc()) for name in ("Zebedee", "Yolanda")]
+    waiting = [
+        wait(class_, name, customer=Customer("Άννα", f"{name}@example.org"), now=now_utc()) for name in ("one", "two")
+    ]
+    cancel(taken[0], now=now_utc())
+    waitlist.look(class_.service_id, cause="cancelled", now=now_utc())
+    return [f"/yoga/waitlist?appointment={instant_text(tomorrow)}", "/yoga", *(f"/w/{one.token}" for one in waiting)]
 
 
 def book(start_at: Any) -> str:
