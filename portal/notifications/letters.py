@@ -1,8 +1,9 @@
 """Turns words and facts into the two forms of a mail, plain text and HTML. Pure; called by `messages`.
 
 Each kind of mail has one file under templates/mail with its words, in blocks: `subject`, `title` (the heading), `lead` (what happened), `after`
-(what follows from it), `button`. Every sentence goes through the catalogs of `portal.i18n`, whole. `_layout.html` and `_layout.txt` set all of
-them. Templates are files, never text from the database: what people typed is only inserted, escaped in HTML.
+(what follows from it), `button`, `below` (what is good to know beside it). Every sentence goes through the catalogs of `portal.i18n`, whole.
+`_layout.html` and `_layout.txt` set all of them. Templates are files, never text from the database: what people typed is only inserted,
+escaped in HTML.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ class Words:
     lead: tuple[str, ...]
     after: tuple[str, ...] = ()
     button: str = ""
+    below: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +67,7 @@ def words_of(kind: str, values: dict[str, Any]) -> Words:
         lead=_paragraphs(block("lead")),
         after=_paragraphs(block("after")),
         button=_in_a_line(block("button")),
+        below=_paragraphs(block("below")),
     )
 
 

@@ -144,7 +144,7 @@ def _waitlist(facts: WaitlistNews) -> Message:
 
 def _code(facts: CodeNews) -> Message:
     words = words_of("code", {"code": facts.code, "house": facts.house, "minutes": facts.minutes})
-    return _message("code", facts, words, [Sheet(facts.code, ())])
+    return _message("code", facts, words, [Sheet(facts.code, is_code=True)])
 
 
 def _question(facts: QuestionNews) -> Message:

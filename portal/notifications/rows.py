@@ -15,22 +15,24 @@ from portal.notifications.wording import When, instant, same_clock, when
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One fact. `url` makes a link of its last line. `is_bare`: the plain text shows it without its label. `is_typed`: a person's own
-    words, whose line breaks are kept."""
+    """One fact. `url` makes a link of its last line. `is_strong`: its first line catches the eye. `is_bare`: the plain text shows it without
+    its label. `is_typed`: a person's own words, whose line breaks are kept."""
 
     label: str
     lines: tuple[str, ...]
     url: str = ""
+    is_strong: bool = False
     is_bare: bool = False
     is_typed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """Facts that belong together, under what they are about."""
+    """Facts that belong together, under what they are about. `is_code`: the heading is all, and is to be typed."""
 
     heading: str
-    rows: tuple[Row, ...]
+    rows: tuple[Row, ...] = ()
+    is_code: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ def booking_sheet(
         Row(say("Before"), (reader.instant(previous_start_at),)) if previous_start_at and has_moved else None,
         Row(say("With"), (reader.names(booking.people),)) if booking.people else None,
         Row(say("For"), (party(booking.party_size),)) if booking.party_size > 1 else None,
-        *place_rows(booking, reader=reader, phone=booking.phone),
+        *place_rows(booking, reader=reader, phone=booking.phone, has_call=bool(booking.meeting_url or call_words)),
         _call(booking, call_words),
         Row(say("Price"), (booking.price,)) if booking.price else None,
     ]
@@ -86,7 +88,7 @@ def person_sheet(booking: BookingFacts) -> Sheet:
     """Who has booked, and what they wrote; for staff."""
     customer = booking.customer
     rows = [
-        Row(say("Customer"), (customer.name,), is_bare=True),
+        Row(say("Customer"), (customer.name,), is_strong=True, is_bare=True),
         Row(say("E-mail"), (customer.email,), url=f"mailto:{customer.email}", is_bare=True),
         Row(say("Phone"), (booking.phone,), is_bare=True) if booking.phone else None,
         *(Row(label, (answer,), is_typed="\n" in answer) for label, answer in booking.answers),
@@ -98,21 +100,21 @@ def person_sheet(booking: BookingFacts) -> Sheet:
 def when_row(start_at: datetime, end_at: datetime, *, house: House, reader: Reader) -> Row:
     """Day, time and zone; and the same by the business's clocks, for who reads it elsewhere and may travel there."""
     words = reader.when(start_at, end_at)
-    lines = [words.day, f"{words.time}, {words.zone}"]
+    lines = [words.day, words.clock]
     if not same_clock(reader.zone, house.zone, at=start_at):
         there = when(start_at, end_at, zone=house.zone, locale=reader.locale)
-        told = f"{there.time}, {there.zone}" if words.day == there.day else str(there)
+        told = there.clock if words.day == there.day else str(there)
         lines.append(say("At %(business)s: %(when)s", business=house.name, when=told))
-    return Row(say("When"), tuple(lines), is_bare=True)
+    return Row(say("When"), tuple(lines), is_strong=True, is_bare=True)
 
 
-def place_rows(facts: BookingFacts | WaitFacts, *, reader: Reader, phone: str) -> list[Row]:
-    """Where it takes place: a room, an address, on the telephone."""
+def place_rows(facts: BookingFacts | WaitFacts, *, reader: Reader, phone: str, has_call: bool = False) -> list[Row]:
+    """Where it takes place: a room, an address, on the telephone; or online, unless the row of the video call says so."""
     rows = [Row(say("Room"), (reader.names(facts.rooms),))] if facts.rooms else []
     if facts.location_kind == "phone":
         called = say("By phone: we call you at %(number)s.", number=phone) if phone else say("By phone")
         rows.append(Row(say("Where"), (called, *_lines(facts.location))))
-    elif facts.location_kind == "online":
+    elif facts.location_kind == "online" and not (has_call and not facts.location):
         rows.append(Row(say("Where"), (say("Online"), *_lines(facts.location))))
     elif facts.location:
         rows.append(Row(say("Where"), (facts.location,)))
@@ -144,7 +146,7 @@ def wish_in_words(wait: WaitFacts, reader: Reader) -> str:
 def _wish_row(wait: WaitFacts, *, house: House, reader: Reader) -> Row:
     if wait.start_at and wait.end_at:
         return when_row(wait.start_at, wait.end_at, house=house, reader=reader)
-    return Row(say("When"), (wish_in_words(wait, reader),), is_bare=True)
+    return Row(say("When"), (wish_in_words(wait, reader),), is_strong=True, is_bare=True)
 
 
 def _call(booking: BookingFacts, call_words: str) -> Row | None:

@@ -26,7 +26,12 @@ class When:
     short: str
 
     def __str__(self) -> str:
-        return f"{self.day}, {self.time}, {self.zone}"
+        return f"{self.day}, {self.clock}"
+
+    @property
+    def clock(self) -> str:
+        """“10:30–11:00, Madrid time (UTC+1)”"""
+        return f"{self.time}, {self.zone}"
 
 
 def tag_for(*tags: str) -> str:
@@ -50,7 +55,7 @@ def when(start_at: datetime, end_at: datetime, *, zone: str, locale: Locale) -> 
     return When(
         day=dates.long_date(start.date(), locale),
         time=f"{first}–{last}",
-        zone=say("%(place)s time", place=dates.city(zone)) if has_change else dates.zone_in_words(zone, start_at),
+        zone=_zone(zone, start_at, has_change=has_change),
         short=f"{dates.short_date(start.date(), locale)}, {dates.clock(start, locale)}",
     )
 
@@ -58,7 +63,7 @@ def when(start_at: datetime, end_at: datetime, *, zone: str, locale: Locale) -> 
 def instant(at: datetime, *, zone: str, locale: Locale) -> str:
     """“Thursday 3 December, 10:30, Madrid time (UTC+1)”."""
     local = at.astimezone(ZoneInfo(zone))
-    words = (dates.day_and_month(local.date(), locale), dates.clock(local, locale), dates.zone_in_words(zone, at))
+    words = (dates.day_and_month(local.date(), locale), dates.clock(local, locale), _zone(zone, at))
     return ", ".join(words)
 
 
@@ -70,6 +75,13 @@ def known_zone(*names: str) -> str:
 def same_clock(zone: str, other: str, *, at: datetime) -> bool:
     """True when both zones show the same time at that instant."""
     return at.astimezone(ZoneInfo(zone)).utcoffset() == at.astimezone(ZoneInfo(other)).utcoffset()
+
+
+def _zone(name: str, at: datetime, *, has_change: bool = False) -> str:
+    """As it stands behind a comma: small, unless it begins with the place itself. Without its offset where that changes meanwhile."""
+    place = dates.city(name)
+    words = say("%(place)s time", place=place) if has_change else dates.zone_in_words(name, at)
+    return words if words.startswith(place) else words[0].lower() + words[1:]
 
 
 def _language(tag: str) -> str:
