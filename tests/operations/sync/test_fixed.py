@@ -157,6 +157,16 @@ def test_who_books_while_a_question_is_open_does_not_answer_it(yoga):
     assert told(yoga, "moved") != []
 
 
+def test_put_back_by_hand_the_event_learns_who_has_booked_meanwhile(yoga):
+    yoga.set_rule(when_moved="ask")
+    plan(yoga, at(2, 10))
+    drag(yoga, at(3, 15))
+    join(yoga, at(2, 10), "Eva Ruiz")
+    assert titles(yoga) == ["Yoga · 0 of 12"]
+    drag(yoga, at(2, 10))
+    assert (titles(yoga), yoga.questions()) == (["Yoga · 1 of 12"], [])
+
+
 def test_moved_here_while_a_question_is_open_the_question_ends(yoga):
     yoga.set_rule(when_moved="ask")
     appointment_id = plan(yoga, at(2, 10))
@@ -275,6 +285,7 @@ def test_what_was_never_answered_ends_with_the_appointment(yoga):
     yoga.set_rule(when_moved="ask")
     appointment_id = plan(yoga, at(2, 10))
     drag(yoga, at(3, 15))
+    join(yoga, at(2, 10), "Eva Ruiz")
     yoga.store.add_event(DEFAULT_CALENDAR, "Dentist", at(2, 10, 30), at(2, 11))
     yoga.pull()
     assert (len(yoga.questions()), len(yoga.conflicts())) == (1, 1)
@@ -283,6 +294,7 @@ def test_what_was_never_answered_ends_with_the_appointment(yoga):
     assert transaction(lambda s: questions.end_those_over(s, now=at(2, 11))) == 1
     assert (yoga.questions(), yoga.conflicts()) == ([], [])
     assert (yoga.link(appointment_id).state, yoga.link(appointment_id).outside) == ("done", "")
+    reconcile(yoga.calendar_id)
     yoga.publish_all()
     assert yoga.own_event().start_at == at(3, 15), "people's calendar stays as they left it"
     assert "over" in yoga.story()

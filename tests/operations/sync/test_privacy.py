@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from portal import outbox
 from portal.booking.models import Appointment, EventLink
 from portal.booking.operations import book, cancel_booking
@@ -122,7 +124,8 @@ def test_a_place_that_was_told_is_taken_out_of_the_event(studio):
     assert studio.store.drafts[studio.own_event().remote_id].location == ""
 
 
-def test_in_a_calendar_that_two_share_the_stricter_setting_counts_for_both(app):
+@pytest.mark.parametrize("stricter", [0, 1])
+def test_in_a_calendar_that_two_share_the_stricter_setting_counts_for_both(app, stricter):
     ana, room = (make_resource(weekly=ALL_DAY, zone="UTC") for _ in range(2))
     service = make_service([ana], [room], duration=60, step=30)
     ids = [
@@ -132,7 +135,7 @@ def test_in_a_calendar_that_two_share_the_stricter_setting_counts_for_both(app):
     studio = Studio(ana.id, ids[0], service.slug, MemoryCalendars.open("shared"))
     studio.booked(at(2, 10))
     assert studio.own_event().summary == "Consultation · Eva Ruiz"
-    switch(ids[1], "busy only")
+    switch(ids[stricter], "busy only")
     studio.publish_all()
     assert studio.own_event().summary == "Busy"
     assert {link.state for link in rows(EventLink)} == {"done"}
