@@ -17,11 +17,18 @@ from portal.site import current_site
 bp = Blueprint("admin", __name__, url_prefix="/admin")
 
 _FAMILIES = {
+    "admin.all_dates": {
+        "admin.all_dates", "admin.dates", "admin.add_date", "admin.add_series", "admin.appointment", "admin.capacity_form",
+        "admin.change_capacity", "admin.move_appointment_form", "admin.move_appointment", "admin.call_off_form", "admin.call_off",
+    },
     "admin.bookings": {"admin.bookings", "admin.booking", "admin.confirm_cancellation"},
     "admin.customers": {
         "admin.customers", "admin.customer", "admin.confirm_erasure", "admin.erase_customer", "admin.set_retention",
     },
     "admin.people": {"admin.people", "admin.invite"},
+    "admin.services": {
+        "admin.services", "admin.new_service", "admin.create_service", "admin.service", "admin.save_service",
+    },
     "admin.waitlist": {"admin.waitlist", "admin.waitlist_service", "admin.offer_form", "admin.offer", "admin.removal_form"},
     "admin.mail_texts": {"admin.mail_texts", "admin.mail_text", "admin.save_mail_text"},
 }
@@ -44,12 +51,14 @@ def staff_nav() -> list[dict[str, Any]]:
     links = [
         ("admin.home", "Today", 0),
         ("admin.bookings", "Bookings", 0),
+        *([("admin.all_dates", "Dates", 0)] if queues.has_fixed_dates(db.session()) else []),
         *([("admin.waitlist", "Waitlist", 0)] if queues.has_waitlists(db.session()) else []),
         ("admin.questions", "Questions", waiting),
         ("integrations.index", "Calendars", 0),
     ]
     if current_user.is_admin:
         links.insert(2, ("admin.customers", "Customers", 0))
+        links.append(("admin.services", "Services", 0))
         links.append(("admin.mail_texts", "Texts", 0))
         links.append(("admin.people", "People", 0))
         if not current_app.extensions["settings"].smtp_url and "mailbox.index" in current_app.view_functions:

@@ -40,6 +40,10 @@ class Moments:
         year = "" if on.year == self.today().year else f" {on.year}"
         return f"{short_date(on, self.locale)}{year}"
 
+    def date(self, on: date) -> str:
+        """3 December 2026, with its weekday"""
+        return long_date(on, self.locale)
+
     def span(self, start: datetime, end: datetime) -> str:
         """10:00–10:30; an end on another day is named."""
         first, last = self.local(start), self.local(end)

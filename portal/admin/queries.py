@@ -107,7 +107,7 @@ def ledger_of(session: Session, appointment_id: int, *, limit: int = 30) -> list
 def rows_of(session: Session, bookings: list[Booking]) -> list[BookingRow]:
     """The bookings with their resources and their state in the calendars: two queries more, however many they are."""
     ids = sorted({booking.appointment_id for booking in bookings})
-    resources, states = resources_of(session, ids), _calendar_states(session, ids)
+    resources, states = resources_of(session, ids), calendar_states(session, ids)
     return [
         BookingRow(
             booking,
@@ -180,7 +180,7 @@ def resources_of(session: Session, appointment_ids: Collection[int]) -> dict[int
     return found
 
 
-def _calendar_states(session: Session, appointment_ids: Collection[int]) -> dict[int, InCalendar]:
+def calendar_states(session: Session, appointment_ids: Collection[int]) -> dict[int, InCalendar]:
     """The worst state over all calendars. An entry in the outbox means waiting too: the links know nothing of the newest change yet."""
     rows = session.execute(
         select(EventLink.appointment_id, EventLink.state, EventLink.last_error).where(

@@ -75,12 +75,17 @@ def has_waitlists(session: Session) -> bool:
     return session.scalar(has_one) is not None or session.scalar(waits) is not None
 
 
+def has_fixed_dates(session: Session) -> bool:
+    """Whether any service has dates that staff set, so that the page about them is of use."""
+    return session.scalar(select(Service.id).where(Service.timing == "fixed", Service.is_active).limit(1)) is not None
+
+
 def list_queues(session: Session, user: User, at: Moments) -> list[ServiceQueues]:
     """The services with a waitlist (or somebody in one) that this user sees, each with its queues."""
     waits = select(WaitlistEntry.service_id).where(WaitlistEntry.status.in_(LIVE))
     services = session.scalars(
         select(Service)
-        .where(or_(and_(Service.has_waitlist, Service.is_active), Service.id.in_(waits)), _gives(user))
+        .where(or_(and_(Service.has_waitlist, Service.is_active), Service.id.in_(waits)), gives(user))
         .order_by(Service.position, Service.id)
     )
     return [queues_of(session, user, service, at) for service in services]
@@ -110,7 +115,7 @@ def queue_of_appointment(session: Session, user: User, appointment: Appointment,
 
 def find_service(session: Session, user: User, slug: str) -> Service:
     """Raises NotFound for one that is not there or not this user's."""
-    service = session.scalar(select(Service).where(Service.slug == slug, _gives(user)))
+    service = session.scalar(select(Service).where(Service.slug == slug, gives(user)))
     if service is None:
         raise NotFound("There is no such service.")
     return service
@@ -234,7 +239,7 @@ def _by_time(queue: Queue) -> tuple[bool, datetime | None]:
     return (queue.appointment is None, queue.appointment.start_at if queue.appointment else None)
 
 
-def _gives(user: User) -> ColumnElement[bool]:
+def gives(user: User) -> ColumnElement[bool]:
     """Services that this user gives, or sees because they see everything."""
     ids = resource_ids_of(user)
     if ids is None:

@@ -10,7 +10,7 @@ from flask import flash, render_template, request, url_for
 from flask_login import current_user
 
 from portal import wake
-from portal.admin import customers, decisions, mails, people, queries, texts, waitlist
+from portal.admin import appointments, customers, dates, decisions, mails, people, queries, services, texts, waitlist
 from portal.admin.frame import bp, moments
 from portal.admin.warnings import Warning, find_warnings
 from portal.booking import operations
@@ -25,7 +25,7 @@ from portal.sync.questions import ANSWERS
 from portal.sync.questions import answer as give_answer
 from portal.vitals import read_vitals
 
-__all__ = ["bp", "customers", "mails", "people", "texts", "waitlist"]  # importing these pages adds their routes
+__all__ = ["appointments", "bp", "customers", "dates", "mails", "people", "services", "texts", "waitlist"]  # importing these pages adds their routes
 
 COMING_DAYS = 7
 COMING_SHOWN = 12

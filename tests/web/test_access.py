@@ -82,6 +82,7 @@ def world(app):
         db.session.commit()
         things[name] = {
             "booking_id": made.booking_id,
+            "appointment_id": appointment.id,
             "connection_id": calendar.connection_id,
             "calendar_id": calendar.id,
             "question_id": question.id,
@@ -132,6 +133,15 @@ def own_pages(ids):
     for action in ("cancellation", "approval", "refusal"):
         yield "POST", f"/admin/bookings/{ids['booking_id']}/{action}", {}
     yield "POST", f"/admin/bookings/{ids['booking_id']}/attendance", {"status": "completed"}
+    appointment = f"/admin/appointments/{ids['appointment_id']}"
+    yield "GET", appointment, {}
+    for action, form in (
+        ("capacity", {"capacity": "3"}),
+        ("move", {"day": "2999-01-01", "time": "10:00"}),
+        ("call-off", {}),
+    ):
+        yield "GET", f"{appointment}/{action}", form
+        yield "POST", f"{appointment}/{action}", form
     for answer in ("cancel", "put back"):
         yield "POST", f"/admin/questions/{ids['question_id']}/answer", {"answer": answer}
     connection = f"/admin/integrations/{ids['connection_id']}"
@@ -149,7 +159,7 @@ def own_pages(ids):
 
 def test_every_staff_route_that_takes_a_number_is_in_the_foreign_ids_test(app):
     """Keeps `own_pages` complete: a new route with an id must be added there."""
-    named = {"booking_id", "question_id", "connection_id", "calendar_id"}
+    named = {"appointment_id", "booking_id", "question_id", "connection_id", "calendar_id"}
     routed = {r.rule for r in app.url_map.iter_rules() if r.endpoint in access.STAFF and named & set(r.arguments)}
     ids = {name: f"<int:{name}>" for name in named}
     assert routed == {address for _, address, _ in own_pages(ids)}
@@ -160,7 +170,7 @@ def test_what_belongs_to_others_is_not_found_and_no_server_is_asked(app, world):
     client, before = signed_in(app, world["ben"]["user"]), rows(app)
     store = MemoryCalendars.open(world["ana"]["url"])
     calls = len(store.calls)
-    nothing = dict.fromkeys(("booking_id", "question_id", "connection_id", "calendar_id"), 987654)
+    nothing = dict.fromkeys(("appointment_id", "booking_id", "question_id", "connection_id", "calendar_id"), 987654)
     for (method, address, form), (_, unknown, _) in zip(own_pages(world["ana"]), own_pages(nothing), strict=True):
         foreign, missing = (
             client.open(address, method=method, data=form),

@@ -1,0 +1,135 @@
+"""What staff see of standing appointments: fixed dates and groups, who comes, which dates of series could not be made. Reads only.
+
+Everything is fetched through the user's scope: admins see all, staff what takes the time of the resource they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import and_, func, select
+from sqlalchemy.orm import Session
+
+from portal.accounts.models import User
+from portal.admin import queries
+from portal.admin.queries import InCalendar
+from portal.booking.full import count_waiting
+from portal.booking.models import ACTIVE, STANDING, Appointment, Booking, Seat, Series
+from portal.booking.series import Missing, find_missing
+from portal.booking.series_changes import later_of
+from portal.business.models import Resource, Service
+from portal.db import database_clock
+from portal.errors import NotFound
+
+MOST_DATES = 200
+"""A page shows no more; a daily class of half a year."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DateRow:
+    """An appointment with how full it is. `held` of the taken seats are only kept for a moment, or offered to the waitlist."""
+
+    appointment: Appointment
+    resources: Sequence[Resource]
+    taken: int
+    held: int
+    waiting: int
+    in_calendar: InCalendar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """Who hears of a change: so many customers, on so many dates."""
+
+    customers: int
+    dates: int
+
+
+def coming_dates(session: Session, user: User, service: Service, *, now: datetime) -> list[DateRow]:
+    """The fixed appointments of the service that are not over, soonest first."""
+    coming = (
+        Appointment.service_id == service.id,
+        Appointment.is_fixed,
+        Appointment.is_active,
+        Appointment.end_at > now,
+    )
+    scope = queries.appointment_scope(user, Appointment.id)
+    wanted = select(Appointment).where(*coming, scope).order_by(Appointment.start_at, Appointment.id).limit(MOST_DATES)
+    return _rows(session, service, session.scalars(wanted).all())
+
+
+def find_date(session: Session, user: User, appointment_id: int) -> DateRow:
+    """One appointment, called off or not. Raises NotFound for one that is not there or not this user's."""
+    scope = queries.appointment_scope(user, Appointment.id)
+    row = session.scalar(select(Appointment).where(Appointment.id == appointment_id, scope))
+    if row is None:
+        raise NotFound("There is no such appointment.")
+    return _rows(session, row.service, [row])[0]
+
+
+def bookings_in(session: Session, appointment: Appointment) -> list[Booking]:
+    """Who comes, and who wanted to, in the order in which they booked; the cancelled ones last."""
+    mine = select(Booking).where(Booking.appointment_id == appointment.id, Booking.status != "held")
+    rows = session.scalars(mine.order_by(Booking.created_at, Booking.id)).all()
+    return sorted(rows, key=lambda row: row.status == "cancelled")
+
+
+def coming_series(session: Session, service: Service, *, now: datetime) -> list[Series]:
+    """The weekly series of the service that go on."""
+    rows = session.scalars(
+        select(Series).where(Series.service_id == service.id).order_by(Series.weekday, Series.starts)
+    )
+    return [row for row in rows if row.last_on is None or row.last_on >= max(now.date(), row.first_on)]
+
+
+def unmade_dates(session: Session, service: Service, *, now: datetime) -> list[Missing]:
+    """The dates of series that could not be made up to now, each with the reason."""
+    return [each for each in find_missing(session, now=now, service_id=service.id) if each.why]
+
+
+def is_theirs(session: Session, user: User, appointment: Appointment, *, now: datetime) -> bool:
+    """Whether "this and later" is the user's business: all the later dates of the series are."""
+    later = [row.id for row in later_of(session, appointment, now=now)]
+    if not later:
+        return False
+    scope = queries.appointment_scope(user, Appointment.id)
+    return len(session.scalars(select(Appointment.id).where(Appointment.id.in_(later), scope)).all()) == len(later)
+
+
+def who_is_told(session: Session, appointments: Sequence[Appointment]) -> Told:
+    """How many customers have bookings in these appointments that would be moved or cancelled."""
+    ids = [row.id for row in appointments]
+    wanted = select(func.count(Booking.id)).where(Booking.appointment_id.in_(ids), Booking.status.in_(STANDING))
+    return Told(customers=session.scalars(wanted).one(), dates=len(ids))
+
+
+def _rows(session: Session, service: Service, appointments: Sequence[Appointment]) -> list[DateRow]:
+    ids = [row.id for row in appointments]
+    resources, states = queries.resources_of(session, ids), queries.calendar_states(session, ids)
+    taken, held = _seats(session, ids, ACTIVE), _seats(session, ids, ("held",))
+    waiting = count_waiting(session, service, appointments)
+    return [
+        DateRow(
+            appointment=row,
+            resources=resources.get(row.id, []),
+            taken=taken.get(row.id, 0),
+            held=held.get(row.id, 0),
+            waiting=waiting.get(row.id, 0),
+            in_calendar=states.get(row.id, InCalendar("none")),
+        )
+        for row in appointments
+    ]
+
+
+def _seats(session: Session, ids: Sequence[int], statuses: Sequence[str]) -> dict[int, int]:
+    """Seats by appointment that bookings of these statuses have; expired holds have none."""
+    is_expired = and_(Booking.status == "held", Booking.held_until < database_clock())
+    counted = (
+        select(Seat.appointment_id, func.count())
+        .join(Booking, Booking.id == Seat.booking_id)
+        .where(Seat.appointment_id.in_(ids), Booking.status.in_(statuses), ~is_expired)
+        .group_by(Seat.appointment_id)
+    )
+    return dict(session.execute(counted).tuples().all())
