@@ -11,13 +11,14 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, ScalarSelect, and_, func, or_, select, true
+from sqlalchemy import ColumnElement, ScalarSelect, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from portal.availability.model import Demand, Slot, Timetable
 from portal.availability.slots import offer_slots
 from portal.booking.demand import Question, build_demand
-from portal.booking.models import Appointment, AppointmentResource, Booking, Seat, WaitlistEntry
+from portal.booking.models import Appointment, Booking, Seat, WaitlistEntry
+from portal.booking.standing import find_standing
 from portal.business.models import Service
 from portal.db import database_clock
 from portal.intervals import Interval
@@ -92,16 +93,26 @@ def full_appointments(
     """The appointments that start within `window`, are not among the `free` times, and are full for such a party.
 
     One with seats enough that is not offered all the same is full when others wait for it (its seats are kept for them); else something
-    shuts it, and waiting would be in vain.
+    shuts it, and waiting would be in vain, as it is under an outside event.
     """
-    standing = _standing(session, service, _bookable(service, window, now), resource_id)
-    missing = [row for row in standing if Interval(row.start_at, row.end_at) not in free]
-    waiting = count_waiting(session, service, missing)
+    standing = find_standing(
+        session, service, _bookable(service, window, now), now=now, own=None, extra_busy={}, unknown=frozenset(),
+        for_waitlist=True,
+    )  # fmt: skip
+    missing = {
+        row.id: row
+        for row in standing
+        if row.id is not None
+        and row.interval not in free
+        and not row.is_taken
+        and (resource_id is None or resource_id in row.resource_ids)
+    }
+    appointments = _with_ids(session, missing)
+    waiting = count_waiting(session, service, appointments)
     return [
-        FullAppointment(row.id, Interval(row.start_at, row.end_at), row.capacity, left, waiting.get(row.id, 0))
-        for row in missing
-        if row.capacity >= party_size
-        and ((left := max(row.capacity - row.taken, 0)) < party_size or waiting.get(row.id))
+        FullAppointment(each.id, missing[each.id].interval, each.capacity, max(left, 0), waiting.get(each.id, 0))
+        for each in appointments
+        if each.capacity >= party_size and ((left := missing[each.id].seats_left) < party_size or waiting.get(each.id))
     ]
 
 
@@ -115,7 +126,7 @@ def possible_days(
     return {slot.interval.start.astimezone(local).date() for slot in offer_slots(demand, now=now)}
 
 
-def count_waiting(session: Session, service: Service, appointments: Sequence[Any]) -> dict[int, int]:
+def count_waiting(session: Session, service: Service, appointments: Sequence[Appointment]) -> dict[int, int]:
     """How many entries wait for (or are offered) each of these appointments, by id; those without are left out.
 
     A fixed one is waited for wherever it is moved; others come and go with their bookings, so there the start counts.
@@ -167,27 +178,11 @@ def seats_left(session: Session, appointment: Appointment) -> int:
     return max(appointment.capacity - (session.scalar(select(_taken(appointment.id))) or 0), 0)
 
 
-def _standing(session: Session, service: Service, window: Interval, resource_id: int | None) -> Sequence[Any]:
-    """(id, start_at, end_at, capacity, is_fixed, taken) by start; seats of expired holds count as free."""
-    return session.execute(
-        select(
-            Appointment.id,
-            Appointment.start_at,
-            Appointment.end_at,
-            Appointment.capacity,
-            Appointment.is_fixed,
-            func.coalesce(_taken(Appointment.id), 0).label("taken"),
-        )
-        .where(
-            Appointment.service_id == service.id,
-            Appointment.is_active,
-            Appointment.start_at >= window.start,
-            Appointment.start_at < window.end,
-            _has_several_seats(),
-            _takes(resource_id),
-        )
-        .order_by(Appointment.start_at, Appointment.id)
-    ).all()
+def _with_ids(session: Session, ids: Collection[int]) -> Sequence[Appointment]:
+    if not ids:
+        return []
+    found = select(Appointment).where(Appointment.id.in_(ids), _has_several_seats())
+    return session.scalars(found.order_by(Appointment.start_at, Appointment.id)).all()
 
 
 def _taken(appointment_id: Any) -> ScalarSelect[int]:
@@ -203,12 +198,6 @@ def _taken(appointment_id: Any) -> ScalarSelect[int]:
 def _has_several_seats() -> ColumnElement[bool]:
     """Appointments that people join, as opposed to times that one customer takes whole."""
     return or_(Appointment.is_fixed, Appointment.capacity > 1)
-
-
-def _takes(resource_id: int | None) -> ColumnElement[bool]:
-    if resource_id is None:
-        return true()
-    return Appointment.resources.any(AppointmentResource.resource_id == resource_id)
 
 
 def _bookable(service: Service, window: Interval, now: datetime) -> Interval:

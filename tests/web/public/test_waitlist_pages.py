@@ -15,6 +15,7 @@ from portal.booking.models import Appointment, Booking, Offer, Seat, WaitlistEnt
 from portal.booking.pages import instant_text
 from portal.booking.rules import Customer
 from portal.business.models import Resource, Service, ServiceResource
+from portal.calendars.models import BusyInterval
 from portal.clock import now_utc
 from portal.extensions import db
 from portal.outbox import OutboxEntry
@@ -437,3 +438,53 @@ def test_too_many_tries_are_slowed_down(app: Flask, yoga: Appointment, counting:
     answers = [client.post(f"/w/{new_token()}/acceptance") for _ in range(22)]
     assert [response.status_code for response in joins][-1] == 429
     assert [response.status_code for response in answers][-1] == 429
+
+
+# --- Groups and seats that are kept ---------------------------------------------------------------------------------
+
+
+def test_a_full_group_of_a_service_with_free_times_is_waited_for_by_its_time(app: Flask) -> None:
+    person = factories.make_resource(slug="ana", name="Ana", weekly=EVERY_DAY)
+    factories.make_service([person], slug="yoga", duration=60, step=60, capacity=2, has_waitlist=True)
+    for name in ("Zebedee", "Yolanda"):
+        book("yoga", in_days(2, 9), name)
+    visitor = Visitor(app).get(f"/yoga?day={day_of(in_days(2))}")
+    assert len(visitor.times()) == 1, "ten o'clock is free"
+    visitor.follow("09:00").press("Join the waitlist", **TYPED)
+    assert "You are the next in line" in visitor.text()
+    cancel(booking_of("Zebedee").id, now=now_utc())
+    waitlist.look(service_of("yoga").id, cause="cancelled", now=now_utc())
+    assert "It is your turn" in visitor.get(visitor.url).text()
+
+
+def test_a_seat_kept_for_who_waits_is_shown_as_full_to_the_others(app: Flask, yoga: Appointment) -> None:
+    waitlist.pause("yoga", False)
+    join(app, yoga)
+    cancel(booking_of("Zebedee").id, now=now_utc())
+    visitor = Visitor(app).get(f"/yoga?day={day_of(yoga.start_at)}")
+    assert visitor.times() == []
+    assert "18:00 Full · 1 waiting" in visitor.text('//*[@id="slots"]')
+
+
+def test_an_expired_hold_leaves_nothing_full(app: Flask, yoga: Appointment) -> None:
+    booking = booking_of("Zebedee")
+    booking.status, booking.held_until = "held", now_utc() - timedelta(minutes=1)
+    db.session.commit()
+    visitor = Visitor(app).get(f"/yoga?day={day_of(yoga.start_at)}")
+    assert len(visitor.times()) == 1
+    assert "Full" not in visitor.text('//*[@id="slots"]')
+
+
+def test_a_class_that_an_outside_event_shuts_is_not_waited_for(app: Flask, yoga: Appointment) -> None:
+    cancel(booking_of("Zebedee").id, now=now_utc())
+    person = db.session.query(Resource).filter(Resource.id == yoga.resources[0].resource_id).one()
+    calendar = factories.make_calendar(person, last_read_at=now_utc())
+    db.session.add(
+        BusyInterval(
+            calendar_id=calendar.id, resource_id=person.id, remote_id="x", start_at=yoga.start_at, end_at=yoga.end_at
+        )
+    )
+    db.session.commit()
+    visitor = Visitor(app).get(f"/yoga?day={day_of(yoga.start_at)}")
+    assert visitor.times() == []
+    assert "Full" not in visitor.text('//*[@id="slots"]')
