@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from portal.clock import now_utc
 
-SECTIONS = ("engine", "http", "publish", "pull", "google", "reminders")
+SECTIONS = ("engine", "http", "publish", "pull", "google", "reminders", "waitlist")
 TIME_LIMIT = 1800
 _RUN = """
 import inspect, json, sys
