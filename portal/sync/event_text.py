@@ -114,7 +114,10 @@ def _all_of(guests: Iterable[Guest]) -> list[str]:
 
 def _everything(guest: Guest) -> str:
     party = f" ({_people(guest.party_size)})" if guest.party_size > 1 else ""
-    lines = [f"{guest.name}{party}", guest.email, guest.phone, guest.note]
+    who = (
+        f"{guest.name}{party}" if guest.name else _people(guest.party_size)
+    )  # an erased customer was there all the same
+    lines = [who, guest.email, guest.phone, guest.note]
     lines += [f"{question}: {answer}" for question, answer in guest.answers]
     return "\n".join(line for line in lines if line)
 

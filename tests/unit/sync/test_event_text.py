@@ -141,6 +141,13 @@ def test_somebody_without_a_letter_in_the_name_is_counted_at_least():
     assert "1 person" in draft(subject).description
 
 
+@pytest.mark.parametrize("privacy", ["initials", "full"])
+def test_of_an_erased_customer_only_the_number_is_told(privacy):
+    subject = replace(SUBJECT, privacy=privacy, meeting_url="", guests=(Guest(name="", email="", party_size=2),))
+    assert draft(subject).summary == "Consultation"
+    assert draft(subject).description == f"2 people\n\nManage in the portal: {SUBJECT.portal_url}"
+
+
 def test_of_several_settings_the_strictest_counts():
     assert [strictest(STRICTNESS[i:]) for i in range(3)] == list(STRICTNESS)
     assert strictest(["full", "something new"]) == "something new"
