@@ -25,6 +25,7 @@ from portal.config import Settings
 from portal.db import Instant
 from portal.errors import Invalid, Refused
 from portal.extensions import db
+from portal.notifications.models import Reminder
 from portal.outbox import OutboxEntry
 from portal.security import load_sealer
 from portal.sync.models import Lease
@@ -183,6 +184,8 @@ def _calm(connection: Connection, made_at: str) -> None:
     connection.execute(
         waiting.where(OutboxEntry.topic.startswith("notify.")).values(state="dropped", last_error=reason)
     )
+    missed = update(Reminder).where(Reminder.state == "waiting", Reminder.due_at <= now_utc())
+    connection.execute(missed.values(state="dropped"))  # the instance that was backed up may have sent them since
     connection.execute(delete(Lease))
 
 

@@ -45,7 +45,7 @@ def test_every_field_of_the_settings_can_be_set():
 
 def test_every_command_and_target_is_named():
     real = section("Running it for real")
-    assert re.findall(r"`(\w+)`", re.search(r"All commands: (.*?);", real, re.DOTALL)[1]) == list(COMMANDS)
+    assert re.findall(r"`([\w-]+)`", re.search(r"All commands: (.*?);", real, re.DOTALL)[1]) == list(COMMANDS)
     targets = set(re.findall(r"^([a-z]+):.*##", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)) - {
         "help"
     }

@@ -25,6 +25,7 @@ from portal.doctor import examine, invariants
 from portal.errors import Invalid, Refused
 from portal.extensions import db
 from portal.intervals import Interval
+from portal.notifications.models import Reminder
 from portal.outbox import OutboxEntry
 from tests.factories import make_calendar, make_resource, make_service
 from tests.support import databases
@@ -94,6 +95,19 @@ def test_after_a_restore_nothing_goes_out_by_itself(full, empty, tmp_path):
         assert [row.state for row in db.session.scalars(select(Connection))] == ["paused"]
         assert [row.sync_token for row in db.session.scalars(select(Calendar))] == [None]
         assert db.session.scalars(select(Booking)).one().status == "confirmed"
+
+
+def test_reminders_that_came_due_since_the_backup_are_not_sent_after_a_restore(full, empty, tmp_path):
+    now = now_utc()
+    booking_id = db.session.scalars(select(Booking.id)).one()
+    for lead, due_at in ((60, now - timedelta(minutes=1)), (30, now + timedelta(days=1))):
+        db.session.add(Reminder(booking_id=booking_id, lead=lead, due_at=due_at))
+    db.session.commit()
+    write_backup(tmp_path / "backup.zip", full)
+    with empty() as settings:
+        restore_backup(tmp_path / "backup.zip", settings)
+        rows = db.session.scalars(select(Reminder).order_by(Reminder.lead))
+        assert [(row.lead, row.state) for row in rows] == [(30, "waiting"), (60, "dropped")]
 
 
 def test_a_restore_overwrites_nothing(full, tmp_path):
