@@ -5,7 +5,7 @@ A whole page for who asks plainly, the fragment alone for htmx; both are made of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -21,7 +21,9 @@ from portal.booking.full import find_appointment
 from portal.booking.models import Booking
 from portal.booking.pages import Day, Time
 from portal.booking.picker import Search
+from portal.booking.questions import FIELD
 from portal.booking.summary import place_words, summarize
+from portal.business.models import Service
 from portal.errors import HoldExpired, Invalid, LimitReached, NotFound, PortalError, SlotTaken
 from portal.hypermedia import wants_partial
 
@@ -73,6 +75,7 @@ def form(
         "summary": summarize(search.session, booking, zone=search.choice.zone, locale=search.locale),
         "hold": _hold_words(booking, search),
         "errors": _errors(error),
+        "told": _told(_errors(error), search.service),
         "problem": str(error) if isinstance(error, Invalid) else "",
     }
     return _render_form(values, status=error.http_status if error else 200)
@@ -177,6 +180,12 @@ def _errors(error: Invalid | LimitReached | None) -> dict[str, str]:
     if isinstance(error, LimitReached):  # it is this address that has reached it: with another one it may go on
         return {"email": str(error)}
     return error.fields if error else {}
+
+
+def _told(errors: Mapping[str, str], service: Service) -> dict[str, str]:
+    """The errors for the summary at the top: what is said of an answer follows its question."""
+    labels = {FIELD + question.name: question.label for question in service.questions}
+    return {name: f"{labels[name]} {sentence}" if name in labels else sentence for name, sentence in errors.items()}
 
 
 def _hold_words(booking: Booking, search: Search) -> dict[str, Any]:

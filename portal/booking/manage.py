@@ -61,12 +61,12 @@ def cancel_form(token: str) -> Response:
 @bp.post("/<token>/cancellation")
 @limiter.limit(CHANGES, key_func=visitors.address)
 def cancel(token: str) -> Response:
-    booking = _booking(token)
+    booking_id = _booking(token).id
     try:
-        operations.cancel_booking(booking.id, by="customer", now=now_utc())
+        operations.cancel_booking(booking_id, by="customer", now=now_utc())
     except (TooLate, NotAllowedNow) as error:
         return _show(_booking(token), token, problem=str(error), status=409)
-    wake.ring()
+    wake.seats_freed(booking_id, cause="cancelled")
     return see_other(url_for("manage.show", token=token))
 
 
@@ -91,20 +91,20 @@ def move_form(token: str) -> Response:
 @limiter.limit(CHANGES, key_func=visitors.address)
 def move(token: str) -> Response:
     booking = _booking(token)
-    search = _search(booking)
+    booking_id, search = booking.id, _search(booking)
     start_at = pages.read_instant(request.form.get("start_at", ""))
     if start_at is None:
         raise Invalid(
             say("Please go back and choose one of the times on the page."), fields={"start_at": say("Choose a time.")}
         )
     try:
-        operations.move_booking(booking.id, start_at, by="customer", now=search.now)
+        operations.move_booking(booking_id, start_at, by="customer", now=search.now)
     except SlotTaken as error:
         offer = answers.make_offer(search, error, start_at)
         return _picker(search, token, _values(booking, token), offer=offer, status=409)
     except (TooLate, NotAllowedNow) as error:
         return _show(_booking(token), token, problem=str(error), status=409)
-    wake.ring()
+    wake.seats_freed(booking_id, cause="moved")
     flash(say("Done: your appointment has a new time."), "ok")
     return see_other(url_for("manage.show", token=token))
 
@@ -144,6 +144,8 @@ def _values(booking: Booking, token: str) -> dict[str, Any]:
     zone = _zone(booking)
     summary = summarize(session, booking, zone=zone, locale=dates.present_locale())
     service, start_at = booking.appointment.service, booking.appointment.start_at
+    cancel_until = rules.cut_off(service.cancel_until, reason=booking.pending_reason)
+    move_until = rules.cut_off(service.move_until, reason=booking.pending_reason)
     return {
         "token": token,
         "state": _state(booking, now),
@@ -155,10 +157,10 @@ def _values(booking: Booking, token: str) -> dict[str, Any]:
         "summary": summary,
         "links": _calendar_links(summary),
         "call_url": _call_url(booking, summary, token, now),
-        "no_cancel": _too_late(start_at, service.cancel_until, "cancel", now),
-        "no_move": _too_late(start_at, service.move_until, "move", now),
-        "cancel_until": _limit(start_at, service.cancel_until, zone),
-        "move_until": _limit(start_at, service.move_until, zone),
+        "no_cancel": _too_late(start_at, cancel_until, "cancel", now),
+        "no_move": _too_late(start_at, move_until, "move", now),
+        "cancel_until": _limit(start_at, cancel_until, zone),
+        "move_until": _limit(start_at, move_until, zone),
     }
 
 

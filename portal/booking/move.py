@@ -86,7 +86,8 @@ def _check(booking: Booking, *, by: By, now: datetime) -> None:
     rules.next_status(booking.status, "move")
     if by == "customer":
         appointment = booking.appointment
-        rules.check_cut_off(appointment.start_at, minutes=appointment.service.move_until, now=now, verb="move")
+        minutes = rules.cut_off(appointment.service.move_until, reason=booking.pending_reason)
+        rules.check_cut_off(appointment.start_at, minutes=minutes, now=now, verb="move")
 
 
 def _asks_again(booking: Booking, *, by: By) -> bool:

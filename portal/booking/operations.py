@@ -242,7 +242,7 @@ def cancel_booking(booking_id: int, *, by: By, now: datetime) -> None:
             return
         status = rules.next_status(booking.status, "cancel")
         if by == "customer":
-            minutes = booking.appointment.service.cancel_until
+            minutes = rules.cut_off(booking.appointment.service.cancel_until, reason=booking.pending_reason)
             rules.check_cut_off(booking.appointment.start_at, minutes=minutes, now=now, verb="cancel")
         end(session, booking, status, news="cancelled", by=by, now=now)
 

@@ -88,6 +88,11 @@ def check_approval(status: str, start_at: datetime, *, reason: str, now: datetim
         raise NotAllowedNow("This time has begun already, so the request is over: it was not answered in time.")
 
 
+def cut_off(minutes: int, *, reason: str) -> int:
+    """The cut-off of a booking: none while it is a request, for nothing is agreed yet. `reason` is what it waits for."""
+    return 0 if reason == "approval" else minutes
+
+
 def check_cut_off(start_at: datetime, *, minutes: int, now: datetime, verb: str) -> None:
     """A customer may `verb` ("cancel", "move") until so many minutes before the start. Raises TooLate."""
     begun, late = _CUT_OFFS[verb]

@@ -11,7 +11,7 @@ from portal.booking.models import Booking, Claim
 from portal.booking.operations import Customer
 from portal.booking.queries import free_slots
 from portal.business.models import Service
-from portal.errors import Invalid, LimitReached, NotAllowedNow, Refused
+from portal.errors import Invalid, LimitReached, NotAllowedNow, Refused, TooLate
 from portal.extensions import db
 from portal.intervals import Interval
 from portal.outbox import OutboxEntry
@@ -158,6 +158,20 @@ def test_a_request_cannot_be_approved_once_its_time_has_begun(app):
     outcome = book(make_service(needs_approval=True))
     with pytest.raises(NotAllowedNow, match="not answered in time"):
         operations.approve_booking(outcome.booking_id, now=NINE)
+
+
+def test_a_request_can_be_taken_back_after_the_cut_off_and_what_was_approved_cannot(app):
+    service = make_service(needs_approval=True, cancel_until=1440, move_until=1440)
+    first, second = book(service), book(service, NINE + HALF)
+    operations.move_booking(first.booking_id, NINE + 2 * HALF, by="customer", now=NOW)
+    operations.cancel_booking(first.booking_id, by="customer", now=NOW)
+    operations.approve_booking(second.booking_id, now=NOW)
+    for act in (
+        lambda: operations.cancel_booking(second.booking_id, by="customer", now=NOW),
+        lambda: operations.move_booking(second.booking_id, NINE, by="customer", now=NOW),
+    ):
+        with pytest.raises(TooLate):
+            act()
 
 
 def answer(number, booking_id):
