@@ -14,7 +14,7 @@ from icalendar import Calendar as ICalendar
 
 from portal.booking import operations
 from portal.booking.meetings import Meeting, meeting_for, meeting_of, without_link
-from portal.booking.models import Booking, EventLink
+from portal.booking.models import Appointment, Booking, EventLink
 from portal.booking.rules import Customer
 from portal.business.models import Resource
 from portal.calendars.models import Connection
@@ -24,6 +24,7 @@ from portal.extensions import db
 from portal.notifications.deliver import notify_customer
 from portal.sync import drain, lines
 from portal.sync.publish import publish_entry
+from portal.sync.rewrite import rewrite_service
 from providers.calendars.memory import DEFAULT_CALENDAR, MemoryCalendars
 from providers.errors import PermissionMissing
 from providers.messaging.memory import MemoryMessenger
@@ -322,6 +323,23 @@ def test_a_lost_answer_loses_no_link(desk):
         desk.studio.publish_all()
         assert desk.meeting(appointment_id).url == desk.url()
         assert len(desk.mail()) == 1
+
+
+def test_turned_on_for_a_service_its_bookings_to_come_get_a_link_and_their_customers_learn_it(desk):
+    appointment_id = desk.studio.booked(at(2, 10))
+    desk.mail()
+    assert desk.url() == ""
+
+    def turn_on(session):
+        service = session.get_one(Appointment, appointment_id).service
+        service.meeting = "google"
+        rewrite_service(session, service.id)
+
+    transaction(turn_on)
+    desk.studio.publish_all()
+    assert desk.url().startswith("https://")
+    assert desk.meeting(appointment_id).state == "ready"
+    assert desk.url() in text(desk.mail()[-1])
 
 
 def test_of_two_calendars_one_makes_the_meeting_and_the_other_tells_its_link(desk):
