@@ -12,8 +12,10 @@ from flask import Flask, Response, current_app
 from sqlalchemy import Select, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal.business.models import ServiceResource
+from portal.booking.models import Appointment, Booking
+from portal.business.models import Service, ServiceResource
 from portal.calendars.models import Calendar
+from portal.clock import now_utc
 from portal.extensions import db
 
 RECENT = timedelta(seconds=30)
@@ -25,6 +27,22 @@ def ring() -> None:
     from portal import jobs
 
     jobs.ring()
+
+
+def seats_freed(booking_id: int, *, cause: str) -> None:
+    """Ring after a booking was cancelled, refused or moved; and look at its service's waitlist at once, before a page shows as free to
+    everybody what somebody waits for. The outbox asks for the same look, so nothing here need succeed."""
+    from portal.waitlist.operations import look_quietly
+
+    try:
+        service_id = db.session.scalar(_with_waitlist(booking_id))
+        db.session.rollback()
+    except SQLAlchemyError as error:
+        log.warning("a waitlist was not looked at now, but will be", reason=type(error).__name__)
+        service_id = None
+    if service_id is not None:
+        look_quietly(service_id, cause=cause, now=now_utc())
+    ring()
 
 
 def pull_when_stale(response: Response, service_id: int, *, now: datetime) -> None:
@@ -44,6 +62,15 @@ def _request_pull(app: Flask, service_id: int, now: datetime) -> None:
                 jobs.request_pull(stale, now=now)
         except SQLAlchemyError as error:  # the page is out already, and the worker reads by itself
             log.warning("no pull requested", reason=type(error).__name__)
+
+
+def _with_waitlist(booking_id: int) -> Select[int]:
+    return (
+        select(Service.id)
+        .join(Appointment, Appointment.service_id == Service.id)
+        .join(Booking, Booking.appointment_id == Appointment.id)
+        .where(Booking.id == booking_id, Service.has_waitlist)
+    )
 
 
 def _stale_calendars(service_id: int, now: datetime) -> Select[int]:

@@ -156,7 +156,10 @@ def _act(booking_id: int, action: str, said: str) -> Any:
     except Refused as error:
         return _booking_page(booking_id, problem=str(error)), 409
     flash(said, "ok")
-    wake.seats_freed(booking_id, cause={"cancel": "cancelled", "refuse": "refused"}.get(action, action))
+    if action == "approve":
+        wake.ring()
+    else:
+        wake.seats_freed(booking_id, cause="cancelled" if action == "cancel" else "refused")
     return see_other(url_for("admin.booking", booking_id=booking_id))
 
 

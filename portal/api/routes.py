@@ -128,8 +128,9 @@ def booking(public_id: str) -> Any:
 
 @bp.post("/bookings/<public_id>/cancellation")
 def cancel(public_id: str) -> Any:
-    operations.cancel_booking(_find(public_id).id, by="staff", now=now_utc())
-    wake.ring()
+    booking_id = _find(public_id).id
+    operations.cancel_booking(booking_id, by="staff", now=now_utc())
+    wake.seats_freed(booking_id, cause="cancelled")
     return jsonify(_show(public_id))
 
 
@@ -142,18 +143,18 @@ def approve(public_id: str) -> Any:
 
 @bp.post("/bookings/<public_id>/refusal")
 def refuse(public_id: str) -> Any:
-    operations.refuse_booking(_find(public_id).id, now=now_utc())
-    wake.ring()
+    booking_id = _find(public_id).id
+    operations.refuse_booking(booking_id, now=now_utc())
+    wake.seats_freed(booking_id, cause="refused")
     return jsonify(_show(public_id))
 
 
 @bp.post("/bookings/<public_id>/move")
 def move(public_id: str) -> Any:
     wanted = schemas.read_move(_body())
-    operations.move_booking(
-        _find(public_id).id, wanted.start_at, by="staff", now=now_utc(), resource_slug=wanted.resource
-    )
-    wake.ring()
+    booking_id = _find(public_id).id
+    operations.move_booking(booking_id, wanted.start_at, by="staff", now=now_utc(), resource_slug=wanted.resource)
+    wake.seats_freed(booking_id, cause="moved")
     return jsonify(_show(public_id))
 
 

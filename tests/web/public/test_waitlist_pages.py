@@ -13,6 +13,7 @@ from flask import Flask
 from portal.booking import forms, operations, queries
 from portal.booking.models import Appointment, Booking, Offer, Seat, WaitlistEntry
 from portal.booking.pages import instant_text
+from portal.booking.records import manage_token
 from portal.booking.rules import Customer
 from portal.business.models import Resource, Service, ServiceResource
 from portal.calendars.models import BusyInterval
@@ -438,6 +439,19 @@ def test_too_many_tries_are_slowed_down(app: Flask, yoga: Appointment, counting:
     answers = [client.post(f"/w/{new_token()}/acceptance") for _ in range(22)]
     assert [response.status_code for response in joins][-1] == 429
     assert [response.status_code for response in answers][-1] == 429
+
+
+def test_a_time_that_is_cancelled_on_the_page_is_kept_for_who_waits_before_anybody_else_sees_it(
+    app: Flask, full_day: datetime
+) -> None:
+    """No worker runs here: the cancelling request looks at the waitlist itself."""
+    address = f"/consultation/waitlist?day={day_of(full_day)}"
+    waiting = Visitor(app).get(address).press("Join the waitlist", **TYPED, wish="day")
+    with app.test_request_context():
+        token = manage_token(booking_of("Zebedee"))
+    Visitor(app).get(f"/b/{token}/cancellation").press("Yes, cancel it")
+    assert "It is your turn" in waiting.get(waiting.url).text("//h1")
+    assert Visitor(app).get(f"/consultation?day={day_of(full_day)}").times() == []
 
 
 # --- Groups and seats that are kept ---------------------------------------------------------------------------------
