@@ -18,6 +18,7 @@ from portal.booking.rules import By, Customer
 from portal.business.models import Service
 from portal.db import database_now
 from portal.errors import HoldExpired, NotFound
+from portal.i18n import say
 from portal.security import Sealer, new_token, token_hash
 
 
@@ -35,9 +36,9 @@ def held(session: Session, token: str) -> Booking:
     """The hold with this token. Raises NotFound, or HoldExpired by the database's clock."""
     booking = session.scalar(select(Booking).where(Booking.hold_hash == token_hash(token)))
     if booking is None or booking.status != "held" or booking.held_until is None:
-        raise NotFound("This time is not kept for you any more. Please choose a time again.")
+        raise NotFound(say("This time is not kept for you any more. Please choose a time again."))
     if booking.held_until < database_now(session):
-        raise HoldExpired("The time was kept for as long as possible, and is free for others again.")
+        raise HoldExpired(say("The time was kept for as long as possible, and is free for others again."))
     return booking
 
 
@@ -121,5 +122,5 @@ def _sealer() -> Sealer:
 
 def _existing(booking: Booking | None) -> Booking:
     if booking is None or booking.status == "held":
-        raise NotFound("There is no such booking.")
+        raise NotFound(say("There is no such booking."))
     return booking

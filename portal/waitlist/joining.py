@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
+from portal import dates
 from portal.availability.model import Slot
 from portal.booking import rules
 from portal.booking.full import possible_days
@@ -151,7 +152,7 @@ def _window(
     wanted = window_of(wish, wish_on, zone=zone)
     if wanted is None or wanted.end <= now or wanted.start >= reach.end:
         last = reach.end.astimezone(ZoneInfo(zone)).date()
-        sentence = say("Please choose a day from today to %(day)s.", day=last.isoformat())
+        sentence = say("Please choose a day from today to %(day)s.", day=dates.long_date(last, dates.present_locale()))
         raise Invalid(sentence, fields={"wish_on": sentence})
     return Interval(max(wanted.start, now), min(wanted.end, reach.end))
 

@@ -14,6 +14,7 @@ from portal.booking.wish import Place, find_place, read_wish, sit_down
 from portal.business.models import Resource, Service
 from portal.db import database_now
 from portal.errors import SlotTaken
+from portal.i18n import say
 from portal.intervals import Interval
 from portal.security import new_token, token_hash
 from portal.waitlist.plan import Vacancy
@@ -77,7 +78,7 @@ def _standing(session: Session, service: Service, entry: WaitlistEntry, vacancy:
     if vacancy.appointment_id is not None:
         appointment = session.get(Appointment, vacancy.appointment_id, populate_existing=True, with_for_update=True)
         if appointment is None or not appointment.is_active:
-            raise SlotTaken("This appointment does not take place any more.")
+            raise SlotTaken(say("This appointment does not take place any more."))
         return appointment
     if service.capacity == 1:
         return None

@@ -17,6 +17,7 @@ from portal.booking import claims
 from portal.booking.models import Appointment, AppointmentResource, Booking, Offer, WaitlistEntry
 from portal.business.models import ServiceResource
 from portal.errors import NotFound
+from portal.i18n import say
 from portal.security import Sealer, token_hash
 
 LIVE = ("waiting", "offered")
@@ -32,7 +33,7 @@ def entry_of_token(session: Session, token: str) -> WaitlistEntry:
     """Raises NotFound for unknown and foreign tokens alike."""
     entry = session.scalar(select(WaitlistEntry).where(WaitlistEntry.token_hash == token_hash(token)))
     if entry is None:
-        raise NotFound("This link does not lead to a waitlist. Please use the newest link from our mails.")
+        raise NotFound(say("This link does not lead to a waitlist. Please use the newest link from our mails."))
     return entry
 
 

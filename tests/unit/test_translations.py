@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from babel import Locale
@@ -10,7 +13,7 @@ from babel.messages import Catalog, Message
 
 from portal import dates, i18n
 from portal.i18n import in_a_row, say, say_n, speaking
-from portal.translations.catalogs import TRANSLATED, catalog_of, compiled, extracted, forms, po_file, untranslated
+from portal.translations.catalogs import ROOT, TRANSLATED, catalog_of, compiled, extracted, forms, po_file, untranslated
 
 PLACEHOLDER = re.compile(r"%\(\w+\)[a-z]|\{\w+\}|%(?!\()")
 MARKUP = re.compile(r"[<>]|&(?=\w+;)|\"")
@@ -138,3 +141,43 @@ def test_stretches_places_and_names(language: str, duration: str, zone: str, nam
         assert dates.zone_in_words("Europe/London", dates.datetime(2026, 12, 3, tzinfo=dates.UTC)) == zone
         assert in_a_row(["Ana", "Ben", "Ines"], locale) == names
         assert i18n.given_name("Kovács Anna") == greeting
+
+
+# --- Sentences that are raised ----------------------------------------------------------------------------------------
+
+REFUSALS = {
+    "NotFound",
+    "Invalid",
+    "Refused",
+    "SlotTaken",
+    "HoldExpired",
+    "TooLate",
+    "LimitReached",
+    "NotAllowedNow",
+    "OfferOver",
+}
+FOR_STAFF = {"portal/booking/requests.py", "portal/waitlist/staff.py"}
+"""Modules of public rooms that only staff's pages call; those speak English."""
+PROGRAMS_AND_STAFF = (
+    "The idempotency key must",
+    "There is no booking with this id",
+    "This time has begun already, so the request is over",
+    "This appointment has not begun yet",
+    "There is no such entry in a waitlist",
+)
+
+
+def spelled_out(path: Path) -> Iterator[str]:
+    """The refusals of a module whose sentence is written into them, past the catalogs."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and node.exc.args:
+            name, sentence = ast.unparse(node.exc.func), node.exc.args[0]
+            if name in REFUSALS and isinstance(sentence, (ast.Constant, ast.JoinedStr)):
+                yield ast.unparse(sentence).strip("f'\"")
+
+
+@pytest.mark.parametrize("room", ["booking", "waitlist"])
+def test_what_customers_are_refused_is_said_through_the_catalogs(room: str) -> None:
+    for path in sorted((ROOT / "portal" / room).glob("*.py")):
+        if str(path.relative_to(ROOT)) not in FOR_STAFF:
+            assert [text for text in spelled_out(path) if not text.startswith(PROGRAMS_AND_STAFF)] == [], path
