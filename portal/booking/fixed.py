@@ -148,7 +148,7 @@ def plan(
     service = session.get_one(Service, service_id)
     claims.drop_expired_holds(session, candidates(session, service_id))
     members = choose_members(session, service, interval, resource_id=resource_id, busy=seen.busy)
-    values = {"capacity": capacity or service.capacity, "is_fixed": True, **series}
+    values = {"capacity": capacity or service.capacity, "is_fixed": True, "planned_at": interval.start, **series}
     appointment_id = claims.stand(session, service, interval, members, **values)
     outbox.record(session, "calendar.publish", f"appointment:{appointment_id}")
     tell_waitlist(session, service, "planned")

@@ -45,6 +45,8 @@ class Appointment(Model):
     is_fixed: Mapped[bool] = mapped_column(default=False)
     series_id: Mapped[int | None] = mapped_column(ForeignKey("series.id", ondelete="SET NULL"))
     series_on: Mapped[date | None]
+    planned_at: Mapped[datetime | None] = mapped_column(Instant)
+    """The start that a fixed one was first given: by it a seed file knows it again, wherever it was moved since."""
     called_off_at: Mapped[datetime | None] = mapped_column(Instant)
     service: Mapped[Service] = relationship()
     resources: Mapped[list[AppointmentResource]] = relationship(

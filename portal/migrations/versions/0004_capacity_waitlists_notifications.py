@@ -28,6 +28,7 @@ CONSTRAINED = (
 PLAIN: tuple[tuple[str, sa.Column[object]], ...] = (
     ("appointment", sa.Column('is_fixed', sa.Boolean(), nullable=False, server_default=sa.false())),
     ("appointment", sa.Column('series_on', sa.Date(), nullable=True)),
+    ("appointment", sa.Column('planned_at', INSTANT, nullable=True)),
     ("appointment", sa.Column('called_off_at', INSTANT, nullable=True)),
     ("booking", sa.Column('wants_reminders', sa.Boolean(), nullable=False, server_default=sa.true())),
     ("business", sa.Column('retention_days', sa.Integer(), nullable=True)),
