@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from portal.calendars.ical import Method, customer_ics
-from portal.i18n import say, speaking
+from portal.i18n import language, say, speaking
 from portal.notifications.facts import (
     NO_WORDS,
     BookingFacts,
@@ -221,7 +221,7 @@ def _message(
         footer=_footer(facts),
         stop=stop[0],
         stop_url=stop[1],
-        language=tag_for(reader.language, house.language),
+        language=language(),
     )
     text, html = set_letter(letter)
     return Message(

@@ -40,8 +40,10 @@ def tag_for(*tags: str) -> str:
 
 
 def locale_for(*tags: str) -> Locale:
-    """The locale for dates in a mail: the habits of the reader's country, where the tag names one."""
-    return dates.locale_of(tag_for(*tags))
+    """The locale for dates in a mail: the habits of the reader's country, where the tag names one that is known."""
+    tag = tag_for(*tags)
+    locale = dates.locale_of(tag)
+    return locale if locale.language == _language(tag) else dates.locale_of(_language(tag))
 
 
 def when(start_at: datetime, end_at: datetime, *, zone: str, locale: Locale) -> When:
