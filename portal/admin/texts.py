@@ -96,7 +96,7 @@ def preview_mail_text(kind: str) -> Response:
         except Invalid as error:
             return _framed(render_template("admin/_preview_problem.html", problems=error.fields.values()))
     message = _sample(kind, chosen, own)
-    if request.values.get("form") == "text":
+    if request.form.get("form") == "text":
         return _framed(f"{message.subject}\n\n{message.text}", mimetype="text/plain")
     return _framed(message.html)
 
