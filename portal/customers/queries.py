@@ -124,7 +124,8 @@ def find_customers(session: Session, *, search: str, page: int) -> tuple[list[Fo
     total = session.scalar(select(func.count()).select_from(grouped.subquery())) or 0
     newest_first = grouped.order_by(func.max(rows.c.made_at).desc(), address)
     shown = session.execute(newest_first.limit(PAGE_SIZE).offset((page - 1) * PAGE_SIZE)).all()
-    return [_found(session, row) for row in shown], total
+    newest = _newest_of(session, [row.address for row in shown])
+    return [_found(row, newest[row.address]) for row in shown], total
 
 
 def email_of(session: Session, key: str) -> str:
@@ -173,27 +174,26 @@ def _as_number(condition: ColumnElement[bool]) -> ColumnElement[int]:
     return case((condition, 1), else_=0)
 
 
-def _found(session: Session, row: Any) -> Found:
-    newest: Sequence[Any] = [
-        *session.execute(_newest(Booking, Booking.created_at, row.address)).all(),
-        *session.execute(_newest(WaitlistEntry, WaitlistEntry.joined_at, row.address)).all(),
-    ]
-    last = max(newest, key=lambda each: each.made_at)
+def _newest_of(session: Session, addresses: Sequence[str]) -> dict[str, Any]:
+    """The newest booking or entry of each of these addresses, which are in lower case."""
+    found: dict[str, Any] = {}
+    for model, made_at in ((Booking, Booking.created_at), (WaitlistEntry, WaitlistEntry.joined_at)):
+        address = func.lower(model.customer_email)
+        columns = (model.public_id, model.customer_name, model.customer_email, made_at.label("made_at"))
+        statement = select(address.label("address"), *columns).where(address.in_(addresses)).order_by(made_at, model.id)
+        for row in session.execute(statement):
+            if row.address not in found or row.made_at >= found[row.address].made_at:
+                found[row.address] = row
+    return found
+
+
+def _found(row: Any, newest: Any) -> Found:
     return Found(
-        key=last.public_id,
-        name=last.customer_name,
-        email=last.customer_email,
+        key=newest.public_id,
+        name=newest.customer_name,
+        email=newest.customer_email,
         bookings=int(row.bookings),
         visits=int(row.visits),
         missed=int(row.missed),
         last_at=row.last_at if int(row.bookings) else None,
-    )
-
-
-def _newest(model: Any, made_at: Any, address: str) -> Any:
-    return (
-        select(model.public_id, model.customer_name, model.customer_email, made_at.label("made_at"))
-        .where(func.lower(model.customer_email) == address)
-        .order_by(made_at.desc(), model.id.desc())
-        .limit(1)
     )

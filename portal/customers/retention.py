@@ -22,7 +22,10 @@ LONGEST_DAYS = 3650
 
 
 def keep_retention(*, now: datetime) -> tuple[int, int]:
-    """Forget what is too old; gives how many bookings and waitlist entries. What is just being mailed waits for the next hour."""
+    """Forget what is too old; gives how many bookings and waitlist entries. What is just being mailed waits for the next hour.
+
+    Mails that tell of several customers, such as questions to staff, were written before the appointment's end: they go by their own age.
+    """
     codes.forget_old(now=now)
     days = read_transaction(_days)
     age = timedelta(days=days) if days else mails.KEPT
@@ -90,13 +93,11 @@ def _forget_batch(session: Session, before: datetime, *, now: datetime) -> tuple
         .limit(forget.BATCH)
         .with_for_update()
     ).all()
-    words = {row.customer_name for row in bookings} | {row.customer_name for row in entries}
     if bookings:
         forget.forget_bookings(session, bookings)
     if entries:
         forget.forget_entries(session, entries)
     if bookings or entries:
-        mails.forget_mentions(session, words)
         session.add(Erasure(reason="retention", erased_at=now, bookings=len(bookings), entries=len(entries)))
     return len(bookings), len(entries)
 
