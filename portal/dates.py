@@ -73,7 +73,8 @@ def day_and_month(on: date, locale: Locale) -> str:
 def short_date(on: date, locale: Locale) -> str:
     """Thu 3 Dec"""
     pattern = _pattern("short", locale)
-    return format_date(on, pattern, locale=locale) if pattern else format_skeleton("MMMEd", on, locale=locale)
+    words = format_date(on, pattern, locale=locale) if pattern else format_skeleton("MMMEd", on, locale=locale)
+    return words.lower() if locale.language == "hu" else words  # CLDR's short weekdays are those of a table's head: Szo
 
 
 @lru_cache(maxsize=512)
