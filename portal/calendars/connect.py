@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from portal.business.models import Resource
 from portal.calendars.access import open_with, seal_secret
 from portal.calendars.models import Calendar, Connection
+from portal.calendars.rewrite import rewrite_calendar
 from portal.clock import now_utc
 from portal.db import read_transaction, transaction
 from portal.errors import Invalid, NotFound
@@ -196,8 +197,18 @@ def store(
     session.add(connection)
     session.flush()
     connection.sealed_secret = seal_secret(connection.id, secret)
+    for calendar in connection.calendars:
+        if calendar.is_destination and _is_connected_already(session, calendar):
+            rewrite_calendar(
+                session, calendar.id
+            )  # the stricter of their privacy settings counts for all events from now on
     ids = tuple(calendar.id for calendar in connection.calendars)
     return Connected(id=connection.id, calendar_ids=ids, busy_counts=dict(counts))
+
+
+def _is_connected_already(session: Session, calendar: Calendar) -> bool:
+    others = select(Calendar.id).where(Calendar.remote_id == calendar.remote_id, Calendar.id != calendar.id)
+    return session.scalar(others.limit(1)) is not None
 
 
 def _calendar(one: ChosenCalendar, resource_id: int, zone: str, *, now: datetime) -> Calendar:

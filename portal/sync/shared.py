@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal.booking.models import Appointment, AppointmentResource, EventLink
+from portal.booking.models import Appointment, EventLink
 from portal.business.models import Business
 from portal.calendars.models import Calendar, Connection
 from portal.sync.desired import derived_uid
@@ -28,20 +28,11 @@ def is_wanted_by_another(session: Session, link: EventLink) -> bool:
     )
     if not link.remote_id or not stands(appointment):
         return False
-    taken = select(AppointmentResource.resource_id).where(AppointmentResource.appointment_id == appointment.id)
-    others = session.scalars(
-        select(Calendar)
-        .join(Connection)
-        .where(
-            Calendar.remote_id == calendar.remote_id,
-            Calendar.id != calendar.id,
-            Calendar.is_destination,
-            Calendar.resource_id.in_(taken),
-            Connection.provider == calendar.connection.provider,
-            Connection.leaving.is_(False),
-        )
-    ).all()
-    return any(is_same(calendar, other) and _names(session, other, link, appointment) for other in others)
+    taken = {row.resource_id for row in appointment.resources}
+    return any(
+        other.resource_id in taken and _names(session, other, link, appointment)
+        for other in same_calendars(session, calendar)
+    )
 
 
 def events_of_others(session: Session, calendar: Calendar, marked: Mapping[str, int]) -> frozenset[str]:

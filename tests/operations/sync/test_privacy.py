@@ -11,6 +11,7 @@ from portal.booking.models import Appointment, EventLink
 from portal.booking.operations import book, cancel_booking
 from portal.booking.rules import Customer
 from portal.business.models import Resource, Service
+from portal.calendars.connect import ChosenCalendar, connect_caldav
 from portal.calendars.forms import Rules
 from portal.clock import now_utc
 from portal.db import transaction
@@ -139,6 +140,17 @@ def test_in_a_calendar_that_two_share_the_stricter_setting_counts_for_both(app, 
     studio.publish_all()
     assert studio.own_event().summary == "Busy"
     assert {link.state for link in rows(EventLink)} == {"done"}
+
+
+def test_connected_for_somebody_else_with_a_stricter_setting_its_events_tell_less(studio):
+    studio.set_rule(privacy="full")
+    studio.booked(at(2, 10))
+    room = make_resource(weekly=ALL_DAY, zone="UTC")
+    chosen = ChosenCalendar(remote_id=DEFAULT_CALENDAR, is_destination=True, privacy="busy only")
+    url = studio.connection().account["url"]
+    connect_caldav(resource_id=room.id, url=url, username="room", password="x", chosen=[chosen], provider="memory")
+    studio.publish_all()
+    assert studio.own_event().summary == "Busy"
 
 
 def test_twelve_bookings_in_a_burst_are_few_writes(studio):

@@ -148,6 +148,16 @@ def test_of_an_erased_customer_only_the_number_is_told(privacy):
     assert draft(subject).description == f"2 people\n\nManage in the portal: {SUBJECT.portal_url}"
 
 
+@pytest.mark.parametrize(
+    ("language", "busy", "seats"), [("en", "Busy", "8 of 12"), ("es", "Ocupado", "8 de 12"), ("hu", "Foglalt", "8/12")]
+)
+def test_the_words_are_in_the_language_of_the_business(language, busy, seats):
+    party = replace(EVA, party_size=8)
+    group = replace(SUBJECT, language=language, capacity=12, guests=(party,))
+    assert draft(replace(group, privacy="busy only")).summary == busy
+    assert draft(group).summary == f"Consultation · {seats}"
+
+
 def test_of_several_settings_the_strictest_counts():
     assert [strictest(STRICTNESS[i:]) for i in range(3)] == list(STRICTNESS)
     assert strictest(["full", "something new"]) == "something new"
