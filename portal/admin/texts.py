@@ -96,7 +96,8 @@ def preview_mail_text(kind: str) -> Response:
         except Invalid as error:
             return _framed(render_template("admin/_preview_problem.html", problems=error.fields.values()))
     message = _sample(kind, chosen, own)
-    if request.form.get("form") == "text":
+    asked = request.args if request.method == "GET" else request.form
+    if asked.get("form") == "text":
         return _framed(f"{message.subject}\n\n{message.text}", mimetype="text/plain")
     return _framed(message.html)
 
