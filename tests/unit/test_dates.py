@@ -19,7 +19,7 @@ DAY = date(2026, 12, 3)
         ("en", "Thursday 3 December 2026", "Thu 3 Dec", "14:05"),
         ("en-US", "Thursday, December 3, 2026", "Thu, Dec 3", "2:05\u202fPM"),
         ("es", "jueves, 3 de diciembre de 2026", "jue, 3 dic", "14:05"),
-        ("es-MX", "jueves, 3 de diciembre de 2026", "jue, 3 dic", "14:05"),
+        ("es-MX", "jueves, 3 de diciembre de 2026", "jue, 3 dic", "2:05\u202fp.m."),
         ("hu", "2026. december 3., csütörtök", "dec. 3., cs", "14:05"),
         ("de", "Donnerstag, 3. Dezember 2026", "Do., 3. Dez.", "14:05"),
     ],
