@@ -75,7 +75,7 @@ def form(
         "summary": summarize(search.session, booking, zone=search.choice.zone, locale=search.locale),
         "hold": _hold_words(booking, search),
         "errors": _errors(error),
-        "told": _told(_errors(error), search.service),
+        "told": told_errors(_errors(error), search.service),
         "problem": str(error) if isinstance(error, Invalid) else "",
     }
     return _render_form(values, status=error.http_status if error else 200)
@@ -122,6 +122,12 @@ def slots_values(search: Search, day: Day | None) -> dict[str, Any]:
         "slots_url": url_for("booking.slots", slug=slug),
         "post_url": url_for("booking.place_hold", slug=slug),
     }
+
+
+def told_errors(errors: Mapping[str, str], service: Service) -> dict[str, str]:
+    """The errors for the summary at the top: what is said of an answer follows its question."""
+    labels = {FIELD + question.name: question.label for question in service.questions}
+    return {name: f"{labels[name]} {sentence}" if name in labels else sentence for name, sentence in errors.items()}
 
 
 def _waitlist_url(search: Search, start_at: datetime, near: Sequence[Slot]) -> str:
@@ -180,12 +186,6 @@ def _errors(error: Invalid | LimitReached | None) -> dict[str, str]:
     if isinstance(error, LimitReached):  # it is this address that has reached it: with another one it may go on
         return {"email": str(error)}
     return error.fields if error else {}
-
-
-def _told(errors: Mapping[str, str], service: Service) -> dict[str, str]:
-    """The errors for the summary at the top: what is said of an answer follows its question."""
-    labels = {FIELD + question.name: question.label for question in service.questions}
-    return {name: f"{labels[name]} {sentence}" if name in labels else sentence for name, sentence in errors.items()}
 
 
 def _hold_words(booking: Booking, search: Search) -> dict[str, Any]:

@@ -152,6 +152,7 @@ def _show_form(
         "form": form,
         "key": form.key or new_key(current_app.config["SECRET_KEY"]),
         "errors": errors or {},
+        "told": answers.told_errors(errors or {}, search.service),
         "problem": problem or (str(refusal) if refusal else ""),
         "offer": answers.make_offer(search, refusal, form.appointment_at) if isinstance(refusal, SlotFree) else None,
         "party_sizes": _party_sizes(appointment.capacity if appointment else search.service.capacity),
