@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from sqlalchemy import select
@@ -28,11 +28,16 @@ _RULES = (
     ("needs_approval", False), ("is_hidden", False), ("reminders", [1440]), ("has_waitlist", False), ("offer_minutes", 240),
 )  # fmt: skip
 """Columns with their defaults, which need not be written."""
+Table = tuple[str, dict[str, Any]]
+"""A table inside of a service: its name and its values."""
 _CALENDAR_RULES = ("when_moved", "when_deleted", "when_unreadable", "privacy", "freshness")
 
 
-def export_business(session: Session) -> str:
-    """TOML text. Raises NotFound when there is no business yet."""
+def export_business(session: Session, *, dates_of: Callable[[Service], list[Table]] | None = None) -> str:
+    """TOML text; `dates_of` gives the tables of a service's fixed dates and series, which stand with the bookings.
+
+    Raises NotFound when there is no business yet.
+    """
     business = session.get(Business, 1)
     if business is None:
         raise NotFound("There is no business yet. Load one with `lockstep seed`, or open the set-up link.")
@@ -45,6 +50,8 @@ def export_business(session: Session) -> str:
     slugs = {resource.id: resource.slug for resource in resources}
     for service in session.scalars(select(Service).where(Service.is_active).order_by(Service.position, Service.id)):
         parts += ["", "[[service]]", *_service(service, slugs)]
+        for name, values in dates_of(service) if dates_of else ():
+            parts += ["", f"[[service.{name}]]", *_pairs(values)]
     return "\n".join(parts) + "\n"
 
 

@@ -28,6 +28,9 @@ from portal.business.seed_file import WEEKDAYS, read_seed_file
 from portal.business.seed_values import SEED_KEYS, Range, SeedBusiness, SeedFile, SeedResource, SeedService
 from portal.db import read_transaction, transaction
 
+_APART = ("slug", "lists", "questions", "dates", "series")
+"""What of a service is no column; dates and series are appointments, which `portal.booking.seeding` plans."""
+
 
 def seed(text: str, *, name: str, environ: Mapping[str, str]) -> list[str]:
     """Make the business equal to the seed file `text`, called `name` in messages. Gives what changed, as sentences.
@@ -118,7 +121,7 @@ def _apply_service(
     session: Session, wanted: SeedService, position: int, ids: Mapping[str, int], changes: list[str]
 ) -> None:
     label = f"service {wanted.slug}"
-    values = {name: getattr(wanted, name) for name in wanted.__slots__ if name not in ("slug", "lists", "questions")}
+    values = {name: getattr(wanted, name) for name in wanted.__slots__ if name not in _APART}
     values |= {"position": position, "is_active": True, "reminders": list(wanted.reminders)}
     service = session.scalar(select(Service).where(Service.slug == wanted.slug))
     if service is None:

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from functools import partial
 
 from portal.business.seed_checks import check_service_slug
+from portal.business.seed_dates import check_dates, read_dates, read_series
 from portal.business.seed_table import Table, shown
 from portal.business.seed_values import (
     ASSIGNMENTS,
@@ -57,8 +58,11 @@ def read_service(table: Table, slugs: Collection[str]) -> SeedService:
         has_waitlist=table.truth("waitlist"),
         offer_minutes=minutes("offer_minutes", least=5, default=240),
         questions=_questions(table),
+        dates=read_dates(table),
+        series=read_series(table),
         lists=_lists(table, slugs),
     )
+    check_dates(table, service)
     table.finish()
     return service
 

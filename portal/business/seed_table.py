@@ -119,6 +119,11 @@ class Table:
             return self._wrong(key, f"must be written as [[{name}]]", [])
         return [Table(item, (*self.path, key, number), self._problems) for number, item in enumerate(value)]
 
+    def value(self, key: str) -> Any:
+        """Whatever stands there, for the caller to understand; None when it is missing, which is noted."""
+        found = self._get(key, REQUIRED)
+        return None if found is REQUIRED else found
+
     def has(self, key: str) -> bool:
         return key in self._values
 

@@ -77,6 +77,29 @@ class SeedQuestion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SeedDate:
+    """A fixed appointment at `starts` minutes of that day, in the business's zone. Without a capacity it has the service's."""
+
+    on: date
+    starts: int
+    capacity: int | None
+    resource: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeedSeries:
+    """A weekly series, as the table of that name has it; `resource` is a slug or empty."""
+
+    weekday: int
+    starts: int
+    first_on: date
+    last_on: date | None
+    capacity: int | None
+    resource: str
+    except_on: tuple[date, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SeedService:
     """`lists[0]` are the main resources, each further list is one of `also_needs`. Other fields are called like the table's columns."""
 
@@ -107,6 +130,8 @@ class SeedService:
     has_waitlist: bool
     offer_minutes: int
     questions: tuple[SeedQuestion, ...]
+    dates: tuple[SeedDate, ...]
+    series: tuple[SeedSeries, ...]
     lists: tuple[tuple[str, ...], ...]
 
 

@@ -17,17 +17,17 @@ _json = click.option("--json", "as_json", is_flag=True, help="Answer for a progr
 @_json
 def seed(file: Path, as_json: bool) -> None:
     """Load the business in FILE (TOML). Run it again after editing: it changes what differs, all of it or nothing, and says what."""
-    from portal.business.seed import seed as apply_seed
     from portal.calendars.meetings import gaps
     from portal.db import read_transaction
     from portal.errors import Invalid
+    from portal.seeding import load
 
     try:
         text = file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise Invalid(f"{file.name} is not a text in UTF-8 (byte {error.start}).") from None
     with instance():
-        changes = apply_seed(text, name=file.name, environ=os.environ)
+        changes = load(text, name=file.name, environ=os.environ)
         warnings = read_transaction(gaps)
         _ring()
     if as_json:
@@ -47,11 +47,11 @@ import_ = click.Command(
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path, allow_dash=True))
 def export(file: Path) -> None:
     """Write the business into FILE (TOML; - for the console), as `seed` reads it. Passwords stay here: it names environment variables instead."""
-    from portal.business.export import export_business
+    from portal import seeding
     from portal.db import read_transaction
 
     with instance():
-        text = read_transaction(export_business)
+        text = read_transaction(seeding.export)
     if str(file) == "-":
         click.echo(text, nl=False)
     else:

@@ -69,7 +69,7 @@ class Demo:
 
     def prepare(self, app: Flask) -> None:
         """The studio's services and people, its connected calendars, its owner."""
-        from portal.business.seed import seed
+        from portal.seeding import load
 
         names = ("studio.toml", "video.toml") if self._google else ("studio.toml",)
         text = "".join((Path(__file__).parent / name).read_text(encoding="utf-8") for name in names)
@@ -77,7 +77,7 @@ class Demo:
         with app.app_context():
             self._server.wait_ready()
             forget_connections()
-            seed(text, name="studio.toml", environ=os.environ)
+            load(text, name="studio.toml", environ=os.environ)
             _create_owner(self._kept.owner_password)
 
     def announce(self, app: Flask) -> None:
