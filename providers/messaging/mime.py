@@ -10,14 +10,26 @@ from __future__ import annotations
 import re
 from datetime import UTC
 from email import policy
-from email.headerregistry import Address
+from email.headerregistry import Address, HeaderRegistry, UnstructuredHeader
 from email.message import EmailMessage
+from email.policy import Policy
 from email.utils import format_datetime, parseaddr
 
 from providers.messaging.base import DeliveryRefused, MailDraft
 
-_POLICY = policy.SMTP.clone(cte_type="7bit")
-_UTF8_POLICY = policy.SMTPUTF8.clone(cte_type="7bit")
+
+class _AsItIs(UnstructuredHeader):
+    """A header on one line, whatever its length: the standard library would encode a long address as if it were words (RFC 2047), and no
+    mail program reads it then; others break a signature over a folded one."""
+
+    def fold(self, *, policy: Policy) -> str:
+        return f"{self.name}: {self}{policy.linesep}"  # type: ignore[attr-defined]
+
+
+_HEADERS = HeaderRegistry()
+_HEADERS.map_to_type("list-unsubscribe", _AsItIs)  # type: ignore[arg-type]
+_POLICY = policy.SMTP.clone(cte_type="7bit", header_factory=_HEADERS)
+_UTF8_POLICY = policy.SMTPUTF8.clone(cte_type="7bit", header_factory=_HEADERS)
 _NOT_IN_HEADERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _LONE_SURROGATES = re.compile(r"[\ud800-\udfff\x00]")
 
@@ -34,7 +46,8 @@ def build_mime(draft: MailDraft) -> EmailMessage:
     message["Auto-Submitted"] = "auto-generated"  # keeps holiday notices from answering (RFC 3834)
     if draft.stop_url:
         message["List-Unsubscribe"] = f"<{draft.stop_url}>"  # RFC 2369 3.2
-        message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"  # RFC 8058 3.1
+    if draft.stop_url.startswith("https://"):
+        message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"  # RFC 8058 3.1: HTTPS alone
     message.set_content(_body(draft.text))
     message.add_alternative(_body(draft.html), subtype="html")
     if draft.calendar is not None:

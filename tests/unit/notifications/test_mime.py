@@ -54,6 +54,28 @@ def test_headers_name_both_sides_and_the_news():
     assert message["Date"].datetime == datetime(2026, 11, 21, 8, 0, 5, tzinfo=UTC)
 
 
+LONG_LINK = "https://booking.a-rather-long-name-of-a-studio.example/u/" + "WyJyZW1pbmRlcnMiLDFd." * 6
+
+
+def test_a_mail_that_can_be_ended_says_so_in_one_line_that_every_program_can_read():
+    lines = to_bytes(build_mime(replace(DRAFT, stop_url=LONG_LINK))).split(b"\r\n")
+    assert f"List-Unsubscribe: <{LONG_LINK}>".encode() in lines
+    assert b"List-Unsubscribe-Post: List-Unsubscribe=One-Click" in lines
+    assert travel(replace(DRAFT, stop_url=LONG_LINK))["List-Unsubscribe"] == f"<{LONG_LINK}>"
+
+
+def test_one_click_is_only_offered_over_https_and_nothing_where_nothing_ends():
+    plain = travel(replace(DRAFT, stop_url="http://localhost/u/x"))
+    assert plain["List-Unsubscribe"] == "<http://localhost/u/x>"
+    assert plain["List-Unsubscribe-Post"] is None
+    assert travel(DRAFT)["List-Unsubscribe"] is None
+
+
+def test_no_address_adds_a_header():
+    with pytest.raises(ValueError, match="linefeed"):
+        build_mime(replace(DRAFT, stop_url="https://x.example/u/a\r\nBcc: eve@example.org"))
+
+
 def test_the_same_draft_has_the_same_headers():
     assert build_mime(DRAFT).items()[:-1] == build_mime(DRAFT).items()[:-1]
 
