@@ -1,0 +1,41 @@
+"""Not a word of a mail stands outside of the catalogs, but for what people have typed."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from babel import Locale
+from lxml import html
+
+from portal import dates, i18n
+from portal.notifications import letters
+from portal.notifications.facts import Facts
+from portal.notifications.messages import compose
+from tests.support.mail_gallery import all_mails
+from tests.web.test_languages import LATIN, Marks, leftovers, outside
+
+MAILS = dict(all_mails("es"))
+
+
+@pytest.fixture(autouse=True)
+def marked(monkeypatch: pytest.MonkeyPatch) -> None:
+    for reader in (i18n, letters):
+        monkeypatch.setattr(reader, "catalog", lambda _tag: Marks())
+    monkeypatch.setattr(dates, "locale_of", lambda _tag: Locale("el"))
+
+
+def typed(facts: Facts) -> set[str]:
+    """Every word that came with the facts: names, addresses, what customers wrote."""
+    return set(LATIN.findall(repr(facts).replace("\\n", " ")))
+
+
+@pytest.mark.parametrize("name", MAILS)
+def test_a_mail_holds_no_word_that_is_in_no_catalog(name: str) -> None:
+    facts = MAILS[name]
+    message = compose(facts)
+    known = typed(facts) | {"UTC", "https", "book", "studio"}
+    for text in (message.subject, message.text):
+        assert "⟦" in text
+        assert set(LATIN.findall(outside(re.sub(r"https?://\S+", "", text)))) - known == set()
+    assert set(leftovers(html.fromstring(message.html))) - known == set()
