@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session
 
 from portal import outbox
 from portal.booking import operations, rules
-from portal.booking.models import Appointment, Booking, WaitlistEntry
+from portal.booking.models import STANDING, Appointment, Booking, WaitlistEntry
 from portal.booking.records import end, locked
 from portal.clock import now_utc
 from portal.customers import forget
@@ -95,12 +95,15 @@ def carry_on(erasure_id: int, *, now: datetime) -> None:
     if found is None:
         return
     email, is_told, asked_at = found
-    _cancel_all(email, is_told=is_told, now=now)
-    reach("erase.after_cancel")
-    if is_told and now - asked_at < LONGEST_WAIT:
-        read_transaction(lambda session: _wait_for_mails(session, email))
-    while _empty_a_batch(erasure_id, email):
-        reach("erase.after_batch")
+    while True:  # more than once only when somebody books or joins meanwhile
+        _cancel_all(email, is_told=is_told, now=now)
+        reach("erase.after_cancel")
+        if is_told and now - asked_at < LONGEST_WAIT:
+            read_transaction(lambda session: _wait_for_mails(session, email))
+        while _empty_a_batch(erasure_id, email, now):
+            reach("erase.after_batch")
+        if not read_transaction(lambda session: _is_expected(session, email, now=now)):
+            break
     transaction(lambda session: _finish(session, erasure_id))
     empty_journal()
 
@@ -161,20 +164,20 @@ def _wait_for_mails(session: Session, email: str) -> None:
         raise NotYet("The mails about the cancelled bookings leave first.", after=2)
 
 
-def _empty_a_batch(erasure_id: int, email: str) -> bool:
-    """Empty some of what holds the address; False when nothing is left."""
+def _empty_a_batch(erasure_id: int, email: str, now: datetime) -> bool:
+    """Empty some of what holds the address and is over; False when nothing is left of that."""
 
     def work(session: Session) -> bool:
         bookings = session.scalars(
             select(Booking)
-            .where(is_of(Booking.customer_email, email))
+            .where(is_of(Booking.customer_email, email), Booking.id.not_in(_to_come(email, now=now)))
             .order_by(Booking.id)
             .limit(forget.BATCH)
             .with_for_update()
         ).all()
         entries = session.scalars(
             select(WaitlistEntry)
-            .where(is_of(WaitlistEntry.customer_email, email))
+            .where(is_of(WaitlistEntry.customer_email, email), ~_is_waiting())
             .order_by(WaitlistEntry.id)
             .limit(forget.BATCH)
             .with_for_update()
@@ -206,11 +209,17 @@ def _finish(session: Session, erasure_id: int) -> None:
     session.execute(update(Erasure).where(Erasure.id == erasure_id).values(sealed_email=None, erased_at=now_utc()))
 
 
+def _is_expected(session: Session, email: str, *, now: datetime) -> bool:
+    """Somebody is expected, or waits, under this address after all."""
+    found = or_(_to_come(email, now=now).exists(), _waiting(email).exists())
+    return bool(session.scalar(select(found)))
+
+
 def _to_come(email: str, *, now: datetime) -> Select[int]:
     return (
         select(Booking.id)
         .join(Appointment, Appointment.id == Booking.appointment_id)
-        .where(is_of(Booking.customer_email, email), Booking.status.in_(("pending", "confirmed")), Appointment.start_at > now)
+        .where(is_of(Booking.customer_email, email), Booking.status.in_(STANDING), Appointment.start_at > now)
         .order_by(Booking.id)
     )  # fmt: skip
 

@@ -318,3 +318,65 @@ def test_the_data_can_be_taken_out_before(app, folder):
     for secret in session.scalars(select(Booking.manage_hash)):
         assert secret is None or secret not in text
     assert "/b/" not in json.dumps({**found, "mails": []})
+
+
+def test_an_open_offer_ends_with_it_and_its_seats_are_free(app, folder):
+    service = a_service("yoga", capacity=1, has_waitlist=True)
+    full = a_booking("eva@example.org", "Eva Other", slug="yoga", days=3)
+    joined = waitlist.join(
+        service_slug="yoga", wish="appointment", appointment_start_at=full.appointment.start_at, party_size=1, now=now_utc(),
+        customer=operations.Customer("Zsofia Quill", ADDRESS), idempotency_key="waits",
+    )  # fmt: skip
+    operations.cancel_booking(full.id, by="customer", now=now_utc())
+    waitlist.look(service.id, cause="cancelled", now=now_utc())
+    db.session.rollback()
+    assert db.session.get(WaitlistEntry, joined.entry_id).status == "offered"
+    assert len(db.session.scalars(select(Seat)).all()) == 1
+    run()
+    assert traces(app, folder) == []
+    assert db.session.scalars(select(Seat)).all() == []
+    assert db.session.get(WaitlistEntry, joined.entry_id).status == "left"
+    db.session.rollback()
+    assert invariants(db.session()) == []
+
+
+def test_mails_to_staff_about_several_and_errors_that_name_the_address_go_too(app, folder):
+    """A question to staff names all customers of a class; a mail server's refusal repeats the address."""
+    booking = a_booking(ADDRESS, **CUSTOMER)
+    mails.deliver_all()
+    named = folder / "20261121T100000000-question-0a1b2c3d.eml"
+    other = folder / "20261121T100000000-question-0a1b2c3e.eml"
+    named.write_text("Subject: Please decide\nTo: ana@studio.example\n\nYoga with Eva Other and Zsofia Quill\n")
+    other.write_text("Subject: Please decide\nTo: ana@studio.example\n\nYoga with Eva Other\n")
+
+    def refused(session):
+        values = {"kind": "question", "recipient": "ana@studio.example", "state": "failed", "created_at": now_utc()}
+        session.add(
+            Mail(message_id="q", subject="Zsofia Quill was moved", last_error=f"550 no {ADDRESS.lower()}", **values)
+        )
+        late = OutboxEntry(topic="notify.staff", subject=f"booking:{booking.id}", last_error=f"550 <{ADDRESS}>")
+        late.payload, late.state = {"news": "cancelled", "by": "customer", "sequence": 9}, "stuck"
+        session.add(late)
+
+    transaction(refused)
+    run()
+    assert traces(app, folder) == []
+    assert (named.exists(), other.exists()) == (False, True)
+    kept = db.session.scalars(select(Mail).where(Mail.message_id == "q")).one()
+    assert (kept.subject, kept.last_error, kept.recipient) == ("", None, "ana@studio.example")
+
+
+def test_somebody_who_books_while_it_runs_is_forgotten_with_that_booking(app, folder, monkeypatch):
+    a_booking(ADDRESS, **CUSTOMER)
+    real, late = erase._empty_a_batch, []
+
+    def and_book(*args):
+        done = real(*args)
+        if not late:
+            late.append(a_booking(ADDRESS, days=5, **CUSTOMER).id)
+        return done
+
+    monkeypatch.setattr(erase, "_empty_a_batch", and_book)
+    run()
+    assert traces(app, folder) == []
+    assert db.session.get(Booking, late[0]).status == "cancelled"
