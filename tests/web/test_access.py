@@ -15,6 +15,8 @@ from portal.booking import operations, queries
 from portal.booking.models import Booking, EventLink
 from portal.calendars.models import Connection
 from portal.clock import now_utc
+from portal.customers import codes
+from portal.customers.models import MailedCode
 from portal.extensions import db
 from portal.sync.models import Conflict, Question
 from providers.calendars.memory import MemoryCalendars
@@ -311,14 +313,25 @@ def test_text_typed_by_anybody_is_shown_as_text(app):
             "/admin", "/admin/bookings", f"/admin/bookings?search={NASTY}", f"/admin/bookings/{made.booking_id}", "/admin/people",
             f"/admin/bookings/{made.booking_id}/cancellation", "/admin/questions", "/admin/integrations", "/admin/account",
             f"/admin/integrations/{calendar.connection_id}/refresh", f"/admin/integrations/{calendar.connection_id}/disconnection",
-            f"/admin/integrations/calendars/{calendar.id}", "/admin/integrations/caldav",
+            f"/admin/integrations/calendars/{calendar.id}", "/admin/integrations/caldav", "/admin/customers", f"/admin/customers?search={NASTY}",
+            f"/admin/customers/{made.public_id}", f"/admin/customers/{made.public_id}/erasure",
         )
     ]  # fmt: skip
+    pages.append(own_page_of(visitor, "c@example.org"))
     for response in pages:
         assert response.status_code == 200
         assert "<img src=x" not in response.get_data(as_text=True), response.request.path
         assert "<svg onload" not in response.get_data(as_text=True), response.request.path
         assert "script-src 'self'" in response.headers["Content-Security-Policy"]
+
+
+def own_page_of(visitor, email):
+    """The customer's own page, opened with the mailed code."""
+    name = codes.ask_for_code(email, client="192.0.2.1", language="en", now=now_utc())
+    token = codes.use_code(name, codes.code_of(db.session.query(MailedCode).one()), now=now_utc())
+    with visitor.session_transaction() as session:
+        session["customer_visit"] = token
+    return visitor.get("/mine/bookings")
 
 
 def test_handlers_never_mix_query_and_body():
