@@ -233,7 +233,7 @@ def _calendar_links(summary: Summary) -> list[CalendarLink]:
         "action": "TEMPLATE",
         "text": title,
         "dates": f"{start}/{end}".replace("-", "").replace(":", ""),
-        "location": summary.place or summary.meeting.url,
+        "location": summary.address or summary.meeting.url,
     }
     outlook = {
         "path": "/calendar/action/compose",
@@ -241,7 +241,7 @@ def _calendar_links(summary: Summary) -> list[CalendarLink]:
         "subject": title,
         "startdt": start,
         "enddt": end,
-        "location": summary.place or summary.meeting.url,
+        "location": summary.address or summary.meeting.url,
     }
     return [
         CalendarLink("Google", f"https://calendar.google.com/calendar/render?{urlencode(google)}"),
@@ -257,7 +257,7 @@ def _event(booking: Booking, token: str) -> CustomerEvent:
         booking,
         business=session.scalars(select(Business)).one(),
         people=summary.people,
-        place=summary.place,
+        place=summary.address,
         meeting=summary.meeting,
         mail_from=settings.mail_from,
         manage_url=f"{settings.url}{url_for('manage.show', token=token)}",

@@ -28,6 +28,8 @@ class Summary:
     people: str
     """Names of the staff, "Ana and Ben", as the language lists names."""
     place: str
+    """Where, as a sentence for people; `address` is the same for calendars, which look it up on a map."""
+    address: str
     place_kind: str
     meeting: Meeting
     party: str
@@ -51,6 +53,7 @@ def summarize(session: Session, booking: Booking, *, zone: str, locale: Locale) 
         duration=dates.duration((appointment.end_at - appointment.start_at).seconds // 60),
         people=in_a_row(staff, locale),
         place=", ".join(filter(None, [place_words(service), in_a_row(rooms, locale)])),
+        address=", ".join(filter(None, [service.location, in_a_row(rooms, locale)])),
         place_kind=service.location_kind,
         meeting=meeting_for(session, booking),
         party=say_n("for 1 person", "for %(number)s people", booking.party_size) if booking.party_size > 1 else "",

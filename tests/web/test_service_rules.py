@@ -218,3 +218,10 @@ def test_the_last_seat_is_called_so_and_a_party_can_be_as_large_as_any_appointme
     assert [time for time in visitor.get(f"/consultation?day={on}&people=4").times() if time.startswith("10:00")] == [
         "10:00 4 seats left"
     ]
+
+
+def test_the_download_for_calendars_holds_the_bare_address(visitor: Visitor, service: Service) -> None:
+    set_rules(service, location_kind="on-site", location="Calle Mayor 12")
+    hold(visitor).press("Book this time", **TYPED)
+    assert "At: Calle Mayor 12" in visitor.text()
+    assert "LOCATION:Calle Mayor 12\r\n" in visitor.client.get(visitor.url + ".ics").get_data(as_text=True)
