@@ -39,11 +39,13 @@ def home() -> Any:
     coming = queries.bookings_between(
         db.session(), current_user, end_of_today, end_of_today + timedelta(days=COMING_DAYS), limit=200
     )
+    begun = queries.begun_today(db.session(), current_user, at.start_of_today(), at.now, limit=50)
+    to_come = queries.bookings_between(db.session(), current_user, at.now, end_of_today, limit=50)
     page = {
         "at": at,
         "warnings": _warnings(calendars),
-        "begun": queries.begun_today(db.session(), current_user, at.start_of_today(), at.now, limit=50),
-        "today": queries.bookings_between(db.session(), current_user, at.now, end_of_today, limit=50),
+        "begun": begun,
+        "today": [row for row in to_come if row.booking.id not in {each.booking.id for each in begun}],
         "coming": [
             (day, list(rows))
             for day, rows in groupby(coming[:COMING_SHOWN], key=lambda row: at.day(row.appointment.start_at))

@@ -156,7 +156,9 @@ def test_attendance_is_marked_from_each_list_and_leads_back_there(studio, admin,
             response = admin.post(f"/admin/bookings/{mine.id}/attendance", data=form)
             assert (response.status_code, response.location) == (303, back)
         assert of(mine.id).status == "no_show"
-        assert "Who came today?" in staff.get("/admin").get_data(as_text=True)
+        home = staff.get("/admin").get_data(as_text=True)
+        assert "Who came today?" in home
+        assert home.count(f'href="/admin/bookings/{mine.id}"') == 1  # it has begun, so it is not still to come
         assert "Clara" in staff.get("/admin/bookings?show=no_show").get_data(as_text=True)
         assert "Clara" not in staff.get("/admin/bookings?show=unmarked").get_data(as_text=True)
         assert staff.post(f"/admin/bookings/{mine.id}/attendance", data={"status": "cancelled"}).status_code == 404
