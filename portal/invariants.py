@@ -83,6 +83,11 @@ def wrong_seats(session: Session) -> Iterator[str]:
         crowded.where(or_(Seat.seat_no > Appointment.capacity, Seat.seat_no < 1))
     ):
         yield f"Appointment {appointment_id} has a seat number {seat_no}, more than it can hold."
+    number_taken = func.count(Seat.seat_no)
+    taken = select(Appointment.id, Appointment.capacity, number_taken).join(Seat, Seat.appointment_id == Appointment.id)
+    overfull = taken.group_by(Appointment.id, Appointment.capacity).having(number_taken > Appointment.capacity)
+    for appointment_id, capacity, count in session.execute(overfull):
+        yield f"Appointment {appointment_id} has {count} seats taken, and holds {capacity}."
     strangers = select(Seat.booking_id).join(Booking, Booking.id == Seat.booking_id)
     for booking_id in session.scalars(strangers.where(Booking.appointment_id != Seat.appointment_id)):
         yield f"Booking {booking_id} sits in another appointment than its own."
@@ -97,6 +102,9 @@ def wrong_activity(session: Session) -> Iterator[str]:
         yield f"Appointment {appointment_id} takes time although it was called off."
     for appointment_id in session.scalars(_ids(~Appointment.is_active, has_bookings)):
         yield f"Appointment {appointment_id} owns no time although somebody is in it."
+    has_members = exists().where(AppointmentResource.appointment_id == Appointment.id)
+    for appointment_id in session.scalars(_ids(Appointment.is_active, ~has_members)):
+        yield f"Appointment {appointment_id} takes nobody's time, so others may take it too."
     members = select(AppointmentResource.appointment_id).join(Appointment)
     for appointment_id in session.scalars(members.where(AppointmentResource.is_active != Appointment.is_active)):
         yield f"Appointment {appointment_id} and its resources do not agree whether it is active."

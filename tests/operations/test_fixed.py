@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from portal.booking import fixed, operations
 from portal.booking.demand import Question, build_demand
-from portal.booking.models import Appointment, Booking, Claim, Seat
+from portal.booking.models import Appointment, AppointmentResource, Booking, Claim, Seat
 from portal.booking.operations import Customer
 from portal.booking.queries import free_slots, why_not
 from portal.business.models import Service
@@ -330,3 +330,19 @@ def test_the_window_of_a_question_keeps_what_stands_apart_from_new_times(app):
     demand = build_demand(db.session(), service, question, now=NOW)
     assert demand.is_fixed
     assert [each.seats_left for each in demand.open_appointments] == [12]
+
+
+def test_the_doctor_sees_a_date_that_owns_no_time_or_more_seats_than_it_has(app):
+    service = make_class()
+    first = fixed.plan_date(service.slug, TEN, now=NOW)
+    second = fixed.plan_date(service.slug, TEN + HOUR, now=NOW)
+    book(service, TEN + HOUR, party_size=3)
+    db.session.query(Claim).filter_by(appointment_id=first).delete()
+    db.session.query(AppointmentResource).filter_by(appointment_id=first).delete()
+    db.session.get(Appointment, second).capacity = 2
+    db.session.commit()
+    assert wrong() == [
+        f"Appointment {second} has a seat number 3, more than it can hold.",
+        f"Appointment {second} has 3 seats taken, and holds 2.",
+        f"Appointment {first} takes nobody's time, so others may take it too.",
+    ]
