@@ -154,6 +154,16 @@ def test_a_request_that_nobody_answered_is_refused_at_its_start_and_the_customer
     assert db.session.scalar(select(func.count()).select_from(Claim)) == 6  # the early one's
 
 
+def test_what_waits_for_a_calendar_is_left_to_staff(app):
+    """The customer believed it booked, and may have come."""
+    ana = make_resource()
+    make_calendar(ana, when_unreadable="pending", last_read_at=None)
+    outcome = book(make_service([ana]))
+    assert (outcome.status, found(outcome).pending_reason) == ("pending", "calendar")
+    assert operations.refuse_unanswered(now=NINE + HALF) == []
+    operations.approve_booking(outcome.booking_id, now=NINE + HALF)
+
+
 def test_a_request_cannot_be_approved_once_its_time_has_begun(app):
     outcome = book(make_service(needs_approval=True))
     with pytest.raises(NotAllowedNow, match="not answered in time"):
