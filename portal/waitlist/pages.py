@@ -20,7 +20,7 @@ from portal.booking.records import manage_token
 from portal.booking.summary import names_of, place_words
 from portal.business.models import Resource, Service
 from portal.errors import NotFound
-from portal.i18n import given_name, in_a_row, say, say_n
+from portal.i18n import capital, given_name, in_a_row, say, say_n
 from portal.waitlist.records import entry_of_token, last_offer
 
 LINK_LASTS = timedelta(days=30)
@@ -183,8 +183,8 @@ def wish_in_words(wish: str, on: date | None, locale: Locale) -> str:
     if wish == "week":
         monday = on - timedelta(days=on.weekday())
         first, last = (dates.day_and_month(day, locale) for day in (monday, monday + timedelta(days=6)))
-        return say("%(first)s to %(last)s", first=first, last=last)
-    return dates.long_date(on, locale)
+        return capital(say("%(first)s to %(last)s", first=first, last=last))
+    return capital(dates.long_date(on, locale))
 
 
 def until_in_words(until: datetime, *, zone: str, locale: Locale, now: datetime) -> str:
