@@ -147,8 +147,8 @@ def test_a_group_whose_last_guest_leaves_while_a_seat_is_offered_does_not_swallo
     with unfinished() as other:
         its_row = select(Appointment.id).join(Booking).where(Booking.id == booked[0]).with_for_update(of=Appointment)
         other.execute(its_row)
-        looking, made = begun(app, lambda: look(service_id))
         leaving, left = begun(app, lambda: cancel_booking(booked[0], by="staff", now=NOW))
+        looking, made = begun(app, lambda: look(service_id))
     for thread in (looking, leaving):
         thread.join(20)
     assert left == [None]

@@ -147,6 +147,22 @@ def test_a_receipt_is_written_when_it_says_something_new(app):
     assert [why(receipt) for receipt in receipts()] == [["party_too_large"], ["offered"]]
 
 
+def test_what_was_said_of_one_date_is_not_said_again_when_another_has_news(app):
+    klass = make_class(2)
+    ana = db.session.get(Resource, klass.resources[0].resource_id)
+    other = add_date(klass.service, ana, start_at=TEN + timedelta(days=1), capacity=1)
+    first, _, elsewhere = take(klass, "Eva"), take(klass, "Ivo"), take(other, "Ada")
+    wait(klass, "Bea", party_size=2)
+    wait(other, "Leo")
+    cancel(first)
+    look(klass.service_id)
+    cancel(elsewhere)
+    look(klass.service_id)
+    assert [(receipt.appointment_id, why(receipt)) for receipt in receipts()] == [
+        (klass.id, ["party_too_large"]), (other.id, ["offered"]),
+    ]  # fmt: skip
+
+
 def test_declining_for_good_ends_the_entry_and_serves_the_next(app):
     klass, bea = offered_to()
     leo = wait(klass, "Leo")
