@@ -103,7 +103,7 @@ def test_the_seed_file_in_the_documentation_is_a_good_one():
 
     text = re.search(r"```toml\n(.*?)```", (ROOT / "docs" / "seed-file.md").read_text(encoding="utf-8"), re.DOTALL)[1]
     file = read_seed_file(text, name="seed-file.md", environ={"ANA_CALDAV_PASSWORD": "x"})
-    assert [service.slug for service in file.services] == ["consultation"]
+    assert [service.slug for service in file.services] == ["consultation", "yoga"]
 
 
 def test_the_defaults_in_the_documentation_are_those_of_the_code():
