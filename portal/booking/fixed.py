@@ -22,6 +22,7 @@ from portal.booking.queries import find_service
 from portal.booking.records import end, tell, tell_waitlist
 from portal.booking.rules import By
 from portal.booking.staffing import check_free, choose_members
+from portal.booking.wish import TAKEN
 from portal.business.models import Resource, Service, ServiceResource
 from portal.db import write_transaction
 from portal.errors import Invalid, NotAllowedNow, NotFound, SlotTaken
@@ -31,7 +32,6 @@ from portal.intervals import Interval
 
 T = TypeVar("T")
 MOST_SEATS = 500
-CLASH = "Somebody was quicker: this time has just been taken."
 
 
 def plan_date(
@@ -307,7 +307,7 @@ def guarded(act: Callable[[], T]) -> T:
     try:
         return act()
     except IntegrityError:
-        raise SlotTaken(say(CLASH)) from None
+        raise SlotTaken(say(TAKEN)) from None
 
 
 def _new_interval(appointment: Appointment, start_at: datetime | None, end_at: datetime | None) -> Interval:

@@ -21,6 +21,7 @@ from portal.i18n import capital, say, say_later, say_n
 
 MOST_PEOPLE = 12
 """Longer lists of party sizes help nobody; larger parties call."""
+_ANY = 99_999
 _PARTS = ((say_later("Morning"), 12), (say_later("Afternoon"), 17), (say_later("Evening"), 24))
 
 
@@ -142,7 +143,10 @@ def read_choice(
     elif resource:
         problems.append(say("The person you asked for cannot be chosen here any more. You see everybody’s times."))
     if people:
-        choice = replace(choice, people=_whole_number(people, least=1, most=min(capacity, MOST_PEOPLE)))
+        most = min(capacity, MOST_PEOPLE)
+        choice = replace(choice, people=_whole_number(people, least=1, most=most))
+        if _whole_number(people, least=1, most=_ANY) > most:
+            problems.append(say_n("One person can come.", "At most %(number)s can come together.", most))
     day, month = _date(asked.get("day", "")), _date(f"{asked['month']}-01" if asked.get("month") else "")
     if (asked.get("day") and not day) or (asked.get("month") and not month):
         problems.append(say("We could not read the date in this address, so you see the first free day."))

@@ -50,6 +50,12 @@ def test_a_party_fits_the_service(people: str, capacity: int, taken: int) -> Non
     assert read({"people": people}, capacity)[0].people == taken
 
 
+def test_a_larger_party_than_can_come_is_told_so() -> None:
+    assert read({"people": "9"}, 8)[1] == ["At most 8 can come together."]
+    assert read({"people": "2"}, 1)[1] == ["One person can come."]
+    assert read({"people": "8"}, 8)[1] == []
+
+
 @given(st.dictionaries(st.sampled_from(["day", "month", "zone", "resource", "people"]), st.text()))
 def test_no_address_is_too_strange_to_be_read(asked: dict[str, Any]) -> None:
     choice, problems = read(asked, capacity=4)
