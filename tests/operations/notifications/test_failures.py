@@ -94,6 +94,14 @@ def test_nothing_is_sent_again_that_is_on_its_way_or_over(sent, studio):
     assert shown(outcome)[0].state == "sent"
 
 
+def test_who_was_reached_by_a_later_mail_needs_nobodys_help(sent, studio):
+    outcome = refuse(sent, studio.book)
+    assert unreached() == [ZOE.name]
+    studio.move(outcome, NINE + HALF_HOUR)
+    deliver_all("notify.customer")
+    assert unreached() == []
+
+
 def test_a_second_wish_counts_again_once_the_first_was_done(sent, studio):
     refuse(sent, studio.book)
     mail_id = db.session.query(Mail).one().id
