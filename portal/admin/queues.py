@@ -150,6 +150,11 @@ def count_before(session: Session, entry: WaitlistEntry, appointment: Appointmen
     return sum((places[each.id].id if each.id in places else None) == wanted for each in before)
 
 
+def own_person(user: User, service: Service) -> int | None:
+    """Who gives what this user offers by hand: themselves, where one can choose who gives the service. None: as the service says."""
+    return None if user.is_admin or service.assignment != "choose" else user.resource_id
+
+
 def times_to_offer(session: Session, user: User, entry: WaitlistEntry, at: Moments) -> list[Slot]:
     """The free times that this user can offer to an entry that waits for days: those wished for; where none is free, the next ones."""
     service = entry.service
@@ -164,7 +169,7 @@ def times_to_offer(session: Session, user: User, entry: WaitlistEntry, at: Momen
             service,
             window=Interval(max(window.start, reach.start), max(window.end, reach.start)),
             now=at.now,
-            resource_id=entry.resource_id,
+            resource_id=entry.resource_id or own_person(user, service),
             party_size=entry.party_size,
         )
         mine = [slot for slot in slots if ids is None or set(ids) & {*slot.choices, *slot.also}]

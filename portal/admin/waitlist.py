@@ -78,7 +78,8 @@ def offer(entry_id: int) -> Any:
         if entry.wish == "appointment" and appointment is not None:
             operations.offer_by_hand(entry_id, appointment_id=appointment.id, now=now_utc())
         else:
-            operations.offer_by_hand(entry_id, start_at=_offered_start(entry), now=now_utc())
+            person = queues.own_person(current_user, entry.service)
+            operations.offer_by_hand(entry_id, start_at=_offered_start(entry), resource_id=person, now=now_utc())
     except (Invalid, Refused) as error:
         db.session.rollback()
         return _offer_page(

@@ -30,13 +30,15 @@ def make_offer(
     length: timedelta,
     now: datetime,
     by: str = "portal",
+    resource_id: int | None = None,
 ) -> Offer:
-    """Hold the vacancy's seats for the entry. Raises SlotTaken when they are not to be had after all; nothing has changed then.
+    """Hold the vacancy's seats for the entry; `resource_id` says who is to give it where the entry does not care. Raises SlotTaken
+    when they are not to be had after all; nothing has changed then.
 
     The hold belongs to nobody's browser: its token is thrown away. It ends by the database's clock, as all holds do.
     """
     ends_at = database_now(session) + length
-    place = _place(session, service, entry, vacancy, now=now)
+    place = _place(session, service, entry, vacancy, person_id=entry.resource_id or resource_id, now=now)
     booking = Booking(
         public_id=secrets.token_hex(16), status="held", party_size=entry.party_size, sequence=0, created_at=now,
         hold_hash=token_hash(new_token()), held_until=ends_at,
@@ -56,21 +58,25 @@ def make_offer(
     return offer
 
 
-def _place(session: Session, service: Service, entry: WaitlistEntry, vacancy: Vacancy, *, now: datetime) -> Place:
+def _place(
+    session: Session, service: Service, entry: WaitlistEntry, vacancy: Vacancy, *, person_id: int | None, now: datetime
+) -> Place:
     """Seats in the appointment that stands there; else a new appointment, which must be one that the engine offers."""
-    standing = _standing(session, service, entry, vacancy)
+    standing = _standing(session, service, entry, vacancy, person_id=person_id)
     if standing is not None:
         ids = tuple(row.resource_id for row in standing.resources)
         interval = Interval(standing.start_at, standing.end_at)
         return Place(standing.id, interval, ids, standing.capacity, is_new=False, stale=())
-    person = session.get(Resource, entry.resource_id) if entry.resource_id else None
+    person = session.get(Resource, person_id) if person_id else None
     wish = read_wish(
         service, vacancy.start_at, resource_slug=person.slug if person else None, party_size=entry.party_size
     )
     return find_place(session, wish, now=now)
 
 
-def _standing(session: Session, service: Service, entry: WaitlistEntry, vacancy: Vacancy) -> Appointment | None:
+def _standing(
+    session: Session, service: Service, entry: WaitlistEntry, vacancy: Vacancy, *, person_id: int | None
+) -> Appointment | None:
     """The vacancy's appointment; or one that was opened at its start since (by the offer before this one) and has the seats.
 
     Its row is locked: who cancels the last booking of a group closes it without the lock of its resources.
@@ -91,6 +97,6 @@ def _standing(session: Session, service: Service, entry: WaitlistEntry, vacancy:
     )
     for appointment in session.scalars(at_the_start.order_by(Appointment.id).with_for_update()):
         people = [row.resource_id for row in appointment.resources if row.list_no == 0]
-        if entry.resource_id is None or entry.resource_id in people:
+        if person_id is None or person_id in people:
             return appointment
     return None

@@ -52,12 +52,17 @@ def look_quietly(service_id: int, *, cause: str, now: datetime) -> None:
 
 
 def offer_by_hand(
-    entry_id: int, *, now: datetime, appointment_id: int | None = None, start_at: datetime | None = None
+    entry_id: int,
+    *,
+    now: datetime,
+    appointment_id: int | None = None,
+    start_at: datetime | None = None,
+    resource_id: int | None = None,
 ) -> int:
     """Offer seats to this entry before all others: in a standing appointment, or at a time that is free. The receipt says "by hand".
 
-    Works while the waitlist is paused, and whatever the entry wished for. Returns the offer's id. Raises NotFound, Invalid, NotAllowedNow
-    (the entry does not wait), SlotTaken.
+    `resource_id` is who gives it, where the entry would take anyone and the service lets people choose. Works while the
+    waitlist is paused, and whatever the entry wished for. Returns the offer's id. Raises NotFound, Invalid, NotAllowedNow (the entry does not wait), SlotTaken.
     """
     session: Session = db.session()
     service_id = found_entry(session, entry_id).service_id
@@ -72,7 +77,9 @@ def offer_by_hand(
             has_offer = open_offer(session, entry) is not None
             raise NotAllowedNow("They have an open offer already." if has_offer else "They do not wait any more.")
         length = _length_by_hand(service, vacancy.start_at, now=now)
-        offer = make_offer(session, service, entry, vacancy, length=length, now=now, by="staff")
+        offer = make_offer(
+            session, service, entry, vacancy, length=length, now=now, by="staff", resource_id=resource_id
+        )
         line = Considered(entry.id, entry.party_size, plan.OFFERED, plan.BY_HAND)
         keep_receipts(session, service, [Receipt(vacancy, (line,))], cause="by hand", now=now)
         return offer.id

@@ -147,6 +147,15 @@ def test_for_a_day_a_free_time_is_chosen_by_hand(admin: FlaskClient, studio: Any
     assert [instant_text(offer.start_at) for offer in offers()] == times[:1]
 
 
+def test_staff_offer_their_own_time_to_who_would_take_anyone(staff: FlaskClient, studio: Any) -> None:
+    """Ben is signed in; Ana stands before him in the service's list, and has as much time."""
+    made = wait_for_a_full_day(studio)
+    address = f"/admin/waitlist/entries/{made.entry_id}/offer"
+    times = [button.get("value") for button in parsed(staff.get(address)).xpath('//button[@name="start_at"]')]
+    assert staff.post(address, data={"start_at": times[0]}).status_code == 303
+    assert [offer.resource_id for offer in offers()] == [studio.ben.id]
+
+
 def wait_for_a_full_day(studio: Any) -> waitlist.Joined:
     """Clara waits for somebody who has no time; then she would take anybody, and many times are free."""
     studio.service.has_waitlist, studio.service.is_waitlist_paused = True, True
