@@ -22,6 +22,7 @@ from portal.calendars.models import Calendar
 from portal.calendars.models import Connection as CalendarConnection
 from portal.clock import now_utc
 from portal.config import Settings
+from portal.customers.models import MailedCode
 from portal.db import Instant
 from portal.errors import Invalid, Refused
 from portal.extensions import db
@@ -187,6 +188,7 @@ def _calm(connection: Connection, made_at: str) -> None:
     missed = update(Reminder).where(Reminder.state == "waiting", Reminder.due_at <= now_utc())
     connection.execute(missed.values(state="dropped"))  # the instance that was backed up may have sent them since
     connection.execute(delete(Lease))
+    connection.execute(delete(MailedCode))  # nobody is still signed in from then
 
 
 def _restore_keys(archive: zipfile.ZipFile, settings: Settings) -> None:

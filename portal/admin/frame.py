@@ -18,18 +18,41 @@ bp = Blueprint("admin", __name__, url_prefix="/admin")
 
 _FAMILIES = {
     "admin.all_dates": {
-        "admin.all_dates", "admin.dates", "admin.add_date", "admin.add_series", "admin.appointment", "admin.capacity_form",
-        "admin.change_capacity", "admin.move_appointment_form", "admin.move_appointment", "admin.call_off_form", "admin.call_off",
+        "admin.all_dates",
+        "admin.dates",
+        "admin.add_date",
+        "admin.add_series",
+        "admin.appointment",
+        "admin.capacity_form",
+        "admin.change_capacity",
+        "admin.move_appointment_form",
+        "admin.move_appointment",
+        "admin.call_off_form",
+        "admin.call_off",
     },
     "admin.bookings": {"admin.bookings", "admin.booking", "admin.confirm_cancellation"},
     "admin.customers": {
-        "admin.customers", "admin.customer", "admin.confirm_erasure", "admin.erase_customer", "admin.set_retention",
+        "admin.customers",
+        "admin.customer",
+        "admin.confirm_erasure",
+        "admin.erase_customer",
+        "admin.set_retention",
     },
     "admin.people": {"admin.people", "admin.invite"},
     "admin.services": {
-        "admin.services", "admin.new_service", "admin.create_service", "admin.service", "admin.save_service",
+        "admin.services",
+        "admin.new_service",
+        "admin.create_service",
+        "admin.service",
+        "admin.save_service",
     },
-    "admin.waitlist": {"admin.waitlist", "admin.waitlist_service", "admin.offer_form", "admin.offer", "admin.removal_form"},
+    "admin.waitlist": {
+        "admin.waitlist",
+        "admin.waitlist_service",
+        "admin.offer_form",
+        "admin.offer",
+        "admin.removal_form",
+    },
     "admin.mail_texts": {"admin.mail_texts", "admin.mail_text", "admin.save_mail_text"},
 }
 """Pages below the one that the link leads to."""

@@ -25,7 +25,17 @@ from portal.sync.questions import ANSWERS
 from portal.sync.questions import answer as give_answer
 from portal.vitals import read_vitals
 
-__all__ = ["appointments", "bp", "customers", "dates", "mails", "people", "services", "texts", "waitlist"]  # importing these pages adds their routes
+__all__ = [
+    "appointments",
+    "bp",
+    "customers",
+    "dates",
+    "mails",
+    "people",
+    "services",
+    "texts",
+    "waitlist",
+]  # importing these pages adds their routes
 
 COMING_DAYS = 7
 COMING_SHOWN = 12

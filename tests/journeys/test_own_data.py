@@ -21,7 +21,7 @@ slug = "ana"
 kind = "staff"
 name = "Ana"
 email = "ana@studio.example"
-hours = { mon = ["00:00-24:00"], tue = ["00:00-24:00"], wed = ["00:00-24:00"], thu = ["00:00-24:00"], fri = ["00:00-24:00"], sat = ["00:00-24:00"], sun = ["00:00-24:00"] }
+hours = {hours}
 
 [[service]]
 slug = "consultation"
@@ -31,6 +31,7 @@ step = 30
 horizon = 30
 resources = ["ana"]
 """
+HOURS = "{ " + ", ".join(f'{day} = ["00:00-24:00"]' for day in ("mon", "tue", "wed", "thu", "fri", "sat", "sun")) + " }"
 ADDRESS = "quillmarker@example.org"
 MARKERS = (b"quillmarker", b"zsofia quill", b"555 0199")
 
@@ -59,7 +60,7 @@ def mail_of(instance: Instance, kind: str) -> str:
 
 def test_a_customer_sees_their_bookings_by_a_mailed_code_and_is_forgotten_down_to_the_files(tmp_path):
     seed = tmp_path / "studio.toml"
-    seed.write_text(BUSINESS, encoding="utf-8")
+    seed.write_text(BUSINESS.replace("{hours}", HOURS), encoding="utf-8")
     data = tmp_path / "data"
     data.mkdir()
     instance = Instance(data)

@@ -21,6 +21,8 @@ from portal.booking.queries import free_slots
 from portal.business.models import Business, DateOverride, Service
 from portal.calendars.models import Calendar, Connection
 from portal.clock import now_utc
+from portal.customers import codes, erase
+from portal.customers.models import MailedCode
 from portal.doctor import examine, invariants
 from portal.errors import Invalid, Refused
 from portal.extensions import db
@@ -108,6 +110,18 @@ def test_reminders_that_came_due_since_the_backup_are_not_sent_after_a_restore(f
         restore_backup(tmp_path / "backup.zip", settings)
         rows = db.session.scalars(select(Reminder).order_by(Reminder.lead))
         assert [(row.lead, row.state) for row in rows] == [(30, "waiting"), (60, "dropped")]
+
+
+def test_an_erasure_that_had_begun_goes_on_after_a_restore_and_nobody_is_still_signed_in(full, empty, tmp_path):
+    codes.ask_for_code("carla@customer.example", client="192.0.2.1", language="en", now=now_utc())
+    erasure_id = erase.begin("carla@customer.example", is_told=False, user_id=None, now=now_utc())
+    write_backup(tmp_path / "backup.zip", full)
+    with empty() as settings:
+        restore_backup(tmp_path / "backup.zip", settings)
+        assert db.session.scalars(select(MailedCode)).all() == []
+        erase.carry_on(erasure_id, now=now_utc())
+        booking = db.session.scalars(select(Booking)).one()
+        assert (booking.status, booking.customer_email) == ("cancelled", "")
 
 
 def test_a_restore_overwrites_nothing(full, tmp_path):
