@@ -61,8 +61,8 @@ def offer_by_hand(
 ) -> int:
     """Offer seats to this entry before all others: in a standing appointment, or at a time that is free. The receipt says "by hand".
 
-    `resource_id` is who gives it, where the entry would take anyone and the service lets people choose. Works while the
-    waitlist is paused, and whatever the entry wished for. Returns the offer's id. Raises NotFound, Invalid, NotAllowedNow (the entry does not wait), SlotTaken.
+    `resource_id` is who gives it, where the entry would take anyone and the service lets people choose. Works while the waitlist is paused,
+    and whatever the entry wished for. Returns the offer's id. Raises NotFound, Invalid, NotAllowedNow (the entry does not wait), SlotTaken.
     """
     session: Session = db.session()
     service_id = found_entry(session, entry_id).service_id
