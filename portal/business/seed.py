@@ -26,6 +26,8 @@ from portal.business.models import (
 from portal.business.seed_calendars import Proof, apply_calendars, prove_calendars
 from portal.business.seed_file import WEEKDAYS, read_seed_file
 from portal.business.seed_values import SEED_KEYS, Range, SeedBusiness, SeedFile, SeedResource, SeedService
+from portal.business.service_edit import TOLD_IN_CALENDARS
+from portal.calendars.rewrite import rewrite_service
 from portal.db import read_transaction, transaction
 
 _APART = ("slug", "lists", "questions", "dates", "series")
@@ -64,6 +66,9 @@ def _apply_business(session: Session, wanted: SeedBusiness, changes: list[str]) 
         session.add(Business(id=1, instance_id=secrets.token_hex(8), **values))
         changes.append(f"business {wanted.name}: new")
     else:
+        if business.language != wanted.language:  # it is the language of the events, too
+            for service_id in session.scalars(select(Service.id)):
+                rewrite_service(session, service_id)
         set_values(business, "business", values, changes)
 
 
@@ -131,7 +136,10 @@ def _apply_service(
         _apply_lists(session, service, wanted, ids, label, [])
         _apply_questions(service, wanted, label, [])
     else:
+        told = [getattr(service, name) for name in TOLD_IN_CALENDARS]
         set_values(service, label, values, changes)
+        if told != [getattr(service, name) for name in TOLD_IN_CALENDARS]:
+            rewrite_service(session, service.id)
         _apply_lists(session, service, wanted, ids, label, changes)
         _apply_questions(service, wanted, label, changes)
 

@@ -31,9 +31,9 @@ from portal.clock import now_utc
 from portal.db import read_transaction
 from portal.errors import Invalid
 from portal.extensions import db
+from portal.intervals import Interval
 from portal.outbox import OutboxEntry
 from portal.sync.event_text import STRICTNESS
-from portal.intervals import Interval
 from tests.providers.servers import RadicaleServer
 
 STUDIO = """
@@ -479,6 +479,22 @@ def test_a_new_password_is_proven_and_sealed_again(allowed, tmp_path):
         server.start()
         assert load(with_calendar(url, password='password = "new"')) == [f"calendar {url} of ana: new password"]
         assert unseal_secret(account_of(db.session.scalars(select(Connection)).one())) == {"password": "new"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "rewrites"),
+    [
+        ('name = "Consultation"', 'name = "First visit"', 1),
+        ('name = "Studio Ana"', 'name = "Studio Ana"\nlanguage = "es"', 1),
+        ("duration = 30", "duration = 45", 0),
+    ],
+)
+def test_what_events_tell_of_a_service_is_written_anew_when_it_differs(sqlite_app, old, new, rewrites):
+    load(STUDIO)
+    assert old in STUDIO
+    load(STUDIO.replace(old, new, 1))
+    subjects = list(db.session.scalars(select(OutboxEntry.subject).where(OutboxEntry.topic == "calendar.rewrite")))
+    assert subjects == [f"service:{find(Service, 'consultation').id}"] * rewrites
 
 
 def test_an_exported_calendar_names_a_variable_for_its_password(allowed, radicale):
