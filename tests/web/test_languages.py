@@ -226,7 +226,7 @@ def test_programs_hear_of_mistakes_in_the_language_they_ask_for(app: Flask) -> N
 def test_refusals_are_said_in_the_readers_language(app: Flask) -> None:
     visitor = Visitor(app, **SPANISH).get("/consultation")
     visitor.press(visitor.times()[0])
-    visitor.press("Reservar este horario", name="", email="nobody")
+    visitor.press("Reservar esta hora", name="", email="nobody")
     assert visitor.status == 422
     assert "Díganos su nombre" in visitor.text()
     assert "name@example.org" not in visitor.text()

@@ -14,7 +14,7 @@ from tests.operations.notifications.conftest import HALF_HOUR, MAX, NINE, ZOE
 from tests.support.mails import deliver_all, html, invitation, text, to
 
 SPOKEN = {
-    "es": ("Reservado: Consultation, lun, 1 mar, 8:00", "lunes, 1 de marzo de 2027", "hora de Londres (UTC)"),
+    "es": ("Reserva hecha: Consultation, lun, 1 mar, 8:00", "lunes, 1 de marzo de 2027", "hora de Londres (UTC)"),
     "hu": ("Lefoglalva: Consultation, márc. 1., h, 8:00", "2027. március 1., hétfő", "helyi idő: London (UTC)"),
 }
 
