@@ -7,16 +7,19 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
+from portal.booking import fixed
 from portal.booking.models import Appointment, Booking
 from portal.calendars.models import Calendar
 from portal.clock import now_utc
 from portal.extensions import db
-from portal.outbox import OutboxEntry
+from portal.notifications import gather
+from portal.notifications.messages import compose
+from portal.outbox import OutboxEntry, work_of
 from portal.sync.models import Conflict, Question
 from portal.sync.publish import publish
 from portal.sync.pull import pull
 from providers.calendars.memory import MemoryCalendars
-from tests.factories import make_calendar
+from tests.factories import make_calendar, make_service
 
 
 @pytest.fixture
@@ -133,3 +136,52 @@ def test_the_worker_is_told_after_an_answer(diary, admin, page):
     todo = db.session.scalars(select(OutboxEntry.topic).where(OutboxEntry.state == "todo")).all()
     assert "calendar.publish" in todo
     assert db.session.get(Calendar, diary[1]).last_read_at <= now_utc()
+
+
+@pytest.fixture
+def weekly_class(studio):
+    """Ana's calendar with the event of a class of twelve that nobody has booked; (its store, calendar id, appointment id)."""
+    MemoryCalendars.reset()
+    calendar = make_calendar(studio.ana, name="Work", remote_id="calendar", when_moved="ask", when_deleted="ask")
+    calendar_id, url = calendar.id, calendar.connection.account["url"]
+    pull(calendar_id)
+    slug = make_service([studio.ana], name="Yoga", timing="fixed", capacity=12, duration=60, step=60).slug
+    start = (now_utc() + timedelta(days=3)).replace(hour=10, minute=0, second=0, microsecond=0)
+    appointment_id = fixed.plan_date(slug, start, now=now_utc())
+    publish(appointment_id)
+    return MemoryCalendars.open(url), calendar_id, appointment_id
+
+
+def test_a_class_that_nobody_has_booked_is_named_by_what_takes_place(weekly_class, admin, page):
+    store, calendar_id, appointment_id = weekly_class
+    store.remove_event("calendar", store.events()[0].remote_id)
+    pull(calendar_id)
+    text = page(admin, "/admin/questions")
+    for part in ("Yoga, ", "0 of 12 seats taken", ">Call it off<", "Put the event back"):
+        assert part in text
+    assert f"/admin/appointments/{appointment_id}" in text
+    page(admin, f"/admin/questions/{open_question().id}/answer", post={"answer": "cancel"})
+    assert fresh(Appointment, appointment_id).called_off_at is not None
+    assert "Nothing to decide" in page(admin, "/admin/questions")
+
+
+def test_an_event_over_such_a_class_is_told_too(weekly_class, admin, page):
+    store, calendar_id, appointment_id = weekly_class
+    start = store.events()[0].start_at
+    store.add_event("calendar", "Dentist", start, start + timedelta(minutes=15))
+    pull(calendar_id)
+    text = page(admin, "/admin/questions")
+    for part in ("Dentist", "0 of 12 seats taken", f"/admin/appointments/{appointment_id}"):
+        assert part in text
+
+
+def test_staff_are_mailed_of_it_by_its_name(weekly_class, studio):
+    store, calendar_id, _ = weekly_class
+    store.move_event("calendar", store.events()[0].remote_id, store.events()[0].start_at + timedelta(hours=5))
+    pull(calendar_id)
+    db.session.rollback()
+    entry = db.session.scalars(select(OutboxEntry).where(OutboxEntry.subject.startswith("question:"))).one()
+    news, *_ = gather.for_staff(db.session(), work_of(entry), now=now_utc())
+    mail = compose(news)
+    assert "Yoga" in mail.subject
+    assert "nobody has booked it yet" in mail.text
