@@ -117,6 +117,8 @@ def mark_attendance(booking_id: int) -> Any:
         flash(str(error), "bad")
     shown = request.form.get("show", "")[:40]
     back = {"home": url_for("admin.home"), "bookings": url_for("admin.bookings", show=shown or None)}
+    if shown.isascii() and shown.isdecimal():
+        back["appointment"] = url_for("admin.appointment", appointment_id=int(shown))
     if current_user.is_admin and shown:
         back["customer"] = url_for("admin.customer", key=shown)
     return see_other(back.get(request.form.get("from", ""), url_for("admin.booking", booking_id=booking_id)))

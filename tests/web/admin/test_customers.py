@@ -151,6 +151,8 @@ def test_attendance_is_marked_from_each_list_and_leads_back_there(studio, admin,
         for came_from, show, back in (
             ("home", "", "/admin"), ("bookings", "unmarked", "/admin/bookings?show=unmarked"), ("", "", f"/admin/bookings/{mine.id}"),
             ("customer", mine.public_id, f"/admin/customers/{mine.public_id}"),
+            ("appointment", str(of(mine.id).appointment_id), f"/admin/appointments/{of(mine.id).appointment_id}"),
+            ("appointment", "//evil.example", f"/admin/bookings/{mine.id}"),
         ):  # fmt: skip
             form = {"status": "no_show", "from": came_from, "show": show}
             response = admin.post(f"/admin/bookings/{mine.id}/attendance", data=form)
@@ -162,6 +164,21 @@ def test_attendance_is_marked_from_each_list_and_leads_back_there(studio, admin,
         assert "Clara" in staff.get("/admin/bookings?show=no_show").get_data(as_text=True)
         assert "Clara" not in staff.get("/admin/bookings?show=unmarked").get_data(as_text=True)
         assert staff.post(f"/admin/bookings/{mine.id}/attendance", data={"status": "cancelled"}).status_code == 404
+
+
+def test_the_page_of_an_appointment_marks_each_of_those_who_come(studio, page):
+    mine = studio.book("Clara")
+    appointment = of(mine.id).appointment
+    address, start = f"/admin/appointments/{appointment.id}", appointment.start_at
+    with time_machine.travel(start + timedelta(minutes=1)):
+        admin = signed_in(studio.app, make_user("admin"))
+        assert "Did not come" in page(admin, address)
+        text = page(
+            admin,
+            f"/admin/bookings/{mine.id}/attendance",
+            post={"status": "completed", "from": "appointment", "show": str(appointment.id)},
+        )
+        assert 'value="completed" aria-pressed="true"' in text
 
 
 def test_what_has_not_begun_cannot_be_marked(studio, admin, page):
