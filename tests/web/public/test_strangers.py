@@ -115,6 +115,38 @@ def test_no_mail_to_one_customer_tells_of_another(world):
         assert found_in(part) == []
 
 
+def test_requests_and_the_answers_to_them_tell_of_no_other_request(world):
+    a_service("studio", name="Studio", capacity=3, needs_approval=True)
+    theirs = a_booking("zsofia.quill@example.org", slug="studio", days=5, **STRANGER)
+    start = theirs.appointment.start_at
+    asked = [a_booking(MINE, "María Pérez", slug="studio", start_at=start).id for _ in range(2)]
+    my_mails(world)
+    operations.approve_booking(asked[0], now=now_utc())
+    operations.refuse_booking(asked[1], now=now_utc())
+    parts = my_mails(world)
+    subjects = " ".join(str(message["Subject"]) for message in mails.to(world.inbox.sent, MINE))
+    assert "Studio" in subjects
+    assert len(mails.to(world.inbox.sent, MINE)) >= 5
+    for part in parts:
+        assert found_in(part) == []
+
+
+def test_the_page_behind_a_mail_s_own_button_tells_of_nobody(world):
+    mails.deliver_all()
+    jobs.plan_reminders()
+    with time_machine.travel(world.start - timedelta(minutes=55)):
+        jobs.queue_reminders()
+        mails.deliver_all()
+        links = [
+            message["List-Unsubscribe"] for message in mails.to(world.inbox.sent, MINE) if message["List-Unsubscribe"]
+        ]
+        assert links
+        address = links[-1].strip("<>").removeprefix("http://localhost")
+        response = world.app.test_client().get(address)
+        assert response.status_code == 200
+        assert found_in(response.get_data(as_text=True)) == []
+
+
 def test_who_waits_learns_that_a_place_is_free_and_not_whose_it_was(world):
     joined = waitlist.join(
         service_slug="yoga", wish="appointment", appointment_start_at=world.start, party_size=1, now=now_utc(),
