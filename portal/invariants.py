@@ -11,7 +11,18 @@ from typing import Any
 from sqlalchemy import Select, String, and_, cast, exists, func, literal, or_, select
 from sqlalchemy.orm import Session, aliased
 
-from portal.booking.models import ACTIVE, Appointment, AppointmentResource, Booking, Claim, EventLink, Seat
+from portal.booking.models import (
+    ACTIVE,
+    STANDING,
+    Appointment,
+    AppointmentResource,
+    Booking,
+    Claim,
+    EventLink,
+    Offer,
+    Seat,
+    WaitlistEntry,
+)
 from portal.booking.rules import quanta
 from portal.calendars.models import Calendar
 from portal.clock import now_utc
@@ -24,7 +35,7 @@ PUBLISH = "calendar.publish"
 
 def invariants(session: Session) -> list[str]:
     """Everything that is wrong; empty when all is well."""
-    checks = (overlaps, wrong_claims, wrong_seats, wrong_activity, unannounced, broken_ledger)
+    checks = (overlaps, wrong_claims, wrong_seats, wrong_activity, wrong_offers, unannounced, broken_ledger)
     return [sentence for check in checks for sentence in check(session)]
 
 
@@ -108,6 +119,21 @@ def wrong_activity(session: Session) -> Iterator[str]:
     members = select(AppointmentResource.appointment_id).join(Appointment)
     for appointment_id in session.scalars(members.where(AppointmentResource.is_active != Appointment.is_active)):
         yield f"Appointment {appointment_id} and its resources do not agree whether it is active."
+
+
+def wrong_offers(session: Session) -> Iterator[str]:
+    """A waitlist entry says "offered" exactly while an offer to it is open, and an open offer is held for the customer and not booked yet."""
+    is_open = exists().where(Offer.entry_id == WaitlistEntry.id, Offer.state == "open")
+    says_so = WaitlistEntry.status == "offered"
+    for entry_id in session.scalars(select(WaitlistEntry.id).where(says_so != is_open)):
+        yield f"Waitlist entry {entry_id} and its offers do not agree whether something is offered to it."
+    booked = select(Offer.id).join(Booking, Booking.id == Offer.booking_id).where(Booking.status.in_(STANDING))
+    for offer_id in session.scalars(booked.where(Offer.state == "open")):
+        yield f"Offer {offer_id} is still open although its seats are booked."
+    for entry_id in session.scalars(
+        select(WaitlistEntry.id).where(WaitlistEntry.status.in_(("waiting", "offered")) == WaitlistEntry.ended_at.is_not(None))
+    ):
+        yield f"Waitlist entry {entry_id} does not know whether it has ended."
 
 
 def unannounced(session: Session) -> Iterator[str]:

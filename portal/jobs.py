@@ -128,7 +128,8 @@ def look_at_waitlists() -> None:
     """Offer what has become free without anybody's doing, and settle the offers that have ended."""
     from portal.waitlist.operations import look_at_waitlists
 
-    look_at_waitlists()
+    if look_at_waitlists():
+        outbox_bell.set()
 
 
 def seal_ledger() -> None:

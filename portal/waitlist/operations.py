@@ -66,7 +66,7 @@ def _service_of(session: Session, offer_id: int) -> int | None:
 
 def _in_question(session: Session, *, now: datetime) -> list[int]:
     """Services that may make offers to somebody who waits, or whose entries' time may be past; and those with offers past their end."""
-    is_offering = and_(Service.has_waitlist, Service.is_waitlist_paused.is_(False))
+    is_offering = and_(Service.has_waitlist, Service.is_active, Service.is_waitlist_paused.is_(False))
     may_be_past = or_(WaitlistEntry.start_at <= now, WaitlistEntry.wish_on < (now - timedelta(days=1)).date())
     waiting = (
         select(WaitlistEntry.service_id)

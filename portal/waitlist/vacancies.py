@@ -24,11 +24,11 @@ FAR = timedelta(days=3650)
 
 
 def rules_of(service: Service) -> Rules:
-    """How the service makes offers. Without a waitlist it makes none, whoever still waits."""
+    """How the service makes offers. Without a waitlist, or closed, it makes none, whoever still waits."""
     return Rules(
         minutes=service.offer_minutes,
         notice=timedelta(minutes=service.notice),
-        is_paused=service.is_waitlist_paused or not service.has_waitlist,
+        is_paused=service.is_waitlist_paused or not service.has_waitlist or not service.is_active,
     )
 
 

@@ -340,16 +340,11 @@ def _open(number: int, seats: int, *, prefix: str = "class") -> int:
     now = now_utc()
     start_at = (now + timedelta(days=7)).replace(minute=0, second=0, microsecond=0)
     whole_day = {day: [(0, 1440)] for day in range(7)}
-    resource = make_resource(slug=f"{prefix}-{number}", zone="UTC", weekly=whole_day)
-    service = make_service(
-        [resource],
-        slug=f"{prefix}-of-{number}",
-        timing="fixed",
-        capacity=seats,
-        duration=60,
-        step=60,
-        has_waitlist=True,
-    )
+    name = f"{prefix}-{number}"
+    # In write transactions, for the worker writes meanwhile: a reader of SQLite that becomes a writer is turned away at once.
+    resource = transaction(lambda _: make_resource(slug=name, zone="UTC", weekly=whole_day))
+    values = {"timing": "fixed", "capacity": seats, "duration": 60, "step": 60, "has_waitlist": True}
+    service = transaction(lambda _: make_service([resource], slug=f"{prefix}-of-{number}", **values))
     slug = service.slug
     appointment_id = fixed.plan_date(slug, start_at, now=now)
     for person in range(seats):
@@ -368,7 +363,11 @@ def _open(number: int, seats: int, *, prefix: str = "class") -> int:
 
 def _clear(*appointment_ids: int) -> None:
     """Whoever still waits goes home, so that the next round's worker has only its own to look after."""
-    over = update(WaitlistEntry).where(
-        WaitlistEntry.appointment_id.in_(appointment_ids), WaitlistEntry.status.in_(LIVE)
-    )
-    transaction(lambda session: session.execute(over.values(status="left", ended_at=now_utc())))
+    live = (WaitlistEntry.appointment_id.in_(appointment_ids), WaitlistEntry.status.in_(LIVE))
+    open_ = (Offer.appointment_id.in_(appointment_ids), Offer.state == "open")
+
+    def work(session: Session) -> None:
+        session.execute(update(Offer).where(*open_).values(state="withdrawn"))
+        session.execute(update(WaitlistEntry).where(*live).values(status="left", ended_at=now_utc()))
+
+    transaction(work)
