@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from sqlalchemy import and_, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, selectinload
 
 from portal.booking.models import Appointment, Booking, EventLink
 from portal.calendars.models import Calendar, RemoteObject
@@ -43,9 +43,11 @@ class Changes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnChange:
-    """What was done to the event of a booking of ours: moved (`to_at`) or deleted; and what the calendar's rule has made of it."""
+    """What was done to the event of an appointment of ours: moved (`to_at`) or deleted; and what the calendar's rule has made of it. A class has
+    no `booking_id`, and nobody is named (`who`)."""
 
-    booking_id: int
+    appointment_id: int
+    booking_id: int | None
     who: str
     service: str
     from_at: datetime
@@ -133,10 +135,14 @@ def _own_changes(session: Session, calendar_id: int, rows: Sequence[Mapping[str,
     ids = [row["appointment_id"] for row in rows]
     if not ids:
         return []
-    bookings: dict[int, Booking] = {}
-    for booking in session.scalars(select(Booking).where(Booking.appointment_id.in_(ids), Booking.status != "held")):
-        kept = bookings.get(booking.appointment_id)
-        bookings[booking.appointment_id] = kept if kept and kept.status != "cancelled" else booking
+    appointments = {
+        one.id: one
+        for one in session.scalars(
+            select(Appointment)
+            .where(Appointment.id.in_(ids))
+            .options(selectinload(Appointment.bookings), selectinload(Appointment.service))
+        )
+    }
     asked = set(
         session.scalars(
             select(Question.appointment_id).where(
@@ -152,32 +158,42 @@ def _own_changes(session: Session, calendar_id: int, rows: Sequence[Mapping[str,
         )
     )
     return [
-        _own_change(row, bookings[row["appointment_id"]], asked=asked, unsettled=unsettled)
+        _own_change(row, appointments[row["appointment_id"]], asked=asked, unsettled=unsettled)
         for row in rows
-        if row["appointment_id"] in bookings
+        if row["appointment_id"] in appointments
     ]
 
 
-def _own_change(row: Mapping[str, Any], booking: Booking, *, asked: set[int], unsettled: set[int]) -> OwnChange:
+def _own_change(row: Mapping[str, Any], appointment: Appointment, *, asked: set[int], unsettled: set[int]) -> OwnChange:
     to_at = datetime.fromisoformat(row["to"]) if row["to"] else None
+    booking = _only(appointment)
     return OwnChange(
-        booking_id=booking.id,
-        who=booking.customer_name,
-        service=booking.appointment.service.name,
+        appointment_id=appointment.id,
+        booking_id=booking.id if booking else None,
+        who=booking.customer_name if booking else "",
+        service=appointment.service.name,
         from_at=datetime.fromisoformat(row["from"]),
         to_at=to_at,
-        outcome=_outcome(booking, to_at, asked=asked, unsettled=unsettled),
+        outcome=_outcome(appointment, to_at, asked=asked, unsettled=unsettled),
     )
 
 
-def _outcome(booking: Booking, to_at: datetime | None, *, asked: set[int], unsettled: set[int]) -> Outcome:
-    if booking.status == "cancelled":
+def _only(appointment: Appointment) -> Booking | None:
+    """The booking that names it, where an appointment is one person's affair: one that stands before one that is cancelled."""
+    if appointment.is_fixed or appointment.capacity > 1:
+        return None
+    known = [booking for booking in appointment.bookings if booking.status != "held"]
+    return min(known, key=lambda booking: (booking.status == "cancelled", -booking.id), default=None)
+
+
+def _outcome(appointment: Appointment, to_at: datetime | None, *, asked: set[int], unsettled: set[int]) -> Outcome:
+    if not appointment.is_active:
         return "cancelled"
-    if booking.appointment_id in asked:
+    if appointment.id in asked:
         return "asked"
-    if to_at is not None and booking.appointment.start_at == to_at:
+    if to_at is not None and appointment.start_at == to_at:
         return "followed"
-    return "settling" if booking.appointment_id in unsettled else "kept"
+    return "settling" if appointment.id in unsettled else "kept"
 
 
 def _clashes(session: Session, calendar_id: int) -> Changes:

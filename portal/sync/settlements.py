@@ -114,7 +114,7 @@ def follow(matter: Matter, *, now: datetime) -> None:
         link.applied_version, link.state = (0, "waiting") if owes_words else (appointment.version, "done")
         outbox.record(session, "calendar.publish", f"appointment:{appointment.id}")  # other calendars must follow too
         when = moment(session, appointment.start_at)
-        _tell(session, "followed", f"The booking follows its event in the calendar to {when}.", matter)
+        _tell(session, "followed", f"The appointment follows its event in the calendar to {when}.", matter)
 
     write_transaction([matter.resource_id], work)
 
@@ -131,7 +131,7 @@ def put_back(matter: Matter, *, now: datetime) -> None:
         if not link.etag:
             link.state = "none"  # a create after this takes the next generation
         outbox.record(session, "calendar.publish", f"appointment:{matter.appointment_id}")
-        _tell(session, "put back", "The event is put back to where the booking stands.", matter)
+        _tell(session, "put back", "The event is put back to where the appointment stands.", matter)
 
     write_transaction([matter.resource_id], work)
 

@@ -6,6 +6,8 @@ from datetime import timedelta
 
 import pytest
 
+from portal.booking import fixed
+from portal.business.models import Resource
 from portal.calendars.models import Calendar
 from portal.clock import now_utc
 from portal.db import read_transaction, transaction
@@ -17,7 +19,8 @@ from portal.sync.publish import publish_entry
 from portal.sync.reconcile import reconcile
 from providers.calendars.memory import DEFAULT_CALENDAR
 from providers.errors import AccessRevoked, Temporary
-from tests.operations.sync.conftest import at
+from tests.factories import make_service
+from tests.operations.sync.conftest import at, rows
 
 
 @pytest.fixture
@@ -151,6 +154,20 @@ def test_a_booking_deleted_outside_too(away, rule, outcome):
     away.pull()
     (change,) = card(away).ours
     assert (change.to_at, change.outcome) == (None, outcome)
+
+
+def test_a_class_that_nobody_has_booked_is_told_by_its_name(away):
+    (ana,) = rows(Resource, Resource.id == away.resource_id)
+    slug = make_service([ana], duration=60, step=60, capacity=12, timing="fixed", name="Yoga").slug
+    appointment_id = fixed.plan_date(slug, at(4, 10), now=now_utc())
+    away.publish_all()
+    own = next(event for event in away.events() if event.summary.startswith("Yoga"))
+    away.store.move_event(DEFAULT_CALENDAR, own.remote_id, at(4, 16))
+    refresh(away)
+    away.pull()
+    (change,) = card(away).ours
+    assert (change.appointment_id, change.booking_id, change.who) == (appointment_id, None, "")
+    assert (change.service, change.to_at, change.outcome) == ("Yoga", at(4, 16), "followed")
 
 
 def test_an_event_over_a_booking_is_told_until_that_is_settled(away):

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from sqlalchemy import delete
 
+from portal import jobs
 from portal.booking.models import Appointment, EventLink
 from portal.booking.operations import cancel_booking
 from portal.business.models import Business
@@ -154,7 +155,7 @@ def test_a_conflict_about_an_appointment_that_is_over_ends(studio):
     start, end = at(-1, 10), at(-1, 11)
     over = {"start_at": start, "end_at": end, "claim_start_at": start, "claim_end_at": end}
     transaction(lambda s: s.query(Appointment).filter_by(id=appointment_id).update(over) and None)
-    run(studio)
+    jobs.end_old_questions()
     assert studio.conflicts() == []
 
 
