@@ -20,7 +20,7 @@ from portal.clock import now_utc
 from portal.db import transaction
 from portal.errors import NotAllowedNow, NotFound
 from portal.extensions import csrf, db, limiter
-from portal.i18n import say
+from portal.i18n import capital, say
 from portal.notifications import reminders
 from portal.notifications.sources import business_of
 from portal.notifications.stop_links import Kind, read_stop_token
@@ -90,7 +90,7 @@ def _facts(kind: Kind, row_id: int) -> dict[str, Any]:
 
 
 def _when(start_at: datetime, zone: str, business: Business) -> str:
-    return instant(start_at, zone=known_zone(zone, business.zone), locale=dates.present_locale())
+    return capital(instant(start_at, zone=known_zone(zone, business.zone), locale=dates.present_locale()))
 
 
 def _existing(row: Row | None) -> Row:
