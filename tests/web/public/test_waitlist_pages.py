@@ -489,8 +489,10 @@ def test_an_expired_hold_leaves_nothing_full(app: Flask, yoga: Appointment) -> N
     assert "Full" not in visitor.text('//*[@id="slots"]')
 
 
-def test_a_class_that_an_outside_event_shuts_is_not_waited_for(app: Flask, yoga: Appointment) -> None:
-    cancel(booking_of("Zebedee").id, now=now_utc())
+@pytest.mark.parametrize("is_full", [True, False])
+def test_a_class_that_an_outside_event_shuts_is_not_waited_for(app: Flask, yoga: Appointment, is_full: bool) -> None:
+    if not is_full:
+        cancel(booking_of("Zebedee").id, now=now_utc())
     person = db.session.query(Resource).filter(Resource.id == yoga.resources[0].resource_id).one()
     calendar = factories.make_calendar(person, last_read_at=now_utc())
     db.session.add(
