@@ -32,7 +32,7 @@ def make_booking(
     if row is None:
         person = factories.make_resource(slug="ana", name="Ana Ruiz", weekly=EVERY_DAY)
         row = factories.make_service([person], slug="consultation", **service)
-    after = now_utc() + timedelta(days=day)
+    after = now_utc().replace(hour=6, minute=0) + timedelta(days=day)  # whatever the hour, with time left behind it
     slot = queries.soonest_slots(db.session(), row, now=now_utc(), after=after, limit=1)[0]
     hold = operations.place_hold(service_slug="consultation", start_at=slot.interval.start, now=now_utc())
     customer = Customer(name=name, email=email, phone="+34 600 123 456", note="a private note")
