@@ -3,7 +3,7 @@ see all; staff see who waits for an appointment of theirs, for them, or for anyo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -92,16 +92,19 @@ def list_queues(session: Session, user: User, at: Moments) -> list[ServiceQueues
 
 
 def queues_of(session: Session, user: User, service: Service, at: Moments) -> ServiceQueues:
-    """The queues of one service, as far as this user sees them."""
-    entries = _entries(session, user, WaitlistEntry.service_id == service.id)
+    """The queues of one service, as far as this user sees them; the places are those among all."""
+    entries = _live_entries(session, service)
+    seen = set(
+        session.scalars(select(WaitlistEntry.id).where(WaitlistEntry.service_id == service.id, sees_entry(user)))
+    )
     appointments = _appointments(session, service, entries)
     groups: dict[int | None, list[WaitlistEntry]] = {}
     for entry in entries:
         appointment = appointments.get(entry.id)
         groups.setdefault(appointment.id if appointment else None, []).append(entry)
     by_id = {appointment.id: appointment for appointment in appointments.values()}
-    queues = [_queue(session, service, by_id.get(key or 0), rows, at) for key, rows in groups.items()]
-    return ServiceQueues(service, sorted(queues, key=_by_time))
+    queues = [_queue(session, service, by_id.get(key or 0), rows, at, seen=seen) for key, rows in groups.items()]
+    return ServiceQueues(service, sorted((queue for queue in queues if queue.rows), key=_by_time))
 
 
 def queue_of_appointment(session: Session, user: User, appointment: Appointment, at: Moments) -> Queue:
@@ -183,9 +186,9 @@ def describe_wish(session: Session, entry: WaitlistEntry, at: Moments) -> str:
     return _wish_in_words(entry, _names(session, [entry]), at)
 
 
-def _entries(session: Session, user: User, condition: ColumnElement[bool]) -> list[WaitlistEntry]:
-    """Live entries in the order of the queue."""
-    live = select(WaitlistEntry).where(condition, WaitlistEntry.status.in_(LIVE), sees_entry(user))
+def _live_entries(session: Session, service: Service) -> list[WaitlistEntry]:
+    """Of everybody, in the order of the queue."""
+    live = select(WaitlistEntry).where(WaitlistEntry.service_id == service.id, WaitlistEntry.status.in_(LIVE))
     return list(session.scalars(live.order_by(WaitlistEntry.joined_at, WaitlistEntry.id)))
 
 
@@ -205,7 +208,13 @@ def _appointments(session: Session, service: Service, entries: Iterable[Waitlist
 
 
 def _queue(
-    session: Session, service: Service, appointment: Appointment | None, entries: Sequence[WaitlistEntry], at: Moments
+    session: Session,
+    service: Service,
+    appointment: Appointment | None,
+    entries: Sequence[WaitlistEntry],
+    at: Moments,
+    *,
+    seen: Collection[int],
 ) -> Queue:
     offers = _open_offers(session, [entry.id for entry in entries])
     names = _names(session, entries)
@@ -213,7 +222,8 @@ def _queue(
     for entry in entries:
         offer = offers.get(entry.id)
         number += offer is None
-        rows.append(Row(entry, 0 if offer else number, _wish_in_words(entry, names, at), offer))
+        if entry.id in seen:
+            rows.append(Row(entry, 0 if offer else number, _wish_in_words(entry, names, at), offer))
     return Queue(service, appointment, seats_left(session, appointment) if appointment else 0, rows)
 
 

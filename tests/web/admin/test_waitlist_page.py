@@ -233,7 +233,9 @@ def test_in_a_shared_service_one_does_not_see_who_waits_for_a_colleague(staff: F
             )
         )  # fmt: skip
     db.session.commit()
-    assert names(parsed(staff.get("/admin/waitlist"))) == ["Bens", "Anyones"]
+    shown = parsed(staff.get("/admin/waitlist"))
+    assert names(shown) == ["Bens", "Anyones"]
+    assert [cell.text_content() for cell in shown.xpath('//td[@data-label="Place"]')] == ["2", "3"], "among all"
 
 
 def test_an_open_page_fetches_itself_anew(admin: FlaskClient, yoga: Appointment) -> None:
