@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -38,7 +38,7 @@ from portal.booking.statements import rows
 from portal.booking.wish import Wish, check_no_outside_event, find_place, read_wish, sit_down, wish_of, with_nearest
 from portal.business.models import Resource, Service
 from portal.db import database_now, transaction, write_transaction
-from portal.errors import Invalid, LimitReached, RepeatedDifferently, SlotTaken
+from portal.errors import Invalid, LimitReached, NotFound, RepeatedDifferently, SlotTaken
 from portal.extensions import db
 from portal.i18n import say
 from portal.intervals import Interval
@@ -152,34 +152,18 @@ def confirm_hold(
 
     Raises Invalid (fields), RepeatedDifferently, NotFound, HoldExpired, LimitReached, SlotTaken (with `nearest`).
     """
-    key, digest = (
-        rules.check_key(idempotency_key),
-        rules.request_digest(hold=token_hash(token), customer=customer, answers=answers or {}),
-    )
+    key = rules.check_key(idempotency_key)
+    digest = rules.request_digest(hold=token_hash(token), customer=customer, answers=answers or {})
     if repeat := _earlier_outcome(key, digest):
         return repeat
-    hold = held(db.session(), token)
-    service, wish = hold.appointment.service, wish_of(hold)
-    customer, kept = check_details(service, customer, answers or {})
-    request = Request(key, digest, channel, kept)
-    locks = limit_locks(db.session(), service, wish.resource_ids)
-    seen = look_ahead(wish.resource_ids, wish.claimed, now=now)
-
-    def work(session: Session) -> Outcome:
-        booking = held(session, token)
-        check_no_outside_event(session, wish, seen=seen)
-        check_per_customer(session, booking.appointment.service, customer.email, now=now)
-        manage_link = fill_in(booking, customer, request=request)
-        stale = stale_calendars(session, wish.resource_ids, now=now)
-        decide(booking, booking.appointment.service, stale, seen=seen, now=now)
-        booking.appointment.version = Appointment.version + 1
-        announce(session, booking)
-        return Outcome(booking.id, booking.public_id, manage_link, booking.status)
-
     try:
-        return with_nearest(wish, now, lambda: write_transaction(locks, work))
-    except SlotTaken:
-        release_hold(token)  # an outside event stands there now; the hold would only hide the time from others
+        return _confirm(token, customer, request=Request(key, digest, channel, answers or {}), now=now)
+    except (SlotTaken, NotFound, LimitReached) as error:
+        # Two of the same request at once: the slower one finds that its own twin has made a booking of the hold.
+        if repeat := _earlier_outcome(key, digest):
+            return repeat
+        if isinstance(error, SlotTaken):
+            release_hold(token)  # an outside event stands there now; the hold would only hide the time from others
         raise
 
 
@@ -285,6 +269,28 @@ def announce(session: Session, booking: Booking) -> None:
     is_pending = booking.status == "pending"
     news = "pending" if is_pending else "booked"
     tell_of_new(session, booking, news, by="customer", publish=not is_pending)
+
+
+def _confirm(token: str, customer: Customer, *, request: Request, now: datetime) -> Outcome:
+    hold = held(db.session(), token)
+    service, wish = hold.appointment.service, wish_of(hold)
+    customer, kept = check_details(service, customer, request.answers)
+    request = replace(request, answers=kept)
+    locks = limit_locks(db.session(), service, wish.resource_ids)
+    seen = look_ahead(wish.resource_ids, wish.claimed, now=now)
+
+    def work(session: Session) -> Outcome:
+        booking = held(session, token)
+        check_no_outside_event(session, wish, seen=seen)
+        check_per_customer(session, booking.appointment.service, customer.email, now=now)
+        manage_link = fill_in(booking, customer, request=request)
+        stale = stale_calendars(session, wish.resource_ids, now=now)
+        decide(booking, booking.appointment.service, stale, seen=seen, now=now)
+        booking.appointment.version = Appointment.version + 1
+        announce(session, booking)
+        return Outcome(booking.id, booking.public_id, manage_link, booking.status)
+
+    return with_nearest(wish, now, lambda: write_transaction(locks, work))
 
 
 def _new_booking(wish: Wish, *, now: datetime) -> Booking:

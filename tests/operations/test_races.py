@@ -89,6 +89,24 @@ def test_a_double_click_gives_one_booking_to_all(app):
     assert len(set(in_processes(app, 6, repeat_one_request, service.slug))) == 1
 
 
+def test_a_double_click_at_the_limit_of_a_customer_too(app):
+    """In a group the second one would find a seat, and only then that its twin has used up the limit."""
+    service = make_service(capacity=4, per_customer=1)
+    assert len(set(in_processes(app, 6, repeat_one_request, service.slug))) == 1
+
+
+def confirm_one_hold(_number, token):
+    customer = Customer("Eva", "eva@example.org")
+    return operations.confirm_hold(token, customer, idempotency_key=f"click-{token}", now=NOW).public_id
+
+
+def test_a_double_click_on_a_held_time_gives_one_booking_to_all(app):
+    for rules in ({}, {"capacity": 4, "per_customer": 1}):
+        service = make_service(**rules)  # made anew: the processes close the session
+        token = operations.place_hold(service_slug=service.slug, start_at=NINE, now=NOW).token
+        assert len(set(in_processes(app, 6, confirm_one_hold, token))) == 1
+
+
 def approve(_number, booking_id):
     try:
         operations.approve_booking(booking_id, now=NOW)
