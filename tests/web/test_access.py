@@ -18,6 +18,7 @@ from portal.clock import now_utc
 from portal.customers import codes
 from portal.customers.models import MailedCode
 from portal.extensions import db
+from portal.notifications.models import Mail
 from portal.sync.models import Conflict, Question
 from providers.calendars.memory import MemoryCalendars
 from tests.factories import ask, make_calendar, make_resource, make_service
@@ -80,10 +81,14 @@ def world(app):
         span = {"start_at": appointment.start_at, "end_at": appointment.end_at}
         conflict = Conflict(appointment_id=appointment.id, calendar_id=calendar.id, remote_id="x", **span)
         link = EventLink(appointment_id=appointment.id, calendar_id=calendar.id, uid=name, state="waiting")
-        db.session.add_all([question, conflict, link])
+        mail = Mail(
+            message_id=name, kind="booked", booking_id=made.booking_id, recipient="x", subject="x", state="failed"
+        )
+        db.session.add_all([question, conflict, link, mail])
         db.session.commit()
         things[name] = {
             "booking_id": made.booking_id,
+            "mail_id": mail.id,
             "appointment_id": appointment.id,
             "connection_id": calendar.connection_id,
             "calendar_id": calendar.id,
@@ -135,6 +140,7 @@ def own_pages(ids):
     for action in ("cancellation", "approval", "refusal"):
         yield "POST", f"/admin/bookings/{ids['booking_id']}/{action}", {}
     yield "POST", f"/admin/bookings/{ids['booking_id']}/attendance", {"status": "completed"}
+    yield "POST", f"/admin/bookings/{ids['booking_id']}/mails/{ids['mail_id']}/again", {}
     appointment = f"/admin/appointments/{ids['appointment_id']}"
     yield "GET", appointment, {}
     for action, form in (
@@ -161,7 +167,7 @@ def own_pages(ids):
 
 def test_every_staff_route_that_takes_a_number_is_in_the_foreign_ids_test(app):
     """Keeps `own_pages` complete: a new route with an id must be added there."""
-    named = {"appointment_id", "booking_id", "question_id", "connection_id", "calendar_id"}
+    named = {"appointment_id", "booking_id", "mail_id", "question_id", "connection_id", "calendar_id"}
     routed = {r.rule for r in app.url_map.iter_rules() if r.endpoint in access.STAFF and named & set(r.arguments)}
     ids = {name: f"<int:{name}>" for name in named}
     assert routed == {address for _, address, _ in own_pages(ids)}
@@ -172,7 +178,8 @@ def test_what_belongs_to_others_is_not_found_and_no_server_is_asked(app, world):
     client, before = signed_in(app, world["ben"]["user"]), rows(app)
     store = MemoryCalendars.open(world["ana"]["url"])
     calls = len(store.calls)
-    nothing = dict.fromkeys(("appointment_id", "booking_id", "question_id", "connection_id", "calendar_id"), 987654)
+    names = ("appointment_id", "booking_id", "mail_id", "question_id", "connection_id", "calendar_id")
+    nothing = dict.fromkeys(names, 987654)
     for (method, address, form), (_, unknown, _) in zip(own_pages(world["ana"]), own_pages(nothing), strict=True):
         foreign, missing = (
             client.open(address, method=method, data=form),
