@@ -17,6 +17,7 @@ from portal.admin.moments import Moments
 from portal.booking.full import seats_left
 from portal.booking.models import Appointment, WaitlistEntry
 from portal.booking.pages import read_instant
+from portal.booking.questions import answer_lines
 from portal.business.models import Service
 from portal.clock import now_utc
 from portal.errors import Invalid, Refused
@@ -136,6 +137,7 @@ def _offer_page(entry: WaitlistEntry, *, problem: str = "") -> str:
         left=seats_left(session, appointment) if appointment else 0,
         times=queues.times_to_offer(session, current_user, entry, at) if is_for_days else [],
         before=queues.count_before(session, entry, appointment),
+        answers=answer_lines(entry.service, entry.answers),
         problem=problem,
         at=at,
     )

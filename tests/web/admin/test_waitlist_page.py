@@ -18,7 +18,7 @@ from portal.business.models import ServiceResource
 from portal.clock import now_utc
 from portal.extensions import db
 from portal.waitlist import operations as waitlist
-from tests.factories import make_resource
+from tests.factories import ask, make_resource
 from tests.operations.waitlist.house import cancel, make_class, take, wait
 from tests.support.people import make_user, signed_in
 
@@ -124,6 +124,16 @@ def test_offering_by_hand_asks_and_passes_the_others_by(admin: FlaskClient, yoga
     assert "It is kept for Eva" in text(shown)
     assert "Eva (1) was offered it by hand" in text(shown)
     assert [offer.made_by for offer in offers()] == ["staff"]
+
+
+def test_what_somebody_wrote_and_answered_is_read_before_it_is_offered(admin: FlaskClient, yoga: Appointment) -> None:
+    ask(yoga.service, "level", label="Your level?")
+    row = entry("Clara")
+    row.note, row.answers = "<b>first</b> row, please", {"level": "beginner"}
+    db.session.commit()
+    shown = text(parsed(admin.get(f"/admin/waitlist/entries/{row.id}/offer")))
+    assert "<b>first</b> row, please" in shown
+    assert "Your level?beginner" in shown.replace("? ", "?")
 
 
 def test_without_seats_nothing_can_be_offered_by_hand(admin: FlaskClient, yoga: Appointment) -> None:
