@@ -82,6 +82,21 @@ def test_a_refused_request_frees_its_time_and_is_offered_to_who_waits(app):
     assert (look.subject, look.payload) == (f"service:{service.id}", {"cause": "refused"})
 
 
+@pytest.mark.parametrize("has_waitlist", [True, False])
+def test_whatever_frees_seats_has_the_waitlist_looked_at_where_there_is_one(app, has_waitlist):
+    service = make_service(has_waitlist=has_waitlist)
+    moved, cancelled = book(service), book(service, NINE + HALF)
+    hold = operations.place_hold(service_slug=service.slug, start_at=NINE + 2 * HALF, now=NOW)
+    operations.move_booking(moved.booking_id, NINE + 3 * HALF, by="customer", now=NOW)
+    operations.cancel_booking(cancelled.booking_id, by="staff", now=NOW)
+    operations.release_hold(hold.token)
+    operations.release_hold(hold.token)
+    db.session.rollback()
+    looks = db.session.scalars(select(OutboxEntry).where(OutboxEntry.topic == "waitlist.look").order_by(OutboxEntry.id))
+    causes = [entry.payload["cause"] for entry in looks]
+    assert causes == (["moved", "cancelled", "released"] if has_waitlist else [])
+
+
 def test_a_second_answer_is_refused_with_a_sentence(app):
     service = make_service(needs_approval=True)
     approved, refused = book(service), book(service, NINE + HALF)
