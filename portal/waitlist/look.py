@@ -78,7 +78,7 @@ def _locks_if_due(session: Session, service_id: int, *, now: datetime) -> list[i
 
 def _is_due(session: Session, service: Service, entries: Sequence[WaitlistEntry], *, now: datetime) -> bool:
     clock = database_now(session)
-    if any(_verdict(offer, clock=clock) for offer in _open_offers(session, service.id)):
+    if any(_verdict(session, offer, clock=clock) for offer in _open_offers(session, service.id)):
         return True
     if any(_find_over(session, entries, now=now)):
         return True
@@ -102,7 +102,7 @@ def settle_offers(session: Session, service_id: int, *, now: datetime) -> None:
     or moved it, the entry waits on."""
     clock = database_now(session)
     for offer in _open_offers(session, service_id):
-        verdict = _verdict(offer, clock=clock)
+        verdict = _verdict(session, offer, clock=clock)
         if not verdict:
             continue
         end_offer(session, offer, verdict, now=now)
@@ -125,24 +125,16 @@ def _open_offers(session: Session, service_id: int) -> Sequence[Offer]:
     return session.scalars(offers).all()
 
 
-def _verdict(offer: Offer, *, clock: datetime) -> str:
+def _verdict(session: Session, offer: Offer, *, clock: datetime) -> str:
     """What has become of an open offer: lapsed, withdrawn, or nothing while its seats are held at the time that was offered."""
     booking = offer.booking
-    appointment = booking.appointment if booking is not None else None
-    if appointment is not None and (appointment.called_off_at is not None or not appointment.is_active):
+    stands_at = session.get(Appointment, offer.appointment_id) if offer.appointment_id else None
+    if stands_at is not None and stands_at.called_off_at is not None:
         return "withdrawn"
     if booking is None or booking.status != "held" or booking.held_until is None or booking.held_until < clock:
-        return "withdrawn" if _is_called_off(offer) else "lapsed"
-    assert appointment is not None
-    return "" if appointment.start_at == offer.start_at else "withdrawn"
-
-
-def _is_called_off(offer: Offer) -> bool:
-    from sqlalchemy.orm import object_session
-
-    session = object_session(offer)
-    appointment = session.get(Appointment, offer.appointment_id) if session and offer.appointment_id else None
-    return appointment is not None and appointment.called_off_at is not None
+        return "lapsed"
+    appointment = booking.appointment
+    return "" if appointment.is_active and appointment.start_at == offer.start_at else "withdrawn"
 
 
 def _find_over(session: Session, entries: Sequence[WaitlistEntry], *, now: datetime) -> list[WaitlistEntry]:
