@@ -75,6 +75,22 @@ def test_the_fifth_try_is_the_last(app):
         use(name, code)
 
 
+def test_hundreds_of_tries_hit_nothing_though_the_right_one_is_among_them(app):
+    """A42: whoever tries on and on, the right code included, gets in no more after the fifth."""
+    a_booking(ADDRESS)
+    name = ask()
+    code = mailed()
+    guesses = [wrong(code)] * 5 + [code, wrong(code)] * 150
+    opened = []
+    for guess in guesses:
+        try:
+            opened.append(use(name, guess))
+        except codes.CodeRefused:
+            continue
+    assert opened == []
+    assert newest().tries == codes.MOST_TRIES
+
+
 def test_the_right_code_may_be_the_fifth_try(app):
     a_booking(ADDRESS)
     name = ask()
