@@ -222,3 +222,19 @@ def test_a_booking_by_video_tells_its_link_once_a_calendar_has_made_it(client, b
     assert client.get(address, headers=bearer).get_json()["meeting_url"] == event.meeting_url != ""
     assert client.post(f"{address}/cancellation", headers=bearer).get_json()["meeting_url"] is None
     assert [row["meeting"] for row in client.get("/api/v1/services").get_json()["services"]] == ["google"]
+
+
+@pytest.mark.parametrize(
+    ("said", "header", "remembered"),
+    [("hu", "es", "hu"), ("", "es-MX,es;q=0.9", "es-MX"), ("", "de", ""), ("", "", "")],
+)
+def test_the_customers_language_is_the_one_said_else_the_one_asked_for(
+    service, client, bearer, start_at, said, header, remembered
+):
+    """Empty is the business's, when a mail is written."""
+    customer = {"name": "Clara", "email": "clara@example.org", **({"language": said} if said else {})}
+    headers = {**bearer, "Idempotency-Key": "key-number-1", "Accept-Language": header}
+    body = {"service": "consultation", "start_at": start_at, "customer": customer}
+    assert client.post(URL, json=body, headers=headers).status_code == 201
+    db.session.rollback()
+    assert db.session.scalar(select(Booking.customer_language)) == remembered
