@@ -24,6 +24,8 @@ from portal.notifications.facts import (
 from portal.notifications.letters import LONGEST_SUBJECT
 from portal.notifications.messages import Message, compose, message_key
 from portal.notifications.news import News
+from portal.notifications.own_words import KINDS
+from portal.notifications.samples import SampleService, sample_mail
 
 START = datetime(2026, 12, 3, 9, 30, tzinfo=UTC)
 END = START + timedelta(minutes=30)
@@ -431,3 +433,81 @@ def test_without_a_page_to_look_at_the_link_is_promised_by_the_house():
 
 def test_mails_about_other_services_say_nothing_of_a_video_call():
     assert all("Video call" not in body for news in NEWS for body in (*both(to_customer(news)), *both(to_staff(news))))
+
+
+def test_a_request_says_why_it_waits():
+    assert "We look at each one ourselves" in to_customer("pending", pending_reason="approval").text
+    assert "We look at each one ourselves" not in to_customer("pending", pending_reason="calendar").text
+    staffs = to_staff("pending", pending_reason="approval")
+    assert "waits for your answer" in staffs.text
+    assert "calendar" not in staffs.text
+
+
+def test_a_request_that_nobody_answered_says_so_to_both():
+    news = News(news="refused", by="portal", reason="unanswered")
+    booking = replace(BOOKING, status="cancelled")
+    common = {"message_key": "k", "house": HOUSE, "news": news, "booking": booking}
+    to_zoe = compose(CustomerNews(manage_url=MANAGE, event=EVENT, **common))
+    to_ana = compose(StaffNews(recipient=ANA, **common))
+    assert "nobody answered your request in time" in to_zoe.text
+    assert "Nobody answered the request of Zoë Novák in time" in to_ana.text
+    assert "nobody answered" not in to_customer("refused").text
+
+
+def test_a_date_that_was_called_off_is_not_blamed_on_the_customer_who_cancelled_before():
+    assert "does not take place" in to_customer("cancelled", by="staff", is_called_off=True).text
+    assert "as you asked" in to_customer("cancelled", by="customer", is_called_off=True).text
+    assert "was called off" in to_staff("cancelled", by="staff", is_called_off=True).text
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({"location_kind": "phone", "location": ""}, "By phone: we call you at +34 600 123 456."),
+        ({"location_kind": "online", "location": ""}, "Where: Online"),
+        ({"location_kind": "on-site"}, "Where: Calle Mayor 1"),
+        ({"price": "12 €"}, "Price: 12 €"),
+        ({"party_size": 3}, "For: 3 people"),
+    ],
+)
+def test_the_sheet_says_where_and_for_how_much(facts, words):
+    assert words in to_customer(**facts).text
+
+
+def test_online_is_said_once():
+    assert "Online" not in to_customer(location_kind="online", location="", meeting="ready", meeting_url=URL).text
+
+
+def test_answers_are_for_staff_alone():
+    answers = (("Experience", "A little\nor none"), ("Knee", "Yes"))
+    assert "Experience:\nA little\nor none" in to_staff(answers=answers).text
+    assert "Knee: Yes" in to_staff(answers=answers).text
+    assert "Experience" not in to_customer(answers=answers).text
+
+
+def test_staff_are_led_to_the_very_booking():
+    news = StaffNews(
+        message_key="k", house=HOUSE, news=News(news="booked"), booking=BOOKING, recipient=ANA, booking_id=12
+    )
+    assert f"{HOUSE.url}/admin/bookings/12" in links(compose(news).html)
+
+
+def test_a_date_that_nobody_has_booked_yet_is_asked_about_as_such():
+    question = compose(replace(QUESTION, customers=()))
+    assert "nobody has booked it yet" in question.text
+    assert "Appointment: Consultation" in question.text
+
+
+@pytest.mark.parametrize("language", ["es", "hu"])
+def test_every_mail_is_whole_in_each_language(language):
+    """No English sentence is left over: each sample differs from the English one in every line that is not a fact."""
+    house, service = replace(HOUSE, language=language), SampleService(name="X", location="Y", price="1 €")
+    for kind in KINDS:
+        own, english = (
+            compose(sample_mail(kind, house=h, service=service, language=tongue, now=START))
+            for h, tongue in ((house, language), (HOUSE, "en"))
+        )
+        sentences = {line for line in english.text.splitlines() if line.endswith(".")}
+        assert sentences
+        assert not sentences & set(own.text.splitlines()), kind
+        assert own.subject != english.subject
