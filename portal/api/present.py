@@ -24,8 +24,11 @@ from portal.vitals import Vitals
 
 # Without a token nobody learns who is busy when: these codes are told as one.
 _PRIVATE = frozenset(
-    {ReasonCode.TAKEN, ReasonCode.BUFFER_TAKEN, ReasonCode.UNKNOWN, ReasonCode.NO_COMBINATION, ReasonCode.FULL}
-)
+    {
+        ReasonCode.TAKEN, ReasonCode.BUFFER_TAKEN, ReasonCode.UNKNOWN, ReasonCode.NO_COMBINATION, ReasonCode.FULL,
+        ReasonCode.DAY_FULL, ReasonCode.WEEK_FULL,
+    }
+)  # fmt: skip
 _PUBLIC_SENTENCES = {
     ReasonCode.PARTY_TOO_LARGE: "The party is too large for this service.",
     ReasonCode.OUTSIDE_WINDOW: "This instant lies outside the time that was asked about.",
@@ -37,6 +40,8 @@ _PUBLIC_SENTENCES = {
     ReasonCode.NOT_WORKING: "Outside working hours.",
     ReasonCode.ENDS_AFTER_HOURS: "It would end after working hours.",
     ReasonCode.NOT_A_START: "Appointments do not start at this minute.",
+    ReasonCode.NO_APPOINTMENT: "No appointment of this service begins then.",
+    ReasonCode.NOT_CHOSEN: "Somebody else gives the appointment that begins then.",
 }
 
 

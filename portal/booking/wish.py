@@ -32,6 +32,12 @@ from portal.intervals import Interval
 
 T = TypeVar("T")
 TAKEN = say_later("Somebody was quicker: this time has just been taken.")
+_OTHERS_HAVE_IT = frozenset(
+    {
+        ReasonCode.TAKEN, ReasonCode.BUFFER_TAKEN, ReasonCode.FULL, ReasonCode.NO_COMBINATION, ReasonCode.DAY_FULL,
+        ReasonCode.WEEK_FULL,
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,7 +237,7 @@ def with_nearest(wish: Wish, now: datetime, act: Callable[[], T]) -> T:
 def _refusal(demand: Demand, instant: datetime, *, now: datetime) -> str:
     """Why a time is not to be had, in a sentence that tells nothing about others."""
     codes = {reason.code for reason in explain(demand, instant, now=now)}
-    if codes & {ReasonCode.TAKEN, ReasonCode.BUFFER_TAKEN, ReasonCode.FULL, ReasonCode.NO_COMBINATION}:
+    if codes & _OTHERS_HAVE_IT:
         return say(TAKEN)
     if ReasonCode.UNKNOWN in codes:
         return say("A calendar cannot be read at this moment, so this time cannot be promised. Please try again later.")

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from portal.booking import fixed
 from portal.clock import now_utc
 from tests.factories import make_resource, make_service
 
@@ -133,6 +134,20 @@ def test_an_offered_time_has_no_reasons_against_it(client, service, start_at):
     told = client.get(f"/api/v1/availability/explain?service=consultation&at={start_at}").get_json()
     assert told["is_offered"] is True
     assert told["reasons"] == []
+
+
+def test_fixed_dates_are_free_times_and_nothing_else_is(client, service):
+    ana = make_resource(weekly={})
+    make_service([ana], slug="yoga", timing="fixed", duration=60, step=60, capacity=12)
+    start = (now_utc() + timedelta(days=3)).replace(minute=0, second=0, microsecond=0)
+    fixed.plan_date("yoga", start, now=now_utc())
+    day, at = start.date(), start.strftime("%Y-%m-%dT%H:%M:%SZ")
+    slots = client.get(f"{URL}?service=yoga&zone=UTC&from={day}&to={day}").get_json()["slots"]
+    assert [(slot["start_at"], slot["seats_left"], slot["resources"]) for slot in slots] == [(at, 12, [ana.slug])]
+    later = (start + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    (reason,) = client.get(f"/api/v1/availability/explain?service=yoga&at={later}").get_json()["reasons"]
+    assert reason["code"] == "no_appointment"
+    assert client.get(f"/api/v1/availability/explain?service=yoga&at={at}").get_json()["is_offered"] is True
 
 
 def test_explain_wants_a_service_and_an_instant(client, service):
