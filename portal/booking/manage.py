@@ -252,7 +252,7 @@ def _calendar_links(summary: Summary) -> list[CalendarLink]:
 def _event(booking: Booking, token: str) -> CustomerEvent:
     session: Session = db.session()
     settings, site = current_app.extensions["settings"], current_site()
-    summary = summarize(session, booking, zone=site.zone, locale=dates.locale_of(site.language))
+    summary = summarize(session, booking, zone=site.zone, locale=dates.present_locale())
     return customer_event(
         booking,
         business=session.scalars(select(Business)).one(),

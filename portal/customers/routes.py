@@ -19,7 +19,7 @@ from portal.errors import Invalid, NotFound
 from portal.extensions import db, limiter
 from portal.hypermedia import see_other
 from portal.i18n import say
-from portal.languages import page_language
+from portal.languages import page_tag
 from portal.site import current_site
 
 bp = Blueprint("mine", __name__, url_prefix="/mine")
@@ -42,7 +42,7 @@ def ask() -> Response:
 def send_code() -> Response:
     typed = request.form.get("email", "")[:300]
     try:
-        name = codes.ask_for_code(typed, client=visitors.address(), language=page_language(), now=now_utc())
+        name = codes.ask_for_code(typed, client=visitors.address(), language=page_tag(), now=now_utc())
     except Invalid as error:
         return _ask_page(typed, errors=error.fields, status=422)
     except codes.TooManyCodes as error:
@@ -88,7 +88,7 @@ def bookings() -> Response:
         email,
         zone=asked if dates.is_zone(asked) else "",
         business_zone=site.zone,
-        locale=dates.locale_of(page_language()),
+        locale=dates.present_locale(),
         now=now_utc(),
     )
     return make_response(render_template("customers/bookings.html", mine=mine, email=email, business_zone=site.zone))
