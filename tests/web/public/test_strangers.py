@@ -85,6 +85,17 @@ def test_no_page_shows_one_customer_to_another(world):
         assert found_in(str(response.headers)) == [], address
 
 
+def test_my_link_cancels_my_place_and_nobody_else_s(world):
+    """A05: the others in the class keep theirs, whatever else is posted along."""
+    token = manage_token(db.session.get(Booking, world.mine))
+    theirs = db.session.get(Booking, world.theirs).public_id
+    db.session.rollback()
+    posted = {"booking_id": world.theirs, "public_id": theirs, "seat": "1", "all": "1"}
+    assert world.app.test_client().post(f"/b/{token}/cancellation", data=posted).status_code == 303
+    statuses = {name: db.session.get(Booking, getattr(world, name)).status for name in ("mine", "theirs", "third")}
+    assert statuses == {"mine": "cancelled", "theirs": "confirmed", "third": "confirmed"}
+
+
 def test_my_own_page_shows_mine_alone(world):
     visitor = Visitor(world.app).get("/mine").press("Send me a code", email=MINE)
     db.session.rollback()
