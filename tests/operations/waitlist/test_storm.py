@@ -12,8 +12,10 @@ def test_in_a_storm_no_seat_is_sold_twice_and_none_stays_unsold_beside_somebody_
         rounds = [here.run(number) for number in range(ROUNDS)]
     for each in rounds:
         assert (max(each.most_over, 0), each.wrong, each.errors) == (0, [], [])
-        assert each.longest_wait <= 5
-        assert each.offered_after <= 5
+        # Five seconds, unless the machine is so busy with other things that the storm itself, of 2.5 s, takes longer than 15.
+        limit = max(5.0, each.seconds / 3)
+        assert each.longest_wait <= limit
+        assert each.offered_after <= limit
         assert each.done["cancel"] > 0
         assert each.offers > 0
     answers = sum((each.done for each in rounds), Counter())
