@@ -10,7 +10,6 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from babel import Locale
-from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from portal import dates
@@ -21,6 +20,7 @@ from portal.booking.summary import names_of, place_words
 from portal.business.models import Resource, Service
 from portal.errors import NotFound
 from portal.i18n import capital, given_name, in_a_row, say, say_n
+from portal.waitlist import queries
 from portal.waitlist.records import entry_of_token, last_offer
 
 LINK_LASTS = timedelta(days=30)
@@ -92,7 +92,7 @@ def show_entry(session: Session, entry: WaitlistEntry, *, zone: str, locale: Loc
     offer = _last_offer(session, entry)
     offered = _offered(session, service, offer, zone=zone, locale=locale, now=now) if offer else None
     state = _state(entry, offered)
-    place = place_in_queue(session, entry) if state == "waiting" else 0
+    place = queries.position(session, entry)
     booking = session.get(Booking, entry.booking_id) if entry.booking_id else None
     return EntryPage(
         state=state,
@@ -109,22 +109,6 @@ def show_entry(session: Session, entry: WaitlistEntry, *, zone: str, locale: Loc
         booking_state=booking.status if booking else "",
         version=f"{state}-{entry.sequence}-{place}-{int(service.is_waitlist_paused)}-{offer.id if offer else 0}",
     )
-
-
-def place_in_queue(session: Session, entry: WaitlistEntry) -> int:
-    """1 for who is next: counted among those who wait for the same appointment, or for days of the same service."""
-    is_before = or_(
-        WaitlistEntry.joined_at < entry.joined_at,
-        and_(WaitlistEntry.joined_at == entry.joined_at, WaitlistEntry.id < entry.id),
-    )
-    if entry.wish == "appointment":
-        same = and_(WaitlistEntry.wish == "appointment", WaitlistEntry.start_at == entry.start_at)
-        if entry.appointment_id is not None:
-            same = or_(WaitlistEntry.appointment_id == entry.appointment_id, same)
-    else:
-        same = WaitlistEntry.wish != "appointment"
-    waiting = and_(WaitlistEntry.service_id == entry.service_id, WaitlistEntry.status == "waiting", same, is_before)
-    return 1 + (session.scalar(select(func.count()).select_from(WaitlistEntry).where(waiting)) or 0)
 
 
 def wished_by(session: Session, entry: WaitlistEntry, *, zone: str, locale: Locale) -> Wished:
