@@ -32,6 +32,15 @@ PURE = [
     "portal/sync/plan.py",
     "portal/sync/due.py",
     "portal/notifications/messages.py",
+    "portal/notifications/due.py",
+    "portal/notifications/facts.py",
+    "portal/notifications/letters.py",
+    "portal/notifications/manage_link.py",
+    "portal/notifications/news.py",
+    "portal/notifications/own_words.py",
+    "portal/notifications/rows.py",
+    "portal/notifications/samples.py",
+    "portal/notifications/wording.py",
     "portal/calendars/ical.py",
 ]
 # Routes stand at the edge of their room and may look across; the pages of a room are not used by other code.

@@ -8,14 +8,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from portal.calendars.ical import Method, customer_ics
 from portal.i18n import language, say, speaking
 from portal.notifications.facts import (
     NO_WORDS,
-    BookingFacts,
     CodeNews,
     ConflictNews,
     ConnectionNews,
@@ -29,6 +28,7 @@ from portal.notifications.facts import (
     WaitlistNews,
 )
 from portal.notifications.letters import Letter, Words, set_letter, words_of
+from portal.notifications.manage_link import ManageLink
 from portal.notifications.own_words import booking_values, put_in, waiting_values
 from portal.notifications.rows import Reader, Row, Sheet, booking_sheet, party, person_sheet, waiting_sheet
 from portal.notifications.wording import known_zone, locale_for, tag_for
@@ -73,7 +73,7 @@ def message_key(instance_id: str, subject: str, *, news: str, sequence: int | st
 
 def _to_customer(facts: CustomerNews) -> Message:
     kind, is_off = facts.news.news, facts.news.news in ("cancelled", "refused")
-    link = _Link(facts.booking, facts.manage_url, facts.event.stamped_at, _reader(facts))
+    link = ManageLink(facts.booking, facts.manage_url, facts.event.stamped_at, _reader(facts))
     words = words_of(kind, {**_booking_words(facts, facts.news.previous_start_at), **_news_words(facts), **link.words})
     if not is_off:
         words = replace(words, button=link.purpose)
@@ -90,7 +90,7 @@ def _to_customer(facts: CustomerNews) -> Message:
 
 
 def _reminder(facts: ReminderNews) -> Message:
-    link = _Link(facts.booking, facts.manage_url, facts.told_at, _reader(facts))
+    link = ManageLink(facts.booking, facts.manage_url, facts.told_at, _reader(facts))
     words = replace(words_of("reminder", _booking_words(facts, None)), button=link.purpose)
     return _message(
         "reminder",
@@ -304,42 +304,3 @@ def _call_words_for_staff(meeting: str) -> str:
     if meeting == "coming":
         return say("The link stands in the event in your calendar, as soon as it is there.")
     return say("No calendar here can make a link: please send one.") if meeting == "unable" else ""
-
-
-class _Link:
-    """What the manage link is good for at a moment, by the service's cut-offs."""
-
-    def __init__(self, booking: BookingFacts, manage_url: str, at: datetime, reader: Reader) -> None:
-        self._reader, self._has_url = reader, bool(manage_url)
-        self._start_at = booking.start_at
-        self._move_until = booking.start_at - timedelta(minutes=booking.move_until)
-        self._cancel_until = booking.start_at - timedelta(minutes=booking.cancel_until)
-        self._may_move, self._may_cancel = at < self._move_until, at < self._cancel_until
-
-    @property
-    def words(self) -> dict[str, bool]:
-        return {"can_change": self._may_move or self._may_cancel}
-
-    @property
-    def purpose(self) -> str:
-        if self._may_move and self._may_cancel:
-            return say("Move or cancel your appointment")
-        if self._may_move:
-            return say("Move your appointment")
-        return say("Cancel your appointment") if self._may_cancel else say("See your booking")
-
-    @property
-    def small(self) -> tuple[str, ...]:
-        if not self._has_url:
-            return (say("To move or cancel your appointment, please get in touch with us."),)
-        return (*self._deadlines(), say("The link is yours alone; whoever has it can change your booking."))
-
-    def _deadlines(self) -> list[str]:
-        move, cancel = self._reader.instant(self._move_until), self._reader.instant(self._cancel_until)
-        if not self._may_move and not self._may_cancel:
-            return [say("It is too late to move or cancel it online; please get in touch with us instead.")]
-        if self._move_until == self._cancel_until:
-            has_cut_off = self._move_until != self._start_at
-            return [say("You can move or cancel it until %(when)s.", when=move)] if has_cut_off else []
-        found = [say("You can move it until %(when)s.", when=move)] if self._may_move else []
-        return [*found, say("You can cancel it until %(when)s.", when=cancel)] if self._may_cancel else found
