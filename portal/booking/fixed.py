@@ -6,32 +6,21 @@ moving and calling off serve groups of other services too. What must be told out
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import TypeVar
 
-from sqlalchemy import ColumnElement, select, update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from portal import outbox
-from portal.booking import claims, rules
-from portal.booking.last_look import NOTHING_SEEN, Seen, look_ahead
-from portal.booking.models import STANDING, Appointment, Booking, Offer, Seat
+from portal.booking import claims
+from portal.booking import fixed_steps as steps
+from portal.booking.last_look import NOTHING_SEEN, look_ahead
+from portal.booking.models import Appointment
 from portal.booking.queries import find_service
-from portal.booking.records import end, tell, tell_waitlist
 from portal.booking.rules import By
-from portal.booking.staffing import check_free, choose_members
-from portal.booking.wish import TAKEN
-from portal.business.models import Resource, Service, ServiceResource
 from portal.db import write_transaction
-from portal.errors import Invalid, NotAllowedNow, NotFound, SlotTaken
+from portal.errors import Invalid, NotAllowedNow
 from portal.extensions import db
 from portal.i18n import say
 from portal.intervals import Interval
-
-T = TypeVar("T")
-MOST_SEATS = 500
 
 
 def plan_date(
@@ -47,21 +36,21 @@ def plan_date(
     Raises NotFound, Invalid (fields), NotAllowedNow for a service without fixed dates, SlotTaken with a sentence that says who has no time.
     """
     service = find_service(db.session(), service_slug)
-    check_plannable(service)
-    check_capacity(capacity)
+    steps.check_plannable(service)
+    steps.check_capacity(capacity)
     if start_at <= now:
         raise Invalid(
             say("This time has passed already. Please choose a later one."), fields={"start_at": say("in the past")}
         )
-    resource_id = person(db.session(), service, resource_slug)
+    resource_id = steps.person(db.session(), service, resource_slug)
     interval = Interval(start_at, start_at + timedelta(minutes=service.duration))
-    ids = candidates(db.session(), service.id)
+    ids = steps.candidates(db.session(), service.id)
     seen = look_ahead(ids, claims.claimed_by(service, interval), now=now)
 
     def work(session: Session) -> int:
-        return plan(session, service.id, interval, capacity=capacity, resource_id=resource_id, seen=seen)
+        return steps.plan(session, service.id, interval, capacity=capacity, resource_id=resource_id, seen=seen)
 
-    return guarded(lambda: write_transaction(ids, work))
+    return steps.guarded(lambda: write_transaction(ids, work))
 
 
 def change_date(
@@ -79,8 +68,8 @@ def change_date(
     `keep_event`: its calendar shows the new time already, so nothing is published. Raises SlotTaken with a sentence that says who has no
     time, NotAllowedNow, Invalid, NotFound.
     """
-    check_capacity(capacity)
-    appointment = standing(db.session(), appointment_id)
+    steps.check_capacity(capacity)
+    appointment = steps.standing(db.session(), appointment_id)
     ids = [row.resource_id for row in appointment.resources]
     interval = _new_interval(appointment, start_at, end_at)
     moves = interval != Interval(appointment.start_at, appointment.end_at)
@@ -92,15 +81,15 @@ def change_date(
     seen = look_ahead(ids, claims.claimed_by(appointment.service, interval), now=now) if looks else NOTHING_SEEN
 
     def work(session: Session) -> None:
-        row = locked(session, appointment_id, resource_ids=ids)
+        row = steps.locked(session, appointment_id, resource_ids=ids)
         if by != "calendar" and row.start_at <= now:
             raise NotAllowedNow(say("This appointment has begun already."))
         if capacity is not None:
-            resize(session, row, capacity)
+            steps.resize(session, row, capacity)
         if start_at is not None:
-            shift(session, row, _new_interval(row, start_at, end_at), by=by, keep_event=keep_event, seen=seen)
+            steps.shift(session, row, _new_interval(row, start_at, end_at), by=by, keep_event=keep_event, seen=seen)
 
-    guarded(lambda: write_transaction(ids, work))
+    steps.guarded(lambda: write_transaction(ids, work))
 
 
 def change_capacity(appointment_id: int, capacity: int, *, now: datetime) -> None:
@@ -126,188 +115,9 @@ def call_off(appointment_id: int, *, now: datetime, by: By = "staff") -> None:
 
     Raises NotFound, and NotAllowedNow when it has begun.
     """
-    appointment = existing(db.session(), appointment_id)
+    appointment = steps.existing(db.session(), appointment_id)
     ids = [row.resource_id for row in appointment.resources]
-    write_transaction(ids, lambda session: strike(session, appointment_id, by=by, now=now))
-
-
-# Steps inside a transaction, for `series` too.
-
-
-def plan(
-    session: Session,
-    service_id: int,
-    interval: Interval,
-    *,
-    capacity: int | None,
-    resource_id: int | None,
-    seen: Seen = NOTHING_SEEN,
-    **series: object,
-) -> int:
-    """A new fixed appointment; the caller holds the locks of `candidates`. Raises SlotTaken."""
-    service = session.get_one(Service, service_id)
-    claims.drop_expired_holds(session, candidates(session, service_id))
-    members = choose_members(session, service, interval, resource_id=resource_id, busy=seen.busy)
-    values = {"capacity": capacity or service.capacity, "is_fixed": True, "planned_at": interval.start, **series}
-    appointment_id = claims.stand(session, service, interval, members, **values)
-    outbox.record(session, "calendar.publish", f"appointment:{appointment_id}")
-    tell_waitlist(session, service, "planned")
-    return appointment_id
-
-
-def resize(session: Session, appointment: Appointment, capacity: int) -> None:
-    """Another number of seats; those above the new number are numbered anew. Raises NotAllowedNow."""
-    if capacity == appointment.capacity:
-        return
-    if not appointment.is_fixed and appointment.service.capacity == 1:
-        raise NotAllowedNow(say("This appointment is for one customer alone, so it has no further seats."))
-    claims.drop_expired_holds(session, [row.resource_id for row in appointment.resources])
-    taken = session.scalars(select(Seat.seat_no).where(Seat.appointment_id == appointment.id)).all()
-    if len(taken) > capacity:
-        raise NotAllowedNow(
-            say(
-                "%(taken)s seats are taken, so the capacity cannot be %(number)s. Cancel or move bookings first.",
-                taken=len(taken),
-                number=capacity,
-            )
-        )
-    free = iter(sorted(set(range(1, capacity + 1)) - set(taken)))
-    for number in sorted(number for number in taken if number > capacity):
-        seat = (Seat.appointment_id == appointment.id, Seat.seat_no == number)
-        session.execute(update(Seat).where(*seat).values(seat_no=next(free)))
-    appointment.capacity = capacity
-    announce(session, appointment, "capacity")
-
-
-def shift(
-    session: Session,
-    appointment: Appointment,
-    interval: Interval,
-    *,
-    by: By,
-    keep_event: bool = False,
-    seen: Seen = NOTHING_SEEN,
-) -> None:
-    """The appointment with everybody in it at another time. Raises SlotTaken."""
-    if Interval(appointment.start_at, appointment.end_at) == interval:
-        return
-    previous = appointment.start_at
-    members = [(row.list_no, row.resource_id) for row in appointment.resources]
-    _drop_visitors_holds(session, appointment.id)
-    claims.drop_expired_holds(session, [resource_id for _, resource_id in members])
-    if by != "calendar":
-        check_free(session, appointment, interval, busy=seen.busy)
-    claims.shift_appointment(session, appointment, start_at=interval.start, end_at=interval.end, members=members)
-    for booking in _standing_bookings(session, appointment.id):
-        tell(session, booking, "moved", by=by, publish=False, previous_start_at=previous.isoformat())
-    announce(session, appointment, "moved", publish=not keep_event)
-
-
-def strike(session: Session, appointment_id: int, *, by: By, now: datetime) -> None:
-    """Call it off. Bookings are locked before the appointment, in the order in which a cancellation does."""
-    bookings = _standing_bookings(session, appointment_id)
-    appointment = existing(session, appointment_id, lock=True)
-    if appointment.called_off_at is not None:
-        return
-    if appointment.start_at <= now:
-        raise NotAllowedNow(say("This appointment has begun already, so it cannot be called off any more."))
-    for booking in bookings:
-        end(session, booking, rules.next_status(booking.status, "cancel"), news="cancelled", by=by, now=now)
-    for hold_id in session.scalars(select(Booking.id).where(*_held_in(appointment_id))).all():
-        claims.drop_hold(session, hold_id, appointment_id)
-    session.flush()
-    session.expire_all()
-    left = session.get(Appointment, appointment_id)
-    if left is None:  # nobody had set its time, and nobody but a visitor with an open form was in it
-        return
-    left.called_off_at = now
-    announce(session, left, "called off")
-    session.flush()
-    claims.close_appointment(session, appointment_id)
-
-
-def announce(session: Session, appointment: Appointment, cause: str, *, publish: bool = True) -> None:
-    """The calendars' copies are outdated, and there may be something for the waitlist."""
-    appointment.version = Appointment.version + 1
-    if publish:
-        outbox.record(session, "calendar.publish", f"appointment:{appointment.id}")
-    tell_waitlist(session, appointment.service, cause)
-
-
-# Checks and small steps.
-
-
-def check_plannable(service: Service) -> None:
-    if service.timing != "fixed":
-        raise NotAllowedNow(
-            say(
-                "The times of this service come from working hours. Set it to fixed dates first, to plan them one by one."
-            )
-        )
-
-
-def check_capacity(capacity: int | None) -> None:
-    if capacity is not None and not 1 <= capacity <= MOST_SEATS:
-        sentence = say("Please give a number of seats from 1 to %(number)s.", number=MOST_SEATS)
-        raise Invalid(sentence, fields={"capacity": sentence})
-
-
-def person(session: Session, service: Service, slug: str | None) -> int | None:
-    """The id of the one who shall give it. Raises Invalid when the service's main list does not name them."""
-    if not slug or service.assignment == "all":
-        return None
-    mine = (ServiceResource.service_id == service.id, ServiceResource.list_no == 0, Resource.slug == slug)
-    joined = select(Resource.id).join(ServiceResource, ServiceResource.resource_id == Resource.id)
-    found = session.scalar(joined.where(*mine, Resource.is_active))
-    if found is None:
-        sentence = say("This person does not give this service.")
-        raise Invalid(sentence, fields={"resource": sentence})
-    return found
-
-
-def candidates(session: Session, service_id: int) -> list[int]:
-    """All resources that an appointment of the service may take: what is locked to plan one."""
-    needs = select(ServiceResource.resource_id).where(ServiceResource.service_id == service_id)
-    return sorted(set(session.scalars(needs)))
-
-
-def existing(session: Session, appointment_id: int, *, lock: bool = False) -> Appointment:
-    """Raises NotFound."""
-    wanted = select(Appointment).where(Appointment.id == appointment_id)
-    if lock:
-        wanted = wanted.with_for_update(of=Appointment).execution_options(populate_existing=True)
-    row = session.scalar(wanted)
-    if row is None:
-        raise NotFound(say("There is no such appointment."))
-    return row
-
-
-def standing(session: Session, appointment_id: int, *, lock: bool = False) -> Appointment:
-    """One that is not called off, nor empty. Raises NotFound, NotAllowedNow."""
-    row = existing(session, appointment_id, lock=lock)
-    if not row.is_active:
-        raise NotAllowedNow(say("This appointment does not take place any more."))
-    return row
-
-
-def locked(session: Session, appointment_id: int, *, resource_ids: Sequence[int]) -> Appointment:
-    """The appointment with its row locked, while the caller holds the locks of these resources. Raises NotAllowedNow when it has others now.
-
-    Its bookings are locked before it, in the order in which a cancellation takes them.
-    """
-    _standing_bookings(session, appointment_id)
-    row = standing(session, appointment_id, lock=True)
-    if {member.resource_id for member in row.resources} != set(resource_ids):
-        raise NotAllowedNow(say("This appointment has just been changed by somebody else. Please look at it again."))
-    return row
-
-
-def guarded(act: Callable[[], T]) -> T:
-    """Run `act`; a refusal by the database's keys becomes SlotTaken."""
-    try:
-        return act()
-    except IntegrityError:
-        raise SlotTaken(say(TAKEN)) from None
+    write_transaction(ids, lambda session: steps.strike(session, appointment_id, by=by, now=now))
 
 
 def _new_interval(appointment: Appointment, start_at: datetime | None, end_at: datetime | None) -> Interval:
@@ -316,22 +126,3 @@ def _new_interval(appointment: Appointment, start_at: datetime | None, end_at: d
     if interval.end <= interval.start:
         raise Invalid(say("The end must lie after the start."), fields={"end_at": say("before the start")})
     return interval
-
-
-def _standing_bookings(session: Session, appointment_id: int) -> Sequence[Booking]:
-    """With their rows locked, so that each is cancelled or moved by one at a time."""
-    wanted = select(Booking).where(Booking.appointment_id == appointment_id, Booking.status.in_(STANDING))
-    locking = wanted.order_by(Booking.id).with_for_update(of=Booking)
-    return session.scalars(locking.execution_options(populate_existing=True)).all()
-
-
-def _held_in(appointment_id: int) -> tuple[ColumnElement[bool], ...]:
-    return (Booking.appointment_id == appointment_id, Booking.status == "held")
-
-
-def _drop_visitors_holds(session: Session, appointment_id: int) -> None:
-    """Who is filling in the form chose the old time. Offers are the waitlist's, which withdraws them itself."""
-    is_offer = select(Offer.booking_id).where(Offer.state == "open", Offer.booking_id.is_not(None))
-    holds = select(Booking.id).where(*_held_in(appointment_id), Booking.id.not_in(is_offer))
-    for hold_id in session.scalars(holds).all():
-        claims.drop_hold(session, hold_id, appointment_id)

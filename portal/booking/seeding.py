@@ -15,6 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.booking import fixed
+from portal.booking import fixed_steps as steps
 from portal.booking.models import ACTIVE, Appointment, AppointmentResource, Booking, Series
 from portal.booking.occurrences import begins_at, dates_between
 from portal.booking.series import extend_series, plan_series, weekly_of
@@ -185,14 +186,14 @@ def _settle(series_id: int, wanted: SeedSeries, *, now: datetime) -> Iterator[st
 def _take_back(appointment_id: int, *, now: datetime) -> bool:
     """Call off a date in which nobody is. It leaves its series, which may make it again should the file name it once more."""
     ids = read_transaction(
-        lambda session: [row.resource_id for row in fixed.existing(session, appointment_id).resources]
+        lambda session: [row.resource_id for row in steps.existing(session, appointment_id).resources]
     )
 
     def work(session: Session) -> bool:
         somebody = select(Booking.id).where(Booking.appointment_id == appointment_id, Booking.status.in_(ACTIVE))
         if session.scalar(somebody.limit(1)) is not None:
             return False
-        fixed.strike(session, appointment_id, by="staff", now=now)
+        steps.strike(session, appointment_id, by="staff", now=now)
         row = session.get_one(Appointment, appointment_id)
         row.series_id = row.series_on = None
         return True

@@ -15,7 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from portal.booking import fixed
+from portal.booking import fixed_steps as steps
 from portal.booking.models import Appointment, Series
 from portal.booking.occurrences import Weekly, begins_at, dates_between
 from portal.booking.queries import find_service
@@ -58,12 +58,12 @@ def plan_series(
     `starts` are minutes from local midnight, in the business's zone. Raises NotFound, NotAllowedNow, Invalid (fields).
     """
     service = find_service(db.session(), service_slug)
-    fixed.check_plannable(service)
-    fixed.check_capacity(capacity)
+    steps.check_plannable(service)
+    steps.check_capacity(capacity)
     check_span(weekday, starts, first_on, last_on)
     values = {
         "weekday": weekday, "starts": starts, "first_on": first_on, "last_on": last_on, "capacity": capacity,
-        "resource_id": fixed.person(db.session(), service, resource_slug),
+        "resource_id": steps.person(db.session(), service, resource_slug),
         "except_on": sorted(on.isoformat() for on in except_on), "created_at": now,
     }  # fmt: skip
     service_id = service.id
@@ -163,7 +163,7 @@ def _make(missing: Missing) -> bool:
         mine = (Appointment.series_id == series.id, Appointment.series_on == missing.on)
         if session.scalar(select(Appointment.id).where(*mine)) is not None:
             return False
-        fixed.plan(
+        steps.plan(
             session,
             missing.service_id,
             missing.interval,
@@ -174,7 +174,7 @@ def _make(missing: Missing) -> bool:
         )
         return True
 
-    locks = read_transaction(lambda session: fixed.candidates(session, missing.service_id))
+    locks = read_transaction(lambda session: steps.candidates(session, missing.service_id))
     try:
         return write_transaction(locks, work)
     except (SlotTaken, IntegrityError):

@@ -13,7 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal import dates
-from portal.booking import fixed
+from portal.booking import fixed_steps as steps
 from portal.booking.claims import claimed_by
 from portal.booking.models import Appointment, Series
 from portal.booking.occurrences import begins_at, same_week
@@ -41,7 +41,7 @@ def change_later(
     The series goes on as a new one from here. Later dates that were moved singly keep their own time. Raises SlotTaken with the dates
     that clash, NotAllowedNow, Invalid, NotFound.
     """
-    fixed.check_capacity(capacity)
+    steps.check_capacity(capacity)
     locks = _locks(db.session(), appointment_id)
 
     def work(session: Session) -> None:
@@ -60,14 +60,14 @@ def change_later(
         session.flush()
         for row in _to_come(rows, now=now):
             if capacity is not None:
-                fixed.resize(session, row, capacity)
+                steps.resize(session, row, capacity)
             if row.id in moves:
-                fixed.shift(session, row, moves[row.id][1], by="staff")
+                steps.shift(session, row, moves[row.id][1], by="staff")
         session.flush()
         if old.last_on is not None and old.last_on < old.first_on:
             session.delete(old)  # it began with this date, so nothing is left of it
 
-    fixed.guarded(lambda: write_transaction(locks, work))
+    steps.guarded(lambda: write_transaction(locks, work))
 
 
 def call_off_later(appointment_id: int, *, now: datetime, by: By = "staff") -> None:
@@ -80,7 +80,7 @@ def call_off_later(appointment_id: int, *, now: datetime, by: By = "staff") -> N
         ids = [row.id for row in _to_come(_later(session, chosen), now=now)]
         session.get_one(Series, chosen.series_id).last_on = chosen.series_on - timedelta(days=1)
         for id_ in ids:
-            fixed.strike(session, id_, by=by, now=now)
+            steps.strike(session, id_, by=by, now=now)
 
     write_transaction(locks, work)
 
@@ -92,8 +92,8 @@ def later_of(session: Session, appointment: Appointment, *, now: datetime) -> li
 
 def _locks(session: Session, appointment_id: int) -> list[int]:
     """All resources that dates of the series may have."""
-    appointment = fixed.existing(session, appointment_id)
-    ids = set(fixed.candidates(session, appointment.service_id))
+    appointment = steps.existing(session, appointment_id)
+    ids = set(steps.candidates(session, appointment.service_id))
     for row in _later(session, appointment) if appointment.series_id is not None else [appointment]:
         ids.update(member.resource_id for member in row.resources)
     return sorted(ids)
@@ -101,7 +101,7 @@ def _locks(session: Session, appointment_id: int) -> list[int]:
 
 def _chosen(session: Session, appointment_id: int, *, now: datetime) -> Appointment:
     """The date from which on something changes, its series locked. Raises NotFound, NotAllowedNow."""
-    appointment = fixed.standing(session, appointment_id)
+    appointment = steps.standing(session, appointment_id)
     if appointment.series_id is None or appointment.series_on is None:
         raise NotAllowedNow(say("This appointment belongs to no series, so there are no later ones."))
     if appointment.start_at <= now:
