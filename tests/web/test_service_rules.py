@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 
-from portal.booking import forms, operations
+from portal.booking import fixed, forms, operations
 from portal.booking.models import Booking
 from portal.business.models import Service
 from portal.clock import now_utc
@@ -225,3 +225,19 @@ def test_the_download_for_calendars_holds_the_bare_address(visitor: Visitor, ser
     hold(visitor).press("Book this time", **TYPED)
     assert "At: Calle Mayor 12" in visitor.text()
     assert "LOCATION:Calle Mayor 12\r\n" in visitor.client.get(visitor.url + ".ics").get_data(as_text=True)
+
+
+def test_fixed_dates_say_how_many_seats_they_have_left_and_parties_are_as_large_as_the_largest_of_them(
+    visitor: Visitor, service: Service
+) -> None:
+    set_rules(service, timing="fixed")
+    noon = (now_utc() + timedelta(days=2)).replace(hour=12, minute=0, second=0, microsecond=0)
+    for days, capacity in ((0, 3), (1, 6)):
+        fixed.plan_date("consultation", noon + timedelta(days=days), capacity=capacity, now=now_utc())
+    visitor.get(f"/consultation?day={noon.date().isoformat()}")
+    assert [time.split(" ", 1)[1] for time in visitor.times()] == ["3 seats left"]
+    assert visitor.page.xpath('//select[@name="people"]/option/text()') == list("123456")
+    visitor.get(f"/consultation?day={(noon + timedelta(days=1)).date().isoformat()}&people=6")
+    visitor.press(visitor.times()[0]).press("Book this time", **TYPED)
+    assert bookings()[0].party_size == 6
+    assert visitor.get("/consultation").page.xpath('//select[@name="people"]/option/text()') == list("123456")
