@@ -22,6 +22,7 @@ from portal.booking.series_changes import later_of
 from portal.business.models import Resource, Service
 from portal.db import database_clock
 from portal.errors import NotFound
+from portal.sync.models import Conflict
 
 MOST_DATES = 200
 """A page shows no more; a daily class of half a year."""
@@ -37,6 +38,8 @@ class DateRow:
     held: int
     waiting: int
     in_calendar: InCalendar
+    is_overlapped: bool = False
+    """An outside event stands over it, so nobody can book it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +77,7 @@ def rows_of(session: Session, appointments: Sequence[Appointment]) -> list[DateR
     ids = [row.id for row in appointments]
     resources, states = queries.resources_of(session, ids), queries.calendar_states(session, ids)
     taken, held = _seats(session, ids, ACTIVE), _seats(session, ids, ("held",))
-    waiting = _waiting(session, appointments)
+    waiting, overlapped = _waiting(session, appointments), _overlapped(session, ids)
     return [
         DateRow(
             appointment=row,
@@ -83,6 +86,7 @@ def rows_of(session: Session, appointments: Sequence[Appointment]) -> list[DateR
             held=held.get(row.id, 0),
             waiting=waiting.get(row.id, 0),
             in_calendar=states.get(row.id, InCalendar("none")),
+            is_overlapped=row.id in overlapped,
         )
         for row in appointments
     ]
@@ -130,6 +134,11 @@ def _waiting(session: Session, appointments: Sequence[Appointment]) -> dict[int,
         by_service.setdefault(row.service_id, []).append(row)
     counted = [count_waiting(session, rows[0].service, rows) for rows in by_service.values()]
     return {appointment_id: number for each in counted for appointment_id, number in each.items()}
+
+
+def _overlapped(session: Session, ids: Sequence[int]) -> set[int]:
+    found = select(Conflict.appointment_id).where(Conflict.appointment_id.in_(ids), Conflict.resolved_at.is_(None))
+    return set(session.scalars(found))
 
 
 def _seats(session: Session, ids: Sequence[int], statuses: Sequence[str]) -> dict[int, int]:
