@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from threading import Lock, get_ident
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
@@ -23,17 +24,32 @@ from portal.waitlist.records import LIVE, end_entry, end_offer, resource_locks
 from portal.waitlist.vacancies import find_vacancies, rules_of, waiting_of, wanted_by
 
 Key = tuple[datetime, int | None]
+_waits: set[tuple[int, int]] = set()
+"""(service, thread) of those that wait for the locks and have read nothing under them yet."""
+_waits_lock = Lock()
 
 
 def look(service_id: int, *, cause: str, now: datetime) -> list[int]:
     """Bring the service's waitlist up to date; returns the ids of the offers made. `cause` says in one word what freed the seats.
 
-    Looks without a lock first: mostly there is nothing to do, and then nothing is locked and nothing written.
+    Looks without a lock first: mostly there is nothing to do, and then nothing is locked and nothing written. Where another thread of this
+    process waits for the locks already, it does nothing at all: that one has read nothing yet, so it will see what this one came for. When
+    many seats become free at once, the looks would else stand in line for each other.
     """
-    locks = read_transaction(lambda session: _locks_if_due(session, service_id, now=now))
-    if locks is None:
+    if _is_awaited(service_id):
         return []
-    return write_transaction(locks, lambda session: _look(session, service_id, locks, cause=cause, now=now))
+    locks = read_transaction(lambda session: _locks_if_due(session, service_id, now=now))
+    if locks is None or not _await(service_id):
+        return []
+
+    def work(session: Session) -> list[int]:
+        _end_wait(service_id)
+        return _look(session, service_id, locks, cause=cause, now=now)
+
+    try:
+        return write_transaction(locks, work)
+    finally:
+        _end_wait(service_id)
 
 
 def live_entries(session: Session, service_id: int, *, lock: bool = False) -> list[WaitlistEntry]:
@@ -63,6 +79,25 @@ def keep_receipts(
                     decided_at=now,
                 )
             )
+
+
+def _is_awaited(service_id: int) -> bool:
+    with _waits_lock:
+        return any(waiting == service_id for waiting, _ in _waits)
+
+
+def _await(service_id: int) -> bool:
+    """Be the one of this process that waits for the locks; False when there is one already."""
+    with _waits_lock:
+        if any(waiting == service_id for waiting, _ in _waits):
+            return False
+        _waits.add((service_id, get_ident()))
+        return True
+
+
+def _end_wait(service_id: int) -> None:
+    with _waits_lock:
+        _waits.discard((service_id, get_ident()))
 
 
 def _locks_if_due(session: Session, service_id: int, *, now: datetime) -> list[int] | None:

@@ -9,6 +9,7 @@ from sqlalchemy import select, update
 
 from portal.booking.models import Appointment, Booking
 from portal.booking.operations import cancel_booking, place_hold, sweep_expired_holds
+from portal.business.models import Resource
 from portal.extensions import db
 from tests.factories import make_resource, make_service
 from tests.operations.waitlist.house import (
@@ -174,3 +175,22 @@ def test_an_offer_that_lapses_while_it_is_looked_at_twice_is_told_once(app):
         thread.join(20)
     assert [caught for _, caught in threads] == [[[]]] * 3
     assert [offer.state for offer in offers()] == ["lapsed"]
+
+
+def test_of_looks_that_come_at_once_one_waits_for_the_locks_and_serves_what_all_came_for(app):
+    klass = make_class(2)
+    service_id, resource_id = klass.service_id, klass.resources[0].resource_id
+    booked = [take(klass, name) for name in ("Eva", "Ada")]
+    waiting = [wait(klass, name) for name in ("Bea", "Leo")]
+    for booking_id in booked:
+        cancel(booking_id)
+    with unfinished() as other:
+        other.execute(update(Resource).where(Resource.id == resource_id).values(position=1))
+        first, served = begun(app, lambda: look(service_id))
+        second, nothing = begun(app, lambda: look(service_id))
+        second.join(5)
+        assert nothing == [[]], "it stood in no line"
+    first.join(20)
+    assert len(served[0]) == 2
+    assert [entry(each).status for each in waiting] == ["offered", "offered"]
+    assert look(service_id) == []
