@@ -31,7 +31,10 @@ COMMANDS = {
     "pull": ("calendars:pull", "Read calendars now."),
     "reconcile": ("calendars:reconcile", "Compare every calendar with the bookings."),
     "outbox": ("operations:outbox", "Show what still has to be done outside."),
-    "mail-returned": ("mails:mail_returned", "Note a mail that came back: reads a delivery report from standard input."),
+    "mail-returned": (
+        "mails:mail_returned",
+        "Note a mail that came back: reads a delivery report from standard input.",
+    ),
     "customer": ("customers:customer", "Export or erase one customer's data."),
     "doctor": ("operations:doctor", "Examine this instance and say what is wrong."),
     "keys": ("operations:keys", "Look after the encryption keys."),

@@ -131,7 +131,9 @@ def wrong_offers(session: Session) -> Iterator[str]:
     for offer_id in session.scalars(booked.where(Offer.state == "open")):
         yield f"Offer {offer_id} is still open although its seats are booked."
     for entry_id in session.scalars(
-        select(WaitlistEntry.id).where(WaitlistEntry.status.in_(("waiting", "offered")) == WaitlistEntry.ended_at.is_not(None))
+        select(WaitlistEntry.id).where(
+            WaitlistEntry.status.in_(("waiting", "offered")) == WaitlistEntry.ended_at.is_not(None)
+        )
     ):
         yield f"Waitlist entry {entry_id} does not know whether it has ended."
 
