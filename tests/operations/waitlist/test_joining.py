@@ -8,14 +8,17 @@ from sqlalchemy import func, select
 from portal.booking.models import WaitlistEntry
 from portal.booking.operations import Customer
 from portal.business.models import Resource, ServiceQuestion
-from portal.errors import AlreadyWaiting, Invalid, NotFound, Refused, RepeatedDifferently, SlotFree
+from portal.errors import Invalid, NotFound, Refused, RepeatedDifferently, SlotFree
 from portal.extensions import db
+from portal.outbox import OutboxEntry
+from portal.waitlist import joining
 from portal.waitlist.records import entry_token
 from tests.factories import make_resource, make_service
 from tests.operations.waitlist.house import (
     NOW,
     TEN,
     book,
+    cancel,
     entry,
     guest,
     make_class,
@@ -86,10 +89,35 @@ def test_one_address_waits_once_for_the_same(app):
     klass = make_class(1)
     take(klass, "Eva")
     first = wait(klass, "Bea")
-    with pytest.raises(AlreadyWaiting):
-        wait(klass, "BEA", key="another")
+    again = wait(klass, "BEA", key="another", party_size=1)
+    assert (again.entry_id, again.is_repeat) == (first.entry_id, True)
     waitlist.leave(first.token, now=NOW)
     assert entry(wait(klass, "Bea", key="again")).status == "waiting"
+
+
+def test_who_joins_again_is_mailed_the_link_again_but_no_mailbox_is_filled(app):
+    klass = make_class(1)
+    take(klass, "Eva")
+    for key in range(6):
+        wait(klass, "Bea", key=f"{key}")
+    assert [told["news"] for told in told_of("Bea")] == ["joined"] * joining.MOST_MAILS
+
+
+def test_who_joins_again_while_something_is_offered_is_mailed_the_offer_again(app):
+    klass = make_class(1)
+    booking_id = take(klass, "Eva")
+    wait(klass, "Bea")
+    cancel(booking_id)
+    [offer_id] = waitlist.look(klass.service_id, cause="cancelled", now=NOW)
+    wait(klass, "Bea", key="again")
+    assert [(told["news"], told["offer_id"]) for told in told_of("Bea")][1:] == [("offered", offer_id)] * 2
+
+
+def told_of(name):
+    db.session.rollback()
+    waits = db.session.scalars(select(WaitlistEntry).filter_by(customer_email=guest(name).email)).one()
+    rows = select(OutboxEntry).filter_by(topic="notify.waitlist", subject=f"entry:{waits.id}")
+    return [row.payload for row in db.session.scalars(rows.order_by(OutboxEntry.id))]
 
 
 def test_a_repeated_request_gives_the_same_place(app):
