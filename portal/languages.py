@@ -69,8 +69,10 @@ def init_app(app: Flask) -> None:
 
 
 def _choose() -> str:
-    if request.blueprint in _MACHINES or _is_for_staff():
+    if request.blueprint in _MACHINES:
         return "en"
+    if _is_for_staff():
+        return _with_country("en", [current_site().language])
     if request.path.startswith("/api/"):
         return asked_language() or "en"
     asked = list(_asked())

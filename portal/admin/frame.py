@@ -10,7 +10,7 @@ from flask_login import current_user
 from portal.admin import decisions, queues
 from portal.admin.moments import Moments
 from portal.clock import now_utc
-from portal.dates import locale_of
+from portal.dates import present_locale
 from portal.extensions import db
 from portal.site import current_site
 
@@ -62,9 +62,8 @@ _ROOMS = {"google": "integrations"}
 
 @bp.app_template_global()
 def moments() -> Moments:
-    """How this page says times: in the business's zone and language, as of now."""
-    site = current_site()
-    return Moments(site.zone, locale_of(site.language), now_utc())
+    """How this page says times: in the business's zone and the page's language, as of now."""
+    return Moments(current_site().zone, present_locale(), now_utc())
 
 
 @bp.app_template_global()

@@ -85,7 +85,7 @@ def take_seats(session: Session, booking: Booking, *, capacity: int, is_new: boo
         taken = set(session.scalars(select(Seat.seat_no).where(Seat.appointment_id == appointment_id)))
     free = [number for number in range(1, capacity + 1) if number not in taken][: booking.party_size]
     if len(free) < booking.party_size:
-        raise SlotTaken(say("There are not enough seats left for this time."))
+        raise SlotTaken(say("There are not enough places left for this time."))
     seats = [{"appointment_id": appointment_id, "seat_no": number, "booking_id": booking.id} for number in free]
     session.connection().execute(insert(_SEAT), seats)
 

@@ -297,7 +297,7 @@ def _parts(times: Sequence[Time], hours: Sequence[int]) -> Iterable[Part]:
 
 
 def _seats(left: int) -> str:
-    return say("last seat") if left == 1 else say_n("%(number)s seat left", "%(number)s seats left", left)
+    return say("last place") if left == 1 else say_n("%(number)s place left", "%(number)s places left", left)
 
 
 def _near(on: date, today: date | None, locale: Locale) -> str:

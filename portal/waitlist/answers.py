@@ -68,7 +68,7 @@ def accept(token: str, *, now: datetime) -> Outcome:
         _withdraw(entry_id, locks, now=now)
         raise OfferOver(
             say(
-                "These seats cannot be given after all: something has come up at that time. You keep your place in the queue."
+                "These places cannot be given after all: something has come up at that time. You keep your place in the queue."
             ),
             why="withdrawn",
         ) from taken
@@ -116,7 +116,7 @@ def leave(token: str, *, now: datetime) -> None:
         entry = locked_entry(session, entry_id)
         if entry.status == "accepted":
             raise NotAllowedNow(
-                say("You have taken the seats that were offered. To give them back, cancel the booking.")
+                say("You have taken the places that were offered. To give them back, cancel the booking.")
             )
         take_off(session, entry, reason="left", now=now)
 
@@ -219,13 +219,13 @@ def _why_over(session: Session, entry: WaitlistEntry) -> str:
 
 def _sentence(why: str) -> str:
     sentences = {
-        "accepted": say("You have taken these seats already; the booking was changed since."),
-        "declined": say("You have declined this offer already, so the seats went to others."),
-        "lapsed": say("This offer has ended: the seats were held for you until the time in our e-mail, and are free for others again. "
+        "accepted": say("You have taken these places already; the booking was changed since."),
+        "declined": say("You have declined this offer already, so the places went to others."),
+        "lapsed": say("This offer has ended: the places were held for you until the time in our e-mail, and are free for others again. "
                       "You may join the waitlist once more."),
-        "left": say("You are not on the waitlist any more, so these seats are not held for you."),
+        "left": say("You are not on the waitlist any more, so these places are not held for you."),
         "over": say("This appointment does not take place any more, or has begun already."),
-        "withdrawn": say("These seats cannot be given after all: something has come up at that time. You keep your place in the queue."),
-        "none": say("Nothing is offered to you just now. You keep your place in the queue, and we write as soon as seats are free."),
+        "withdrawn": say("These places cannot be given after all: something has come up at that time. You keep your place in the queue."),
+        "none": say("Nothing is offered to you just now. You keep your place in the queue, and we write as soon as places are free."),
     }  # fmt: skip
     return sentences[why]

@@ -52,7 +52,7 @@ def look_at_waitlists(now: datetime | None = None) -> list[int]:
     moment = now or now_utc()
     made = []
     for service_id in read_transaction(lambda session: _in_question(session, now=moment)):
-        made += look(service_id, cause="time", now=moment)
+        made += look_quietly(service_id, cause="time", now=moment)  # the trouble of one must not hold up the others
     return made
 
 

@@ -263,7 +263,7 @@ def _lines(place: _Place, queue: Sequence[Waiting]) -> Iterable[Considered]:
     for number, entry in enumerate(queue):
         why = place.verdicts.get(entry.entry_id, "")
         if not why and number < last:
-            why = mismatch(entry.wanted, place.vacancy, place.vacancy.people)
+            why = mismatch(entry.wanted, place.vacancy, place.people)
         if why:
             outcome = OFFERED if why == OFFERED else PASSED
             yield Considered(entry.entry_id, entry.party_size, outcome, why)

@@ -42,13 +42,14 @@ class WouldOffer:
     length: timedelta
 
 
-def look_quietly(service_id: int, *, cause: str, now: datetime) -> None:
-    """`look` for a request that has done its work already: whatever goes wrong here is done by the worker a moment later."""
+def look_quietly(service_id: int, *, cause: str, now: datetime) -> list[int]:
+    """`look` for a request that has done its work already, and for one waitlist of many: what goes wrong here is done a moment later."""
     try:
-        look(service_id, cause=cause, now=now)
+        return look(service_id, cause=cause, now=now)
     except (PortalError, SQLAlchemyError) as error:
         db.session.rollback()
         log.warning("a waitlist was not looked at now, but will be", service=service_id, reason=type(error).__name__)
+        return []
 
 
 def offer_by_hand(

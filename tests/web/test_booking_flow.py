@@ -241,7 +241,7 @@ def test_a_party_takes_its_places(app: Flask) -> None:
     visitor.press("Book this time", **TYPED)
     assert only_booking().party_size == 3
     other = Visitor(app).get(f"/yoga?day={tomorrow()}")
-    assert "10:00 5 seats left" in other.times()
+    assert "10:00 5 places left" in other.times()
     other.get(f"/yoga?day={tomorrow()}&people=6")
     assert not [time for time in other.times() if time.startswith("10:00")]
 

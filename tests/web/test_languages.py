@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urljoin
+from zoneinfo import ZoneInfo
 
 import flask_babel
 import pytest
@@ -171,8 +172,14 @@ def test_staffs_own_pages_speak_english(app: Flask) -> None:
         assert '<html lang="en">' in response.text
         assert "/language" not in response.text
     client = signed_in(app, make_user("owner"))
-    response = client.get("/admin", headers=SPANISH, follow_redirects=True)
-    assert '<html lang="en">' in response.text
+    for language, clock in (("es", "10:30 "), ("en-US", "10:30\u202fAM")):
+        business_speaks(language)
+        booking = at_half_past_ten()
+        response = client.get(f"/admin/bookings/{booking}", headers=SPANISH)
+        assert '<html lang="en">' in response.text
+        assert clock.strip() in response.text
+        assert "noviembre" not in response.text
+        assert "diciembre" not in response.text
 
 
 def test_machines_cost_no_query_for_a_language(app: Flask) -> None:
@@ -182,6 +189,15 @@ def test_machines_cost_no_query_for_a_language(app: Flask) -> None:
     assert client.get("/healthz", headers=SPANISH).status_code == 200
     assert client.post("/hooks/google", headers=SPANISH).status_code == 204
     assert [statement for statement in asked if "business" in statement] == []
+
+
+def at_half_past_ten() -> int:
+    """A booking of the next free day, at half past ten in Madrid."""
+    service = queries.find_service(db.session(), "consultation")
+    slots = queries.soonest_slots(db.session(), service, now=now_utc() + timedelta(days=1), limit=40)
+    at = [slot.interval.start.astimezone(ZoneInfo("Europe/Madrid")).strftime("%H:%M") for slot in slots].index("10:30")
+    book(slots[at].interval.start)
+    return db.session.scalars(db.select(Booking.id).order_by(Booking.id.desc())).first()
 
 
 # --- What follows from it ---------------------------------------------------------------------------------------------

@@ -42,7 +42,7 @@ def set_rules(service: Service, **rules: object) -> None:
     db.session.commit()
 
 
-def hold(visitor: Visitor, time: str = "10:00 4 seats left") -> Visitor:
+def hold(visitor: Visitor, time: str = "10:00 4 places left") -> Visitor:
     on = (now_utc() + timedelta(days=1)).date().isoformat()
     return visitor.get(f"/consultation?day={on}").press(time)
 
@@ -186,7 +186,7 @@ def test_the_kind_of_place_is_said_in_words(
 def test_who_has_as_many_as_one_may_is_told_and_keeps_the_time_meanwhile(visitor: Visitor, service: Service) -> None:
     set_rules(service, per_customer=1)
     hold(visitor).press("Book this time", **TYPED)
-    hold(visitor, "11:00 4 seats left").press("Book this time", **TYPED)
+    hold(visitor, "11:00 4 places left").press("Book this time", **TYPED)
     assert visitor.status == 409
     assert "one booking to come is as many as we take" in visitor.text('//*[@id="error-email"]')
     assert visitor.value("name") == "María Pérez"
@@ -207,16 +207,16 @@ def test_the_last_seat_is_called_so_and_a_party_can_be_as_large_as_any_appointme
     visitor: Visitor, service: Service
 ) -> None:
     on = (now_utc() + timedelta(days=1)).date().isoformat()
-    visitor.get(f"/consultation?day={on}&people=3").press("10:00 4 seats left")
+    visitor.get(f"/consultation?day={on}&people=3").press("10:00 4 places left")
     visitor.press("Book this time", **TYPED)
-    assert "10:00 last seat" in visitor.get(f"/consultation?day={on}").times()
+    assert "10:00 last place" in visitor.get(f"/consultation?day={on}").times()
     db.session.rollback()
     bookings()[0].appointment.capacity = 7
     db.session.commit()
     people = visitor.get(f"/consultation?day={on}").page.xpath('//select[@name="people"]/option/text()')
     assert people == [str(number) for number in range(1, 8)]
     assert [time for time in visitor.get(f"/consultation?day={on}&people=4").times() if time.startswith("10:00")] == [
-        "10:00 4 seats left"
+        "10:00 4 places left"
     ]
 
 
@@ -235,7 +235,7 @@ def test_fixed_dates_say_how_many_seats_they_have_left_and_parties_are_as_large_
     for days, capacity in ((0, 3), (1, 6)):
         fixed.plan_date("consultation", noon + timedelta(days=days), capacity=capacity, now=now_utc())
     visitor.get(f"/consultation?day={noon.date().isoformat()}")
-    assert [time.split(" ", 1)[1] for time in visitor.times()] == ["3 seats left"]
+    assert [time.split(" ", 1)[1] for time in visitor.times()] == ["3 places left"]
     assert visitor.page.xpath('//select[@name="people"]/option/text()') == list("123456")
     visitor.get(f"/consultation?day={(noon + timedelta(days=1)).date().isoformat()}&people=6")
     visitor.press(visitor.times()[0]).press("Book this time", **TYPED)

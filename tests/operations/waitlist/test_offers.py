@@ -12,7 +12,7 @@ from portal.booking.queries import soonest_slots
 from portal.business.models import Resource
 from portal.calendars.models import BusyInterval
 from portal.db import database_now
-from portal.errors import LimitReached, NotAllowedNow, NotFound, OfferOver, SlotTaken
+from portal.errors import LimitReached, NotAllowedNow, NotFound, OfferOver, SlotTaken, TryAgain
 from portal.extensions import db
 from portal.outbox import OutboxEntry, work_of
 from tests.factories import make_calendar
@@ -383,3 +383,21 @@ def test_a_look_with_nothing_to_do_writes_nothing(app, monkeypatch):
     monkeypatch.setattr("portal.waitlist.look.write_transaction", None)
     assert look(klass.service_id) == []
     assert waitlist.look_at_waitlists(NOW) == []
+
+
+def test_trouble_with_one_waitlist_does_not_hold_up_the_others(app, monkeypatch):
+    classes = [make_class(1), make_class(1)]
+    booked = [take(klass, "Eva") for klass in classes]
+    joined = [wait(klass, "Bea") for klass in classes]
+    for booking_id in booked:
+        cancel(booking_id)
+    troubled = classes[0].service_id
+
+    def stumble(service_id, **more):
+        if service_id == troubled:
+            raise TryAgain("The portal is very busy at this moment.")
+        return waitlist.look(service_id, **more)
+
+    monkeypatch.setattr("portal.waitlist.staff.look", stumble)
+    assert len(waitlist.look_at_waitlists(NOW)) == 1
+    assert [entry(each).status for each in joined] == ["waiting", "offered"]

@@ -98,8 +98,8 @@ def test_times_in_lists_over_several_days_name_the_day() -> None:
 
 
 def test_a_group_says_how_many_places_are_left() -> None:
-    assert pages.show_times([slot("2026-12-03T10:00", seats=5)], HERE, BRITISH, capacity=8)[0].note == "5 seats left"
-    assert pages.show_times([slot("2026-12-03T10:00", seats=1)], HERE, BRITISH, capacity=8)[0].note == "last seat"
+    assert pages.show_times([slot("2026-12-03T10:00", seats=5)], HERE, BRITISH, capacity=8)[0].note == "5 places left"
+    assert pages.show_times([slot("2026-12-03T10:00", seats=1)], HERE, BRITISH, capacity=8)[0].note == "last place"
 
 
 def test_a_month_counts_the_times_of_each_day_and_leaves_out_weeks_that_are_over() -> None:

@@ -147,6 +147,15 @@ def test_the_person_wanted_gives_the_new_appointment():
     assert offered(decide(vacancies, queue, USUAL, now=NOW)) == [(1, TEN)]
 
 
+def test_a_person_who_was_taken_by_somebody_ahead_is_not_the_one_who_is_offered():
+    half = timedelta(minutes=30)
+    vacancies = [free_time(TEN), free_time(TEN + half, people=(ANA, BEN))]
+    queue = [waiting(1), waiting(2, wanted=Wanted(start_at=TEN + half, resource_id=ANA)), waiting(3)]
+    decision = decide(vacancies, queue, USUAL, now=NOW)
+    assert offered(decision) == [(1, TEN), (3, TEN + half)]
+    assert said(decision)[1] == [(2, "other_person"), (3, "offered")]
+
+
 def test_an_unserved_entry_is_explained_at_one_of_many_free_times_only():
     vacancies = [free_time(TEN + n * HOUR) for n in range(8)]
     decision = decide(vacancies, [waiting(1, is_limited=True)], USUAL, now=NOW)
