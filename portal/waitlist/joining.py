@@ -201,13 +201,17 @@ def _refuse_if_free(session: Session, asked: Asked, *, now: datetime) -> None:
 
 
 def _find_same(session: Session, asked: Asked, customer: Customer) -> WaitlistEntry | None:
+    """A fixed appointment is the same wherever it was moved since, and another one at its old time is not."""
+    standing = session.get(Appointment, _standing(session, asked) or 0)
     same = select(WaitlistEntry).where(
         WaitlistEntry.service_id == asked.service_id,
         WaitlistEntry.status.in_(LIVE),
         func.lower(WaitlistEntry.customer_email) == customer.email.lower(),
         WaitlistEntry.wish == asked.wish,
         WaitlistEntry.wish_on.is_not_distinct_from(asked.wish_on),
-        WaitlistEntry.start_at.is_not_distinct_from(asked.start_at),
+        WaitlistEntry.appointment_id == standing.id
+        if standing is not None and standing.is_fixed
+        else WaitlistEntry.start_at.is_not_distinct_from(asked.start_at),
         WaitlistEntry.resource_id.is_not_distinct_from(asked.resource_id),
     )
     return session.scalar(same.order_by(WaitlistEntry.id).limit(1))

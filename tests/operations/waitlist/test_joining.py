@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from sqlalchemy import func, select
 
+from portal.booking import fixed
 from portal.booking.models import WaitlistEntry
 from portal.booking.operations import Customer
 from portal.business.models import Resource, ServiceQuestion
@@ -17,6 +18,7 @@ from tests.factories import make_resource, make_service
 from tests.operations.waitlist.house import (
     NOW,
     TEN,
+    add_date,
     book,
     cancel,
     entry,
@@ -93,6 +95,18 @@ def test_one_address_waits_once_for_the_same(app):
     assert (again.entry_id, again.is_repeat) == (first.entry_id, True)
     waitlist.leave(first.token, now=NOW)
     assert entry(wait(klass, "Bea", key="again")).status == "waiting"
+
+
+def test_a_class_that_was_moved_is_still_the_same_and_one_at_its_old_time_is_another(app):
+    moved = make_class(1)
+    take(moved, "Eva")
+    first = wait(moved, "Bea")
+    fixed.move_appointment(moved.id, TEN + timedelta(hours=3), by="staff", now=NOW)
+    db.session.rollback()
+    assert wait(moved, "Bea", key="after the move").entry_id == first.entry_id
+    other = add_date(moved.service, db.session.get(Resource, moved.resources[0].resource_id), start_at=TEN, capacity=1)
+    take(other, "Leo")
+    assert wait(other, "Bea", key="the other").entry_id != first.entry_id
 
 
 def test_who_joins_again_is_mailed_the_link_again_but_no_mailbox_is_filled(app):
