@@ -22,6 +22,7 @@ from portal.booking.series_changes import later_of
 from portal.business.models import Resource, Service
 from portal.db import database_clock
 from portal.errors import NotFound
+from portal.sync.models import Conflict
 
 MOST_DATES = 200
 """A page shows no more; a daily class of half a year."""
@@ -37,6 +38,8 @@ class DateRow:
     held: int
     waiting: int
     in_calendar: InCalendar
+    is_overlapped: bool = False
+    """An outside event stands over it, so nobody can book it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +60,7 @@ def coming_dates(session: Session, user: User, service: Service, *, now: datetim
     )
     scope = queries.appointment_scope(user, Appointment.id)
     wanted = select(Appointment).where(*coming, scope).order_by(Appointment.start_at, Appointment.id).limit(MOST_DATES)
-    return _rows(session, service, session.scalars(wanted).all())
+    return rows_of(session, session.scalars(wanted).all())
 
 
 def find_date(session: Session, user: User, appointment_id: int) -> DateRow:
@@ -66,7 +69,27 @@ def find_date(session: Session, user: User, appointment_id: int) -> DateRow:
     row = session.scalar(select(Appointment).where(Appointment.id == appointment_id, scope))
     if row is None:
         raise NotFound("There is no such appointment.")
-    return _rows(session, row.service, [row])[0]
+    return rows_of(session, [row])[0]
+
+
+def rows_of(session: Session, appointments: Sequence[Appointment]) -> list[DateRow]:
+    """These appointments, of whatever services, with how full they are; a few queries, however many there are."""
+    ids = [row.id for row in appointments]
+    resources, states = queries.resources_of(session, ids), queries.calendar_states(session, ids)
+    taken, held = _seats(session, ids, ACTIVE), _seats(session, ids, ("held",))
+    waiting, overlapped = _waiting(session, appointments), _overlapped(session, ids)
+    return [
+        DateRow(
+            appointment=row,
+            resources=resources.get(row.id, []),
+            taken=taken.get(row.id, 0),
+            held=held.get(row.id, 0),
+            waiting=waiting.get(row.id, 0),
+            in_calendar=states.get(row.id, InCalendar("none")),
+            is_overlapped=row.id in overlapped,
+        )
+        for row in appointments
+    ]
 
 
 def bookings_in(session: Session, appointment: Appointment) -> list[Booking]:
@@ -105,22 +128,17 @@ def who_is_told(session: Session, appointments: Sequence[Appointment]) -> Told:
     return Told(customers=session.scalars(wanted).one(), dates=len(ids))
 
 
-def _rows(session: Session, service: Service, appointments: Sequence[Appointment]) -> list[DateRow]:
-    ids = [row.id for row in appointments]
-    resources, states = queries.resources_of(session, ids), queries.calendar_states(session, ids)
-    taken, held = _seats(session, ids, ACTIVE), _seats(session, ids, ("held",))
-    waiting = count_waiting(session, service, appointments)
-    return [
-        DateRow(
-            appointment=row,
-            resources=resources.get(row.id, []),
-            taken=taken.get(row.id, 0),
-            held=held.get(row.id, 0),
-            waiting=waiting.get(row.id, 0),
-            in_calendar=states.get(row.id, InCalendar("none")),
-        )
-        for row in appointments
-    ]
+def _waiting(session: Session, appointments: Sequence[Appointment]) -> dict[int, int]:
+    by_service: dict[int, list[Appointment]] = {}
+    for row in appointments:
+        by_service.setdefault(row.service_id, []).append(row)
+    counted = [count_waiting(session, rows[0].service, rows) for rows in by_service.values()]
+    return {appointment_id: number for each in counted for appointment_id, number in each.items()}
+
+
+def _overlapped(session: Session, ids: Sequence[int]) -> set[int]:
+    found = select(Conflict.appointment_id).where(Conflict.appointment_id.in_(ids), Conflict.resolved_at.is_(None))
+    return set(session.scalars(found))
 
 
 def _seats(session: Session, ids: Sequence[int], statuses: Sequence[str]) -> dict[int, int]:

@@ -4,6 +4,7 @@ that are theirs; planning is for admins."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from typing import Any
 
 from babel.dates import get_day_names
@@ -117,7 +118,8 @@ def _in_words(series: Series, at: Moments) -> str:
     day = get_day_names("wide", locale=at.locale)[series.weekday]
     until = f" to {at.date(series.last_on)}" if series.last_on else " on"
     seats = f", {series.capacity} seats" if series.capacity else ""
-    but = ", not on " + ", ".join(series.except_on) if series.except_on else ""
+    left_out = [on for on in map(date.fromisoformat, sorted(series.except_on)) if on >= at.today()]
+    but = f", not on {', '.join(at.date(on) for on in left_out)}" if left_out else ""
     return f"Every {day} at {time_of_day(series.starts)}, from {at.date(series.first_on)}{until}{seats}{but}"
 
 

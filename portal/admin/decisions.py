@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session, selectinload
@@ -112,6 +113,17 @@ def count_open(session: Session, user: User) -> int:
         Conflict.resolved_at.is_(None), appointment_scope(user, Conflict.appointment_id)
     )
     return (session.scalar(questions) or 0) + (session.scalar(conflicts) or 0)
+
+
+def count_requests(session: Session, user: User, *, now: datetime) -> int:
+    """Bookings to come that are confirmed or refused by staff alone."""
+    wanted = (
+        select(func.count(Booking.id))
+        .join(Appointment, Appointment.id == Booking.appointment_id)
+        .where(Booking.status == "pending", Booking.pending_reason == "approval", Appointment.start_at > now)
+        .where(appointment_scope(user, Booking.appointment_id))
+    )
+    return session.scalar(wanted) or 0
 
 
 def _about(session: Session, appointment_ids: Collection[int]) -> dict[int, About]:

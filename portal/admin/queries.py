@@ -12,7 +12,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session, contains_eager
 
 from portal.accounts.models import User
 from portal.booking.meetings import Meeting, meeting_of
-from portal.booking.models import PRESENT, Appointment, AppointmentResource, Booking, EventLink
+from portal.booking.models import Appointment, AppointmentResource, Booking, EventLink
 from portal.business.models import Resource, Service
 from portal.calendars.models import Calendar
 from portal.errors import NotFound
@@ -66,20 +66,6 @@ def list_bookings(session: Session, user: User, *, shown: str, search: str, page
     order = Appointment.start_at.asc() if shown == "upcoming" else Appointment.start_at.desc()
     statement = _full().where(conditions).order_by(order, Booking.id).limit(PAGE_SIZE).offset((page - 1) * PAGE_SIZE)
     return Page(rows_of(session, list(session.scalars(statement))), page, total)
-
-
-def begun_today(session: Session, user: User, start: datetime, now: datetime, *, limit: int) -> list[BookingRow]:
-    """Bookings that began between `start` and now, soonest first: whose attendance can be marked."""
-    window = and_(Appointment.start_at >= start, Appointment.start_at <= now, Booking.status.in_(PRESENT))
-    statement = _full().where(_scope(user), window).order_by(Appointment.start_at, Booking.id).limit(limit)
-    return rows_of(session, list(session.scalars(statement)))
-
-
-def bookings_between(session: Session, user: User, start: datetime, end: datetime, *, limit: int) -> list[BookingRow]:
-    """Pending and confirmed bookings that are not over at `start` and begin before `end`, soonest first."""
-    window = and_(Appointment.end_at > start, Appointment.start_at < end, Booking.status.in_(("pending", "confirmed")))
-    statement = _full().where(_scope(user), window).order_by(Appointment.start_at, Booking.id).limit(limit)
-    return rows_of(session, list(session.scalars(statement)))
 
 
 def find_booking(session: Session, user: User, booking_id: int) -> BookingRow:

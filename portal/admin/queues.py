@@ -21,9 +21,10 @@ from portal.business.models import Resource, Service, ServiceResource
 from portal.dates import short_date
 from portal.errors import NotFound
 from portal.intervals import Interval
+from portal.waitlist.look import live_entries
 from portal.waitlist.plan import window_of
+from portal.waitlist.records import LIVE
 
-LIVE = ("waiting", "offered")
 TIMES_SHOWN = 24
 
 
@@ -93,7 +94,7 @@ def list_queues(session: Session, user: User, at: Moments) -> list[ServiceQueues
 
 def queues_of(session: Session, user: User, service: Service, at: Moments) -> ServiceQueues:
     """The queues of one service, as far as this user sees them; the places are those among all."""
-    entries = _live_entries(session, service)
+    entries = live_entries(session, service.id)
     seen = set(
         session.scalars(select(WaitlistEntry.id).where(WaitlistEntry.service_id == service.id, sees_entry(user)))
     )
@@ -184,12 +185,6 @@ def times_to_offer(session: Session, user: User, entry: WaitlistEntry, at: Momen
 def describe_wish(session: Session, entry: WaitlistEntry, at: Moments) -> str:
     """ "Thu 3 Dec, with Ana": what one entry waits for."""
     return _wish_in_words(entry, _names(session, [entry]), at)
-
-
-def _live_entries(session: Session, service: Service) -> list[WaitlistEntry]:
-    """Of everybody, in the order of the queue."""
-    live = select(WaitlistEntry).where(WaitlistEntry.service_id == service.id, WaitlistEntry.status.in_(LIVE))
-    return list(session.scalars(live.order_by(WaitlistEntry.joined_at, WaitlistEntry.id)))
 
 
 def _appointments(session: Session, service: Service, entries: Iterable[WaitlistEntry]) -> dict[int, Appointment]:

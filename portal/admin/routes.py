@@ -10,7 +10,19 @@ from flask import flash, render_template, request, url_for
 from flask_login import current_user
 
 from portal import wake
-from portal.admin import appointments, customers, dates, decisions, mails, people, queries, services, texts, waitlist
+from portal.admin import (
+    agenda,
+    appointments,
+    customers,
+    dates,
+    decisions,
+    mails,
+    people,
+    queries,
+    services,
+    texts,
+    waitlist,
+)
 from portal.admin.frame import bp, moments
 from portal.admin.warnings import Warning, find_warnings
 from portal.booking import operations
@@ -46,19 +58,20 @@ def home() -> Any:
     at = moments()
     end_of_today = at.end_of_today()
     calendars = overview.list_calendars(db.session(), resource_ids=queries.resource_ids_of(current_user))
-    coming = queries.bookings_between(
+    coming = agenda.coming(
         db.session(), current_user, end_of_today, end_of_today + timedelta(days=COMING_DAYS), limit=200
     )
-    begun = queries.begun_today(db.session(), current_user, at.start_of_today(), at.now, limit=50)
-    to_come = queries.bookings_between(db.session(), current_user, at.now, end_of_today, limit=50)
+    begun = agenda.begun(db.session(), current_user, at.start_of_today(), at.now, limit=50)
+    marked = {each.row.appointment.id for each in begun}
+    to_come = agenda.coming(db.session(), current_user, at.now, end_of_today, limit=50)
     page = {
         "at": at,
         "warnings": _warnings(calendars),
         "begun": begun,
-        "today": [row for row in to_come if row.booking.id not in {each.booking.id for each in begun}],
+        "today": [each for each in to_come if each.row.appointment.id not in marked],
         "coming": [
-            (day, list(rows))
-            for day, rows in groupby(coming[:COMING_SHOWN], key=lambda row: at.day(row.appointment.start_at))
+            (day, list(entries))
+            for day, entries in groupby(coming[:COMING_SHOWN], key=lambda each: at.day(each.row.appointment.start_at))
         ],
         "more": max(0, len(coming) - COMING_SHOWN),
         "has_calendars": bool(calendars),
@@ -196,6 +209,7 @@ def _warnings(calendars: list[overview.CalendarFacts]) -> list[Warning]:
         calendars,
         problems=read_vitals(session, now=now).problems,
         waiting_for_us=decisions.count_open(session, current_user),
+        requests=decisions.count_requests(session, current_user, now=now),
         hanging=partings.hanging(session, resource_ids=queries.resource_ids_of(current_user), now=now),
         unreached=failures.unreached(session, resource_ids=queries.resource_ids_of(current_user), now=now),
         mails_wait=failures.why_mails_wait(session, now=now),

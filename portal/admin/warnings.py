@@ -30,11 +30,13 @@ def find_warnings(
     *,
     problems: Iterable[str],
     waiting_for_us: int,
+    requests: int = 0,
     hanging: Iterable[str] = (),
     unreached: Iterable[Unreached] = (),
     mails_wait: str = "",
 ) -> list[Warning]:
-    """The worst first. `problems` are the instance's own (the worker is silent), `waiting_for_us` counts questions and conflicts, `hanging`
+    """The worst first. `problems` are the instance's own (the worker is silent), `waiting_for_us` counts questions and conflicts, `requests`
+    bookings that want a yes or a no, `hanging`
     names accounts whose disconnection does not get on, `unreached` are bookings whose customers' mails failed, `mails_wait` says why none leave."""
     facts = list(calendars)
     found = [Warning("bad", "Calendars and mails are standing still", problem) for problem in problems]
@@ -44,6 +46,8 @@ def find_warnings(
         sentence = f"They wait, and leave as soon as they can. {mails_wait}"
         found.append(Warning("bad", "Mails do not leave", sentence))
     found += [_unreached(each) for each in unreached]
+    if requests:
+        found.append(_requests(requests))
     if waiting_for_us:
         title = (
             "One thing waits for your answer"
@@ -53,6 +57,12 @@ def find_warnings(
         sentence = "Somebody changed a booking's event outside, or an event stands over a booking."
         found.append(Warning("warn", title, sentence, "admin.questions", "Answer"))
     return sorted(found, key=lambda warning: warning.kind != "bad")
+
+
+def _requests(number: int) -> Warning:
+    title = "One request waits for your yes or no" if number == 1 else f"{number} requests wait for your yes or no"
+    sentence = "The time is kept meanwhile. What nobody answered is refused when it begins."
+    return Warning("warn", title, sentence, "admin.bookings", "Decide")
 
 
 def _hanging(name: str) -> Warning:

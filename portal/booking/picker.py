@@ -92,13 +92,14 @@ class Search:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
     """A whole page of times. `day` is None when nothing at all is free; `jump` says why another day is open than one may expect.
-    `can_wait` says that something in the month is full and can be waited for."""
+    `can_wait` says that something in the month is full and can be waited for; `sooner` is a full date before the first free one, in words."""
 
     soonest: list[Time]
     month: Month
     day: Day | None
     jump: str = ""
     can_wait: bool = False
+    sooner: tuple[date, str] | None = None
 
 
 def open_search(
@@ -162,7 +163,7 @@ def find_page(search: Search) -> Found:
     soonest = _soonest(days, search)
     if choice.day is None and choice.month is None:
         # The page opens at the first free day, wherever it is; where nothing is free at the first that can be waited for.
-        wanted_on = (_local_date(soonest[0], search) if soonest else _first_full(search)) or today
+        wanted_on = (_local_date(soonest[0], search) if soonest else first_full(search)) or today
         if wanted_on.replace(day=1) != first:
             first = wanted_on.replace(day=1)
             days = _days_of_month(first, search)
@@ -178,12 +179,19 @@ def find_page(search: Search) -> Found:
         day=day,
         jump=_why_this_day(day, soonest, search),
         can_wait=bool(full.dates),
+        sooner=_sooner(soonest, search),
     )
 
 
 def nearest(search: Search, instant: datetime) -> list[Slot]:
     """The three free slots nearest to an instant; the first may be that very time."""
     return queries.nearest_slots(search.session, search.service, instant=instant, **search.wanted())
+
+
+def first_full(search: Search) -> date | None:
+    """The first date up to the horizon that can be waited for. Asked when nothing at all is free."""
+    days: dict[date, list[Slot]] = {search.today: [], search.last_day: []}
+    return min(_full(days, search).dates, default=None)
 
 
 @cache
@@ -237,10 +245,14 @@ def _full(days: Mapping[date, list[Slot]], search: Search) -> Full:
     )
 
 
-def _first_full(search: Search) -> date | None:
-    """The first date up to the horizon that can be waited for. Asked when nothing at all is free."""
-    days: dict[date, list[Slot]] = {search.today: [], search.last_day: []}
-    return min(_full(days, search).dates, default=None)
+def _sooner(soonest: list[Slot], search: Search) -> tuple[date, str] | None:
+    """The first full date before the first free one, of a service with fixed dates: who opens its page would not come to it."""
+    on = _local_date(soonest[0], search) if soonest and search.service.timing == "fixed" else search.today
+    if on <= search.today or not search.has_waitlist:
+        return None
+    before: dict[date, list[Slot]] = {search.today: [], on - timedelta(days=1): []}
+    full = min(_full(before, search).dates, default=None)
+    return (full, dates.day_and_month(full, search.locale)) if full and full != search.choice.day else None
 
 
 def _show_day(on: date, days: Mapping[date, list[Slot]], search: Search, *, full: Full) -> Day:

@@ -41,7 +41,12 @@ def services() -> str:
     rows = queries.list_services(session)
     first = {row.id: _first_time(row.slug) for row in rows} if len(rows) <= MANY_SERVICES else {}
     return render_template(
-        "booking/services.html", services=rows, first=first, duration=dates.duration, place_words=place_words
+        "booking/services.html",
+        services=rows,
+        first=first,
+        to_wait_for={row.id for row in rows if first.get(row.id) == "" and picker.first_full(_search(row.slug, {}))},
+        duration=dates.duration,
+        place_words=place_words,
     )
 
 

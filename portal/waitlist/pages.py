@@ -38,6 +38,8 @@ class Wished:
     person: str = ""
     place: str = ""
     party: str = ""
+    price: str = ""
+    place_kind: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +63,8 @@ class EntryPage:
     place: int
     party_size: int
     is_paused: bool
+    can_wait_on: bool
+    """Whether other times may follow the one that is offered: a time that was declined is not offered to the same entry again."""
     needs_approval: bool
     service_slug: str
     """Empty when the service cannot be booked any more."""
@@ -102,6 +106,7 @@ def show_entry(session: Session, entry: WaitlistEntry, *, zone: str, locale: Loc
         place=place,
         party_size=entry.party_size,
         is_paused=service.is_waitlist_paused,
+        can_wait_on=entry.wish != "appointment",
         needs_approval=service.needs_approval,
         service_slug=service.slug if service.is_active else "",
         again=_again(session, entry),
@@ -157,6 +162,8 @@ def describe(
         person=resource.name if resource else in_a_row(staff, locale),
         place=", ".join(filter(None, [place_words(service), in_a_row(rooms, locale)])),
         party=say_n("%(number)s person", "%(number)s people", party_size) if party_size > 1 else "",
+        price=service.price,
+        place_kind=service.location_kind,
     )
 
 

@@ -164,11 +164,9 @@ def test_without_scripts_all_of_it_works_on_a_narrow_screen(plain: Page, yoga: A
     until = offer.ends_at.astimezone(MADRID).strftime("%H:%M")
     expect(plain.locator(".until time")).to_contain_text(until.lstrip("0").split(":")[1])
     assert plain.locator(".until__left").inner_text() == ""
-    plain.get_by_role("button", name="No thanks, and keep waiting").click()
-    expect(plain.get_by_text("you keep your place")).to_be_visible()
-    plain.get_by_role("link", name="Leave the waitlist").click()
+    plain.get_by_role("link", name="No thanks, take me off").click()
     plain.get_by_role("button", name="Yes, take me off").click()
-    expect(plain.get_by_role("heading", name="You are off the waitlist")).to_be_visible()
+    expect(plain.get_by_role("heading", name="You have declined")).to_be_visible()
 
 
 def test_no_page_of_it_scrolls_sideways_on_the_narrowest_screen(page: Page, yoga: Appointment) -> None:
@@ -189,7 +187,7 @@ def test_staff_look_ahead_and_offer_by_hand(page: Page, yoga: Appointment) -> No
     page.get_by_label("E-mail").fill(user.email)
     page.get_by_label("Password", exact=True).fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
-    page.get_by_role("link", name="Why and what if").click()
+    page.get_by_role("link", name="Reasons, and what if").click()
     page.get_by_role("button", name="Look ahead").click()
     expect(page.locator("#trial")).to_contain_text("Clara Marín")
     waitlist.pause("yoga", True)

@@ -140,7 +140,9 @@ def test_the_demo_is_ready_to_be_tried_and_keeps_to_itself(tmp_path):
         first = demo.announcement
         until(demo.is_ready, what="both calendars to be read")
         page = requests.get(f"{demo.url}/", timeout=5).text
-        assert all(name in page for name in ("Consultation", "Massage", "First assessment", "Morning yoga", "Back class"))
+        assert all(
+            name in page for name in ("Consultation", "Massage", "First assessment", "Morning yoga", "Back class")
+        )
         address, user, password = re.search(r"Ana's calendar\s+(\S+)\s+(\S+)\s+(\S+)", first).groups()
         listed = requests.request("PROPFIND", address, auth=(user, password), headers={"Depth": "1"}, timeout=5)
         assert listed.status_code == 207

@@ -65,7 +65,7 @@ def test_two_halves_of_a_window_give_what_the_whole_gives(question: tuple[Demand
 @some_examples
 @given(questions)
 def test_no_slot_overlaps_busy_time_of_those_who_give_it(question: tuple[Demand, datetime]) -> None:
-    demand, now = replace(question[0], capacity=1, party_size=1), question[1]
+    demand, now = replace(question[0], capacity=1, party_size=1, is_fixed=False), question[1]
     everyone = {each.resource_id: each for list_ in (demand.resources, *demand.also_needs) for each in list_}
     rules = demand.rules
     for slot in offer_slots(demand, now=now):

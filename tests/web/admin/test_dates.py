@@ -15,8 +15,9 @@ from portal.booking.series import plan_series
 from portal.business.models import Service
 from portal.clock import now_utc
 from portal.extensions import db
+from portal.sync.models import Conflict
 from portal.waitlist import operations as waitlist
-from tests.factories import make_service
+from tests.factories import make_calendar, make_service
 
 MADRID = ZoneInfo("Europe/Madrid")
 IN_TEN_DAYS = (now_utc().astimezone(MADRID) + timedelta(days=10)).date()
@@ -76,6 +77,7 @@ def test_a_series_is_planned_and_told_in_words(yoga, admin, page):
     }  # fmt: skip
     text = page(admin, "/admin/services/yoga/series", post=form)
     assert f"Every {IN_TEN_DAYS:%A} at 10:00" in text
+    assert ", not on " in text
     assert text.count("0 of 6") == len(appointments()) > 4
     assert IN_TEN_DAYS + timedelta(days=7) not in [row.series_on for row in appointments()]
 
@@ -124,6 +126,16 @@ def test_a_date_of_a_series_that_could_not_be_made_is_shown_with_the_reason(yoga
     text = page(admin, "/admin/services/yoga/dates")
     assert "could not be made" in text
     assert "No time then: Ana." in text
+
+
+def test_a_date_under_an_outside_event_says_that_it_is_shut(yoga, admin, page):
+    appointment_id, calendar = plan(), make_calendar(yoga.ana)
+    assert "another event stands over it" not in page(admin, "/admin/dates")
+    times = {"start_at": at(IN_TEN_DAYS), "end_at": at(IN_TEN_DAYS, 11)}
+    db.session.add(Conflict(appointment_id=appointment_id, calendar_id=calendar.id, remote_id="r", **times))
+    db.session.commit()
+    for address in ("/admin/dates", "/admin/services/yoga/dates", f"/admin/appointments/{appointment_id}"):
+        assert "another event stands over it" in page(admin, address)
 
 
 def test_the_page_of_a_date_says_who_comes(yoga, admin, page):

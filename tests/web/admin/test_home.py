@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
+import time_machine
 
+from portal.booking import fixed, operations
 from portal.booking.models import EventLink
 from portal.clock import now_utc
 from portal.extensions import db
 from portal.sync.models import Lease, Question
 from portal.vitals import HEARTBEAT
-from tests.factories import make_calendar
+from tests.factories import make_calendar, make_service
+from tests.support.people import make_user, signed_in
 
 
 @pytest.fixture(autouse=True)
@@ -80,3 +83,40 @@ def test_open_questions_are_counted_beside_the_link(studio, admin, staff, page):
     assert "One thing waits for your answer" in page(admin, "/admin")
     assert 'class="count">1' in page(admin, "/admin/bookings")
     assert 'class="count"' not in page(staff, "/admin/bookings")
+
+
+def test_a_request_for_approval_is_named_until_it_is_answered(studio, admin, staff, page):
+    booking = studio.book()
+    booking.status, booking.pending_reason = "pending", "approval"
+    db.session.commit()
+    assert "One request waits for your yes or no" in page(admin, "/admin")
+    assert "waits for your yes or no" not in page(staff, "/admin")
+    page(admin, f"/admin/bookings/{booking.id}/approval", post={})
+    assert "waits for your yes or no" not in page(admin, "/admin")
+
+
+def test_a_class_of_today_is_one_block_with_all_who_come(studio):
+    make_service([studio.ana], slug="yoga", name="Yoga", timing="fixed", duration=60, capacity=12, horizon=60)
+    start = (now_utc() + timedelta(days=10)).replace(hour=10, minute=0, second=0, microsecond=0)
+    yoga = fixed.plan_date("yoga", start, now=now_utc())
+
+    def home(at: datetime) -> str:
+        with time_machine.travel(at):
+            return signed_in(studio.app, make_user("admin")).get("/admin").get_data(as_text=True)
+
+    text = home(start - timedelta(hours=2))
+    assert text.count(f'href="/admin/appointments/{yoga}"') == 1  # nobody has booked, and it takes place
+    assert "0 of 12" in text
+    for name, people in (("Clara", 3), ("Dora", 1)):
+        customer = operations.Customer(name, f"{name.lower()}@example.org")
+        operations.book(
+            service_slug="yoga", start_at=start, customer=customer, party_size=people, idempotency_key=f"key-{name}", now=now_utc()
+        )  # fmt: skip
+    text = home(start - timedelta(hours=2))
+    assert text.count(f'href="/admin/appointments/{yoga}"') == 1
+    assert "4 of 12" in text
+    assert ">Clara " in text
+    assert ">Dora<" in text
+    text = home(start + timedelta(minutes=1))
+    assert text.count(f'href="/admin/appointments/{yoga}"') == 1  # it has begun, so it is not still to come
+    assert text.count(">Did not come<") == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 
 import pytest
@@ -12,10 +13,21 @@ from portal.booking.models import Booking
 from portal.business.models import Resource
 from portal.clock import now_utc
 from portal.extensions import db
+from portal.sync import lines
 from portal.sync.publish import publish
 from providers.calendars.memory import DEFAULT_CALENDAR, MemoryCalendars
 from tests.factories import ask, make_calendar
 from tests.web.api.test_bookings import URL, later
+
+
+@pytest.fixture
+def calendars() -> Iterator[None]:
+    """The calendars in memory as if nothing had ever been written, nor failed."""
+    MemoryCalendars.reset()
+    lines.forget()
+    yield
+    MemoryCalendars.reset()
+    lines.forget()
 
 
 @pytest.fixture
@@ -52,7 +64,7 @@ def test_an_answer_needs_a_token_and_a_booking(client, bearer, request_made, ans
 
 
 def test_the_event_of_an_approved_booking_goes_while_its_new_time_waits_and_comes_back(
-    client, bearer, service, post, start_at
+    client, bearer, service, post, start_at, calendars
 ):
     calendar = make_calendar(
         db.session.get(Resource, service.needs[0].resource_id), remote_id=DEFAULT_CALENDAR, last_read_at=now_utc()

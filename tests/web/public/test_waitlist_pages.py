@@ -11,6 +11,7 @@ import pytest
 from flask import Flask
 
 from portal.booking import forms, operations, queries
+from portal.booking.fixed import plan_date
 from portal.booking.models import Appointment, Booking, Offer, Seat, WaitlistEntry
 from portal.booking.pages import instant_text
 from portal.booking.records import manage_token
@@ -128,6 +129,25 @@ def test_a_page_on_which_all_is_full_opens_at_the_first_class_that_can_be_waited
     assert "18:00 Full" in visitor.text('//*[@id="slots"]')
     link = visitor.page.xpath('//a[contains(@class, "month__day--full")]')[0]
     assert "full, with a waitlist" in link.get("aria-label")
+
+
+def test_a_full_class_before_the_first_free_one_is_named_with_the_way_to_its_waitlist(
+    app: Flask, yoga: Appointment
+) -> None:
+    plan_date("yoga", in_days(10), capacity=2, now=now_utc())
+    visitor = Visitor(app).get("/yoga")
+    assert "Sooner, but full" in visitor.text()
+    visitor.follow("Join the waitlist")
+    assert "18:00 Full" in visitor.text('//*[@id="slots"]')
+    assert "Sooner, but full" not in visitor.text()
+
+
+def test_the_list_of_services_says_that_what_is_full_can_be_waited_for(app: Flask, yoga: Appointment) -> None:
+    assert "Fully booked just now. You can join the waitlist." in Visitor(app).get("/").text()
+    service_of("yoga").has_waitlist = False
+    db.session.commit()
+    assert "Fully booked just now" in Visitor(app).get("/").text()
+    assert "waitlist" not in Visitor(app).get("/").text()
 
 
 def test_seats_too_few_for_a_party_are_told_as_they_are(app: Flask, yoga: Appointment) -> None:
@@ -329,12 +349,21 @@ def test_a_late_tap_is_told_what_happened_and_what_can_be_done(app: Flask, yoga:
     assert visitor.value("appointment") == instant_text(yoga.start_at)
 
 
-def test_no_thanks_may_keep_the_place(app: Flask, yoga: Appointment) -> None:
-    visitor = offered(app, yoga)
-    visitor.press("No thanks, and keep waiting")
+def test_no_thanks_may_keep_the_place_of_who_would_take_other_times(app: Flask, full_day: datetime) -> None:
+    address = f"/consultation/waitlist?day={day_of(full_day)}"
+    visitor = Visitor(app).get(address).press("Join the waitlist", **TYPED, wish="day")
+    db.session.rollback()
+    cancel(booking_of("Zebedee").id, now=now_utc())
+    waitlist.look(service_of("consultation").id, cause="cancelled", now=now_utc())
+    visitor.get(visitor.url).press("No thanks, and keep waiting")
     assert "you keep your place" in visitor.text()
     assert entry().status == "waiting"
-    assert db.session.query(Seat).count() == 1
+
+
+def test_who_declines_the_one_class_they_waited_for_is_not_kept_waiting_in_vain(app: Flask, yoga: Appointment) -> None:
+    visitor = offered(app, yoga)
+    assert "No thanks, take me off" in visitor.text()
+    assert "keep waiting" not in visitor.text()
 
 
 def test_no_thanks_and_off_asks_once_more(app: Flask, yoga: Appointment) -> None:
