@@ -72,7 +72,9 @@ def join(slug: str) -> Response:
     wake.ring()
     flash(say("We have written to %(email)s.", email=form.email.strip()), "ok")
     wished = {"appointment": form.appointment, "day": form.day, "wish": form.wish, "zone": search.choice.zone}
-    return see_other(url_for("waitlist.joined", slug=slug) + f"?{urlencode(wished)}")
+    return see_other(
+        url_for("waitlist.joined", slug=slug) + f"?{urlencode({key: text for key, text in wished.items() if text})}"
+    )
 
 
 @bp.get("/<slug>/waitlist/joined")

@@ -351,7 +351,7 @@ def test_a_late_tap_is_told_what_happened_and_what_can_be_done(app: Flask, yoga:
 
 def test_no_thanks_may_keep_the_place_of_who_would_take_other_times(app: Flask, full_day: datetime) -> None:
     address = f"/consultation/waitlist?day={day_of(full_day)}"
-    visitor = Visitor(app).get(address).press("Join the waitlist", **TYPED, wish="day")
+    visitor = open_own_page(Visitor(app).get(address).press("Join the waitlist", **TYPED, wish="day"))
     db.session.rollback()
     cancel(booking_of("Zebedee").id, now=now_utc())
     waitlist.look(service_of("consultation").id, cause="cancelled", now=now_utc())
