@@ -68,7 +68,11 @@ def _save(present: Service | None) -> Any:
         transaction(lambda session: _apply(session, service_id, wanted))
     except Invalid as error:
         return _form(present, typed, errors=error.fields, problem=str(error)), 422
-    flash(f"“{wanted.values['name']}” is saved.", "ok")
+    name = wanted.values["name"]
+    if present is None and wanted.values["timing"] == "fixed":
+        flash(f"“{name}” is saved. Customers can book it as soon as it has dates: plan them here.", "ok")
+        return see_other(url_for("admin.dates", slug=wanted.slug))
+    flash(f"“{name}” is saved.", "ok")
     return see_other(url_for("admin.service", slug=wanted.slug))
 
 

@@ -261,3 +261,11 @@ def test_only_admins_change_services(studio, staff):
         assert (staff.get(address).status_code, admin.get(address).status_code) == (403, 200)
     assert staff.post(FORM, data={"name": "Mine"}).status_code == 403
     assert find().name == "Consultation"
+
+
+def test_a_new_service_with_fixed_dates_leads_to_where_they_are_planned(studio, visitor):
+    visitor.get("/admin/services/new")
+    chosen = {"name": "Pottery", "timing": "fixed", "list-0": str(studio.ana.id)}
+    visitor.press("Make the service", **chosen)
+    assert visitor.url == "/admin/services/pottery/dates"
+    assert "plan them here" in visitor.text()
