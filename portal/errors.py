@@ -11,7 +11,6 @@
     │   ├── TooLate              after the cut-off for moving or cancelling
     │   ├── LimitReached         this customer has as many bookings to come as the service allows
     │   ├── SlotFree             no need to wait for it: it can be booked; `nearest` holds slots
-    │   ├── AlreadyWaiting       this address waits for the same already
     │   ├── OfferOver            the seats offered from the waitlist are not to be had any more; `why` says what became of them
     │   ├── NotAllowedNow        this status does not permit it (already cancelled, already over)
     │   └── RepeatedDifferently  the same idempotency key with other content
@@ -83,10 +82,6 @@ class SlotFree(Refused):
     def __init__(self, sentence: str, *, nearest: Sequence[Any] = ()) -> None:
         super().__init__(sentence)
         self.nearest = list(nearest)
-
-
-class AlreadyWaiting(Refused):
-    code = "already_waiting"
 
 
 class OfferOver(Refused):

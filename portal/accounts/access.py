@@ -27,7 +27,7 @@ PUBLIC = frozenset(
         "booking.services", "booking.service", "booking.slots", "booking.place_hold", "booking.hold_form",
         "booking.extend_hold", "booking.release_hold", "booking.confirm",
         "manage.show", "manage.cancel", "manage.cancel_form", "manage.move_form", "manage.move", "manage.ics",
-        "waitlist.join_form", "waitlist.join", "waitlist.show", "waitlist.accept", "waitlist.decline", "waitlist.leave_form",
+        "waitlist.join_form", "waitlist.join", "waitlist.joined", "waitlist.show", "waitlist.accept", "waitlist.decline", "waitlist.leave_form",
         "waitlist.leave",
         "mine.ask", "mine.send_code", "mine.code_form", "mine.sign_in", "mine.bookings", "mine.open_booking", "mine.open_entry", "mine.sign_out",
     }

@@ -6,8 +6,8 @@ one that staff called off or moved stays so. Each date is a transaction of its o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from datetime import datetime
+from collections.abc import Collection, Iterable, Iterator
+from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -26,16 +26,19 @@ from portal.db import read_transaction, transaction, write_transaction
 from portal.errors import Refused
 
 Table = tuple[str, dict[str, Any]]
+Span = tuple[date, date | None]
+"""First and last day, both included; None: on and on."""
 
 
 def seed_dates(services: Iterable[SeedService], *, now: datetime) -> list[str]:
     """Plan what the file names for these services, which are in the database already; gives what changed, and what could not be, as sentences."""
     changes: list[str] = []
     for service in services:
-        for date in service.dates:
-            changes += _seed_date(service, date, now=now)
+        for single in service.dates:
+            changes += _seed_date(service, single, now=now)
+        taken: set[int] = set()
         for series in service.series:
-            changes += _seed_series(service, series, now=now)
+            changes += _seed_series(service, series, taken, now=now)
     made = extend_series(now=now)
     if made:
         changes.append(f"weekly series: {made} {'date' if made == 1 else 'dates'} made")
@@ -109,35 +112,62 @@ def _planned(session: Session, slug: str, start: datetime, resource: str) -> tup
     return None if row is None else (row.id, row.capacity, row.is_active)
 
 
-def _seed_series(service: SeedService, wanted: SeedSeries, *, now: datetime) -> list[str]:
+def _seed_series(service: SeedService, wanted: SeedSeries, taken: set[int], *, now: datetime) -> list[str]:
+    """`taken` gets the id of the series."""
     label = f"service {service.slug}: every {WEEKDAYS[wanted.weekday]} {_clock(wanted.starts)}"
-    found = read_transaction(lambda session: _known(session, service.slug, wanted))
+    found = read_transaction(lambda session: _known(session, service.slug, wanted, taken))
     try:
         if found is None:
-            plan_series(
+            new_id = plan_series(
                 service.slug, weekday=wanted.weekday, starts=wanted.starts, first_on=wanted.first_on,
                 last_on=wanted.last_on, capacity=wanted.capacity, resource_slug=wanted.resource or None,
                 except_on=wanted.except_on, now=now,
             )  # fmt: skip
+            taken.add(new_id)
             return [f"{label}: new"]
-        return [f"{label}: {each}" for each in _change_series(found, wanted, now=now)]
+        taken.add(found[0])
+        return [f"{label}: {each}" for each in _change_series(found[0], wanted, found[1], now=now)]
     except Refused as error:
         return [f"{label}: not done. {error}"]
 
 
-def _known(session: Session, slug: str, wanted: SeedSeries) -> int | None:
-    """The series of that weekday, time and person."""
+def _known(session: Session, slug: str, wanted: SeedSeries, taken: Collection[int]) -> tuple[int, Span] | None:
+    """The series of that weekday, time and person, with the days that are its own of those that the file names. `taken` are named already.
+
+    "This and later" in the portal may have made several of what the file calls one. The one with these days is meant, else the one that begins
+    with them, else the newest; it never reaches into the days of another, or a second class would stand beside each that is planned there.
+    """
     giver = select(Resource.id).where(Resource.slug == wanted.resource).scalar_subquery()
     is_theirs = Series.resource_id == giver if wanted.resource else Series.resource_id.is_(None)
     same = (Service.slug == slug, Series.weekday == wanted.weekday, Series.starts == wanted.starts, is_theirs)
-    joined = select(Series.id).join(Service, Service.id == Series.service_id)
-    return session.scalar(joined.where(*same).order_by(Series.id.desc()).limit(1))
+    joined = select(Series).join(Service, Service.id == Series.service_id)
+    rows = session.scalars(joined.where(*same).order_by(Series.id.desc())).all()
+    named = (wanted.first_on, wanted.last_on)
+    likely = sorted(
+        (row for row in rows if row.id not in taken),
+        key=lambda row: ((row.first_on, row.last_on) != named, row.first_on != wanted.first_on),
+    )
+    spans = ((row.id, _beside(row, rows, named)) for row in likely)
+    return next(((id_, span) for id_, span in spans if span is not None), None)
 
 
-def _change_series(series_id: int, wanted: SeedSeries, *, now: datetime) -> list[str]:
+def _beside(series: Series, rows: Iterable[Series], named: Span) -> Span | None:
+    """The named days without those that belong to the series before and after this one; None when nothing is left."""
+    first, last = named
+    for other in rows:
+        if other.last_on is not None and other.last_on < other.first_on:
+            continue  # it was ended before it began
+        if other.first_on < series.first_on and other.last_on is not None:
+            first = max(first, other.last_on + timedelta(days=1))
+        elif other.first_on > series.first_on:
+            last = min(last or date.max, other.first_on - timedelta(days=1))
+    return None if last is not None and last < first else (first, last)
+
+
+def _change_series(series_id: int, wanted: SeedSeries, span: Span, *, now: datetime) -> list[str]:
     """Make the series equal to what the file says; the dates that it does not name any more go, as far as nobody has booked them."""
     values = {
-        "first_on": wanted.first_on, "last_on": wanted.last_on, "capacity": wanted.capacity,
+        "first_on": span[0], "last_on": span[1], "capacity": wanted.capacity,
         "except_on": [on.isoformat() for on in wanted.except_on],
     }  # fmt: skip
 

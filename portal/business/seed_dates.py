@@ -55,15 +55,24 @@ def check_dates(table: Table, service: SeedService) -> None:
     for key, items in named:
         if items and service.timing != "fixed":
             table.wrong(key, 'belongs to timing = "fixed"')
-        seen = set()
+        seen: list[SeedDate | SeedSeries] = []
         for item, read in zip(items, table.tables(key), strict=True):
             if item.resource and item.resource not in service.lists[0]:
                 read.wrong("resource", f"is none of the service's resources: {shown(item.resource)}")
-            is_date = isinstance(item, SeedDate)
-            identity = (str(item.on) if isinstance(item, SeedDate) else item.weekday, item.starts, item.resource)
-            if identity in seen:
-                read.wrong("start" if is_date else "time", "is named twice")
-            seen.add(identity)
+            if any(_is_same(item, other) for other in seen):
+                read.wrong("start" if isinstance(item, SeedDate) else "time", "is named twice")
+            seen.append(item)
+
+
+def _is_same(item: SeedDate | SeedSeries, other: SeedDate | SeedSeries) -> bool:
+    """At the same time, with the same person. Of series only such as share a day: one may go on where another one ends."""
+    if (item.starts, item.resource) != (other.starts, other.resource):
+        return False
+    if isinstance(item, SeedDate) or isinstance(other, SeedDate):
+        return isinstance(item, SeedDate) and isinstance(other, SeedDate) and item.on == other.on
+    begins_before_its_end = other.last_on is None or item.first_on <= other.last_on
+    ends_after_its_start = item.last_on is None or item.last_on >= other.first_on
+    return item.weekday == other.weekday and begins_before_its_end and ends_after_its_start
 
 
 def _moment(item: Table) -> tuple[date, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import structlog
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.booking.models import Appointment, Offer, WaitlistEntry
@@ -12,6 +13,7 @@ from portal.business.models import Resource
 from portal.errors import Invalid
 from portal.notifications.facts import Facts, Person, WaitFacts, WaitlistNews
 from portal.notifications.history import booking_key, read_history
+from portal.notifications.models import Mail
 from portal.notifications.people import resources_of
 from portal.notifications.sources import business_of, house_of, own_words, row_of, settings, silent
 from portal.notifications.stop_links import stop_url
@@ -33,7 +35,9 @@ def for_waitlist(session: Session, work: Work, *, now: datetime) -> list[Facts]:
     if news != "ended" and entry.status not in OPEN:
         return silent(work, f"the entry is {entry.status} meanwhile")
     if news == "offered" and (offer is None or offer.state != "open" or offer.ends_at <= now):
-        return silent(work, "the offer is over")
+        if entry.status != "waiting" or _was_told(session, entry):
+            return silent(work, "the offer is over")
+        news, offer = "joined", None  # this news took the place of the first mail, and they must have their link
     business, reader = business_of(session), _reader(entry)
     return [
         WaitlistNews(
@@ -48,6 +52,12 @@ def for_waitlist(session: Session, work: Work, *, now: datetime) -> list[Facts]:
             own=own_words(session, f"waitlist_{news}", service_id=entry.service_id, reader=reader, business=business),
         )
     ]
+
+
+def _was_told(session: Session, entry: WaitlistEntry) -> bool:
+    """Whether any mail about the entry has left, or may have."""
+    mails = select(Mail.id).where(Mail.entry_id == entry.id, Mail.state.in_(("sending", "sent")))
+    return session.scalar(mails.limit(1)) is not None
 
 
 def _wait_facts(session: Session, entry: WaitlistEntry, offer: Offer | None, reader: Person) -> WaitFacts:

@@ -21,22 +21,27 @@ from portal.booking.operations import check_details
 from portal.booking.queries import find_service, free_slots, main_resources
 from portal.booking.rules import Customer
 from portal.business.models import Resource, Service
+from portal.clock import now_utc
 from portal.db import write_transaction
-from portal.errors import AlreadyWaiting, Invalid, NotFound, Refused, RepeatedDifferently, SlotFree
+from portal.errors import Invalid, NotFound, Refused, RepeatedDifferently, SlotFree
 from portal.extensions import db
 from portal.i18n import say, say_n
 from portal.intervals import Interval
+from portal.outbox import OutboxEntry
 from portal.security import new_token, token_hash
 from portal.waitlist.plan import window_of
-from portal.waitlist.records import LIVE, entry_token, resource_locks, sealer, tell_entry, token_place
+from portal.waitlist.records import LIVE, entry_token, open_offer, resource_locks, sealer, tell_entry, token_place
 from portal.waitlist.vacancies import business_zone
 
 WISHES = ("appointment", "day", "week", "any")
+MOST_MAILS = 3
+"""So many mails of the waitlist within an hour, and who asks to wait for the same once more has no further one sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """A place in the queue. `token` is that of the entry's link; `is_repeat`: the same request had succeeded before."""
+    """A place in the queue. `token` is that of the entry's link; it is for mails alone, since an address that waits already must not be known by
+    the answer, nor its link be shown to whoever typed the address. `is_repeat`: the entry stood before."""
 
     entry_id: int
     token: str
@@ -72,8 +77,9 @@ def join(
 ) -> Joined:
     """Wait for an appointment (`appointment_start_at`), a day or a week (`wish_on`, any day of it), or whatever becomes free ("any").
 
+    An address waits once for the same: its entry stays as it is, and its link is mailed again, `MOST_MAILS` an hour at most.
     Raises Invalid (fields wish, wish_on, appointment_start_at, party_size, those of the customer and the answers), NotFound, SlotFree (with
-    `nearest`) when it can be booked right now, AlreadyWaiting, RepeatedDifferently, and Refused when the service has no waitlist.
+    `nearest`) when it can be booked right now, RepeatedDifferently, and Refused when the service has no waitlist.
     """
     if note:
         customer = replace(customer, note=note)
@@ -97,7 +103,8 @@ def join(
         if repeat := _earlier(session, key, digest):
             return repeat
         _refuse_if_free(session, what, now=now)
-        _refuse_second(session, what, customer)
+        if (entry := _find_same(session, what, customer)) is not None:
+            return _tell_again(session, entry)
         return _add(session, what, customer, kept, key=key, digest=digest, now=now)
 
     return write_transaction(locks, work)
@@ -193,22 +200,35 @@ def _refuse_if_free(session: Session, asked: Asked, *, now: datetime) -> None:
         raise SlotFree(say("There is something free just now: you can book it at once."), nearest=free[:3])
 
 
-def _refuse_second(session: Session, asked: Asked, customer: Customer) -> None:
-    same = select(WaitlistEntry.id).where(
+def _find_same(session: Session, asked: Asked, customer: Customer) -> WaitlistEntry | None:
+    """A fixed appointment is the same wherever it was moved since, and another one at its old time is not."""
+    standing = session.get(Appointment, _standing(session, asked) or 0)
+    same = select(WaitlistEntry).where(
         WaitlistEntry.service_id == asked.service_id,
         WaitlistEntry.status.in_(LIVE),
         func.lower(WaitlistEntry.customer_email) == customer.email.lower(),
         WaitlistEntry.wish == asked.wish,
         WaitlistEntry.wish_on.is_not_distinct_from(asked.wish_on),
-        WaitlistEntry.start_at.is_not_distinct_from(asked.start_at),
+        WaitlistEntry.appointment_id == standing.id
+        if standing is not None and standing.is_fixed
+        else WaitlistEntry.start_at.is_not_distinct_from(asked.start_at),
         WaitlistEntry.resource_id.is_not_distinct_from(asked.resource_id),
     )
-    if session.scalar(same.limit(1)) is not None:
-        raise AlreadyWaiting(
-            say(
-                "With this e-mail address you wait for this already. The link to your place is in the e-mail that we sent."
-            )
-        )
+    return session.scalar(same.order_by(WaitlistEntry.id).limit(1))
+
+
+def _tell_again(session: Session, entry: WaitlistEntry) -> Joined:
+    """Have the newest news of the entry mailed once more, with its link; nobody can fill another's mailbox by that."""
+    mine = select(WaitlistEntry.id).where(func.lower(WaitlistEntry.customer_email) == entry.customer_email.lower())
+    lately = select(func.count(OutboxEntry.id)).where(
+        OutboxEntry.topic == "notify.waitlist",
+        OutboxEntry.subject.in_([f"entry:{id_}" for id_ in session.scalars(mine)]),
+        OutboxEntry.created_at > now_utc() - timedelta(hours=1),
+    )
+    if (session.scalar(lately) or 0) < MOST_MAILS:
+        offer = open_offer(session, entry)
+        tell_entry(session, entry, "offered" if offer else "joined", offer_id=offer.id if offer else None)
+    return Joined(entry.id, entry_token(entry), is_repeat=True)
 
 
 def _add(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import Blueprint, Response, current_app, flash, make_response, render_template, request, url_for
 from sqlalchemy.orm import Session
@@ -19,7 +20,7 @@ from portal.booking.models import Appointment, WaitlistEntry
 from portal.booking.pages import MOST_PEOPLE
 from portal.booking.picker import Search
 from portal.clock import now_utc
-from portal.errors import AlreadyWaiting, Invalid, LimitReached, NotFound, Refused, SlotFree
+from portal.errors import Invalid, LimitReached, NotFound, Refused, SlotFree
 from portal.extensions import db, limiter
 from portal.hypermedia import see_other, wants_partial
 from portal.i18n import say
@@ -42,6 +43,7 @@ def join_form(slug: str) -> Response:
 @bp.post("/<slug>/waitlist")
 @limiter.limit(JOINS, key_func=visitors.address)
 def join(slug: str) -> Response:
+    """The answer is the same whether or not the address waits already, and the link to the place goes to the address alone."""
     form = WaitForm.read(request.form)
     search = _search(slug, request.form)
     wish = form.chosen_wish()
@@ -49,7 +51,7 @@ def join(slug: str) -> Response:
         doubt = why_doubtful(form, secret=current_app.config["SECRET_KEY"], now=search.now)
         if doubt:
             raise Invalid(doubt)
-        joined = operations.join(
+        operations.join(
             service_slug=slug,
             wish=wish,
             customer=form.customer(zone=search.choice.zone, language=page_tag()),
@@ -63,12 +65,28 @@ def join(slug: str) -> Response:
         )
     except Invalid as error:
         return _show_form(form, search, errors=_fields(error), problem=str(error), status=422)
-    except (AlreadyWaiting, LimitReached) as error:  # it is this address: with another one it may go on
+    except LimitReached as error:  # it is this address: with another one it may go on
         return _show_form(form, search, errors={"email": str(error)}, status=409)
     except Refused as error:
         return _show_form(form, search, refusal=error, status=409)
     wake.ring()
-    return see_other(url_for("waitlist.show", token=joined.token))
+    flash(say("We have written to %(email)s.", email=form.email.strip()), "ok")
+    wished = {"appointment": form.appointment, "day": form.day, "wish": form.wish, "zone": search.choice.zone}
+    return see_other(
+        url_for("waitlist.joined", slug=slug) + f"?{urlencode({key: text for key, text in wished.items() if text})}"
+    )
+
+
+@bp.get("/<slug>/waitlist/joined")
+def joined(slug: str) -> Response:
+    """What happens next. It knows nothing of who has joined."""
+    form, search = WaitForm.read(request.args), _search(slug, request.args)
+    values = _wish_values(form, search, _appointment(form, search)) | {
+        "service": search.service,
+        "holds_for": dates.duration(search.service.offer_minutes),
+        "page_url": url_for("booking.service", slug=slug),
+    }
+    return make_response(render_template("waitlist/joined.html", **values))
 
 
 @bp.get("/w/<token>")

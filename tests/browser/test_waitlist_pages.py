@@ -10,9 +10,11 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from portal.booking.models import Appointment, Offer, WaitlistEntry
+from portal.booking.pages import instant_text
 from portal.clock import now_utc
 from portal.extensions import db
 from portal.waitlist import operations as waitlist
+from portal.waitlist.records import entry_token
 from tests.operations.waitlist.house import cancel, make_class, run_out, take
 from tests.support.people import PASSWORD, make_user
 
@@ -44,12 +46,20 @@ def fill_in(page: Page) -> None:
 
 
 def join(page: Page) -> None:
-    """Join the waitlist of the full class, beginning at the page of the service."""
+    """Join the waitlist of the full class, beginning at the page of the service, and follow the link in the mail."""
     page.goto("/yoga")
     page.get_by_role("link", name="Join the waitlist").click()
     fill_in(page)
     page.get_by_role("button", name="Join the waitlist").click()
+    expect(page.get_by_text("We have written to clara@example.org.")).to_be_visible()
+    open_own_page(page)
     expect(page.get_by_role("heading", name="You are on the waitlist")).to_be_visible()
+
+
+def open_own_page(page: Page) -> None:
+    """By the link that the mail carries."""
+    db.session.rollback()
+    page.goto(f"/w/{entry_token(db.session.query(WaitlistEntry).one())}")
 
 
 def free_a_seat(appointment: Appointment) -> Offer:
@@ -148,6 +158,7 @@ def test_without_scripts_all_of_it_works_on_a_narrow_screen(plain: Page, yoga: A
     plain.get_by_role("link", name="Join the waitlist").click()
     fill_in(plain)
     plain.get_by_role("button", name="Join the waitlist").click()
+    open_own_page(plain)
     offer = free_a_seat(yoga)
     plain.reload()
     until = offer.ends_at.astimezone(MADRID).strftime("%H:%M")
@@ -163,7 +174,8 @@ def test_no_page_of_it_scrolls_sideways_on_the_narrowest_screen(page: Page, yoga
     join(page)
     own = page.url
     free_a_seat(yoga)
-    for address in ("/yoga", "/yoga?people=2", own, f"{own}/leave"):
+    joined = f"/yoga/waitlist/joined?appointment={instant_text(yoga.start_at)}"
+    for address in ("/yoga", "/yoga?people=2", joined, own, f"{own}/leave"):
         page.goto(address)
         assert not is_too_wide(page), address
 

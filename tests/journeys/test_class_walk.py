@@ -195,7 +195,10 @@ def wait_in_line(world: World, name: str) -> Page:
     page.get_by_label(re.compile("E-?mail")).fill(f"{name.lower()}@example.org")
     page.wait_for_timeout(2100)  # a form sent back quicker than that is no person's
     page.get_by_role("button", name="Join the waitlist").click()
-    page.wait_for_url("**/w/**")
+    page.wait_for_url("**/waitlist/joined**")
+    (mail,) = until(lambda: world.mails(name), what=f"the mail with {name}'s link")
+    body = mail.get_body(preferencelist=("plain",))
+    page.goto(re.findall(r"http\S+/w/\S+", body.get_content())[0])  # type: ignore[union-attr]
     return page
 
 

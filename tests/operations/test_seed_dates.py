@@ -6,15 +6,17 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from portal import seeding
-from portal.booking import fixed, operations
-from portal.booking.models import Appointment, Series
+from portal.booking import fixed, operations, series, series_changes
+from portal.booking.models import Appointment, Booking, Series
 from portal.clock import now_utc
-from portal.db import read_transaction
+from portal.db import read_transaction, transaction
 from portal.errors import Invalid
 from portal.extensions import db
+from portal.notifications import reminders
+from portal.notifications.models import Reminder
 
 MADRID = ZoneInfo("Europe/Madrid")
 DAY = (now_utc().astimezone(MADRID) + timedelta(days=10)).date()
@@ -106,6 +108,50 @@ def test_an_exception_takes_back_an_empty_date_but_never_a_booked_one(app):
     assert [start.date() for start, _ in standing()] == [DAY, DAY + 2 * WEEK, DAY + 4 * WEEK]
     load(STUDIO + SERIES)
     assert [start.date() for start, _ in standing()] == [DAY + n * WEEK for n in (0, 2, 3, 4)]
+
+
+def test_a_series_that_was_split_in_the_portal_stands_once_each_day_when_the_file_is_loaded_again(app):
+    load(STUDIO + SERIES.replace('resource = "ana"', ""))
+    third = db.session.scalars(select(Appointment.id).order_by(Appointment.start_at)).all()[2]
+    series_changes.change_later(third, capacity=5, now=now_utc())
+    days = [start for start, _ in standing()]
+    load(STUDIO + SERIES.replace('resource = "ana"', ""))
+    assert [start for start, _ in standing()] == days
+    assert series.find_missing(db.session(), now=now_utc()) == [], "nor does staff read that a day could not be planned"
+
+
+def test_the_export_of_a_split_series_loads_again_and_changes_nothing(app):
+    load(STUDIO + SERIES)
+    third = db.session.scalars(select(Appointment.id).order_by(Appointment.start_at)).all()[2]
+    series_changes.change_later(third, capacity=5, now=now_utc())
+    before, text = standing(), read_transaction(seeding.export)
+    assert load(text) == []
+    assert standing() == before
+    for table in (Appointment, Series):  # and into a database that has none of it
+        db.session.execute(delete(table))
+    db.session.commit()
+    load(text)
+    assert standing() == before
+    assert load(text) == []
+
+
+def test_two_series_at_one_time_may_follow_each_other_but_not_overlap(app):
+    first = SERIES.replace("except", f'last = "{DAY + 2 * WEEK}"\nexcept')
+    second = SERIES.replace(f'first = "{DAY}"', f'first = "{DAY + 3 * WEEK}"\ncapacity = 5')
+    load(STUDIO + first + second)
+    assert [capacity for _, capacity in standing()] == [12, 12, 5, 5]
+    with pytest.raises(Invalid, match="time is named twice"):
+        load(STUDIO + first + SERIES)
+
+
+def test_other_reminders_are_planned_at_once_for_who_has_booked(app):
+    load(STUDIO + SERIES)
+    booking = book(DAY, 10).booking_id
+    transaction(lambda session: reminders.plan_booking(session, session.get_one(Booking, booking), now_utc()))
+    load((STUDIO + SERIES).replace("horizon = 40", "horizon = 40\nreminders = [120]"))
+    db.session.rollback()
+    leads = {row.lead: row.state for row in db.session.scalars(select(Reminder))}
+    assert leads == {1440: "dropped", 120: "waiting"}
 
 
 def test_what_was_moved_or_called_off_in_the_portal_stays_so(app):

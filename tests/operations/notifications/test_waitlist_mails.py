@@ -106,6 +106,21 @@ def test_the_newest_news_takes_the_place_of_older_ones(sent, entry):
     assert [mail["Subject"].split(" ")[0] for mail in sent.sent] == ["Free"]
 
 
+@pytest.mark.parametrize("over", ["declined", "withdrawn"])
+def test_who_waits_on_gets_the_link_although_an_offer_came_and_went_before_the_first_mail(sent, entry, over):
+    tell(entry, "joined")
+    tell(entry, "offered", offer_id=offer(entry, state=over).id)
+    end(entry, "waiting")
+    assert deliver_all() == []
+    [mail] = sent.sent
+    assert mail["Subject"] == "On the waitlist: Consultation"
+    assert f"http://localhost/w/{TOKEN}" in text(mail)
+    tell(entry, "offered", offer_id=offer(entry, state=over).id)
+    end(entry, "waiting")
+    deliver_all()
+    assert len(sent.sent) == 1, "who has the link is not told of what is over"
+
+
 @pytest.mark.parametrize(
     ("reason", "words"),
     [

@@ -5,17 +5,22 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from sqlalchemy import func, select
 
+from portal.booking import fixed
 from portal.booking.models import WaitlistEntry
 from portal.booking.operations import Customer
 from portal.business.models import Resource, ServiceQuestion
-from portal.errors import AlreadyWaiting, Invalid, NotFound, Refused, RepeatedDifferently, SlotFree
+from portal.errors import Invalid, NotFound, Refused, RepeatedDifferently, SlotFree
 from portal.extensions import db
+from portal.outbox import OutboxEntry
+from portal.waitlist import joining
 from portal.waitlist.records import entry_token
 from tests.factories import make_resource, make_service
 from tests.operations.waitlist.house import (
     NOW,
     TEN,
+    add_date,
     book,
+    cancel,
     entry,
     guest,
     make_class,
@@ -86,10 +91,47 @@ def test_one_address_waits_once_for_the_same(app):
     klass = make_class(1)
     take(klass, "Eva")
     first = wait(klass, "Bea")
-    with pytest.raises(AlreadyWaiting):
-        wait(klass, "BEA", key="another")
+    again = wait(klass, "BEA", key="another", party_size=1)
+    assert (again.entry_id, again.is_repeat) == (first.entry_id, True)
     waitlist.leave(first.token, now=NOW)
     assert entry(wait(klass, "Bea", key="again")).status == "waiting"
+
+
+def test_a_class_that_was_moved_is_still_the_same_and_one_at_its_old_time_is_another(app):
+    moved = make_class(1)
+    take(moved, "Eva")
+    first = wait(moved, "Bea")
+    fixed.move_appointment(moved.id, TEN + timedelta(hours=3), by="staff", now=NOW)
+    db.session.rollback()
+    assert wait(moved, "Bea", key="after the move").entry_id == first.entry_id
+    other = add_date(moved.service, db.session.get(Resource, moved.resources[0].resource_id), start_at=TEN, capacity=1)
+    take(other, "Leo")
+    assert wait(other, "Bea", key="the other").entry_id != first.entry_id
+
+
+def test_who_joins_again_is_mailed_the_link_again_but_no_mailbox_is_filled(app):
+    klass = make_class(1)
+    take(klass, "Eva")
+    for key in range(6):
+        wait(klass, "Bea", key=f"{key}")
+    assert [told["news"] for told in told_of("Bea")] == ["joined"] * joining.MOST_MAILS
+
+
+def test_who_joins_again_while_something_is_offered_is_mailed_the_offer_again(app):
+    klass = make_class(1)
+    booking_id = take(klass, "Eva")
+    wait(klass, "Bea")
+    cancel(booking_id)
+    [offer_id] = waitlist.look(klass.service_id, cause="cancelled", now=NOW)
+    wait(klass, "Bea", key="again")
+    assert [(told["news"], told["offer_id"]) for told in told_of("Bea")][1:] == [("offered", offer_id)] * 2
+
+
+def told_of(name):
+    db.session.rollback()
+    waits = db.session.scalars(select(WaitlistEntry).filter_by(customer_email=guest(name).email)).one()
+    rows = select(OutboxEntry).filter_by(topic="notify.waitlist", subject=f"entry:{waits.id}")
+    return [row.payload for row in db.session.scalars(rows.order_by(OutboxEntry.id))]
 
 
 def test_a_repeated_request_gives_the_same_place(app):

@@ -23,6 +23,7 @@ from portal.extensions import db
 from portal.outbox import OutboxEntry
 from portal.security import new_token
 from portal.waitlist import operations as waitlist
+from portal.waitlist.records import entry_token
 from tests import factories
 from tests.operations.waitlist.house import cancel, make_class, run_out, take
 from tests.support.visitor import Visitor
@@ -70,9 +71,16 @@ def book(slug: str, start_at: datetime, name: str) -> int:
 
 
 def join(app: Flask, appointment: Appointment, **typed: str) -> Visitor:
-    """Somebody who has joined its waitlist; the visitor stands on their own page."""
+    """Somebody who has joined its waitlist and followed the link in their mail; the visitor stands on their own page."""
     visitor = Visitor(app).get(f"/yoga/waitlist?appointment={instant_text(appointment.start_at)}")
-    return visitor.press("Join the waitlist", **{**TYPED, **typed})
+    visitor.press("Join the waitlist", **{**TYPED, **typed})
+    return open_own_page(visitor) if visitor.status == 200 else visitor
+
+
+def open_own_page(visitor: Visitor) -> Visitor:
+    """By the link that the newest entry's mail carries."""
+    db.session.rollback()
+    return visitor.get(f"/w/{entry_token(db.session.query(WaitlistEntry).order_by(WaitlistEntry.id.desc()).first())}")
 
 
 def offered(app: Flask, appointment: Appointment, **typed: str) -> Visitor:
@@ -222,6 +230,7 @@ def test_a_wish_for_a_day_with_a_person_is_kept_as_it_was_said(app: Flask, full_
     visitor = Visitor(app).get(f"/consultation/waitlist?day={day_of(full_day)}&resource=ana")
     visitor.press("Join the waitlist", **TYPED, wish="day")
     assert visitor.status == 200
+    open_own_page(visitor)
     assert entry().wish == "day"
     assert entry().wish_on.isoformat() == day_of(full_day)
     assert db.session.get(Resource, entry().resource_id).slug == "ana"
@@ -248,7 +257,8 @@ def test_wrong_fields_are_said_beside_the_fields_and_nothing_is_lost(app: Flask,
     assert "like name@example.org" in visitor.text('//*[@id="error-email"]')
     assert visitor.page.xpath('//input[@name="email"]/@aria-invalid') == ["true"]
     visitor.press("Join the waitlist", email="clara@example.org")
-    assert visitor.url.startswith("/w/")
+    assert visitor.url.startswith("/yoga/waitlist/joined")
+    assert "We have written to clara@example.org." in visitor.text()
 
 
 def test_a_service_asks_its_questions_here_too(app: Flask, yoga: Appointment) -> None:
@@ -267,11 +277,17 @@ def test_sending_the_form_twice_joins_once(app: Flask, yoga: Appointment) -> Non
     assert entry().status == "waiting"
 
 
-def test_waiting_twice_for_the_same_is_refused_beside_the_address(app: Flask, yoga: Appointment) -> None:
-    join(app, yoga)
-    again = join(app, yoga)
-    assert again.status == 409
-    assert "you wait for this already" in again.text('//*[@id="error-email"]')
+def test_nobody_learns_from_the_answer_whether_an_address_waits_already(app: Flask, yoga: Appointment) -> None:
+    def answer() -> tuple[str, str]:
+        visitor = Visitor(app).get(f"/yoga/waitlist?appointment={instant_text(yoga.start_at)}")
+        visitor.press("Join the waitlist", **TYPED)
+        assert visitor.status == 200
+        return visitor.url, visitor.text()
+
+    new, known = answer(), answer()
+    assert new == known
+    assert entry_token(entry()) not in "".join(known), "the place is shown to whoever has the mail"
+    assert "Clara" not in known[1]
 
 
 def test_programs_fall_into_the_traps(app: Flask, yoga: Appointment) -> None:
@@ -335,7 +351,7 @@ def test_a_late_tap_is_told_what_happened_and_what_can_be_done(app: Flask, yoga:
 
 def test_no_thanks_may_keep_the_place_of_who_would_take_other_times(app: Flask, full_day: datetime) -> None:
     address = f"/consultation/waitlist?day={day_of(full_day)}"
-    visitor = Visitor(app).get(address).press("Join the waitlist", **TYPED, wish="day")
+    visitor = open_own_page(Visitor(app).get(address).press("Join the waitlist", **TYPED, wish="day"))
     db.session.rollback()
     cancel(booking_of("Zebedee").id, now=now_utc())
     waitlist.look(service_of("consultation").id, cause="cancelled", now=now_utc())
@@ -475,7 +491,7 @@ def test_a_time_that_is_cancelled_on_the_page_is_kept_for_who_waits_before_anybo
 ) -> None:
     """No worker runs here: the cancelling request looks at the waitlist itself."""
     address = f"/consultation/waitlist?day={day_of(full_day)}"
-    waiting = Visitor(app).get(address).press("Join the waitlist", **TYPED, wish="day")
+    waiting = open_own_page(Visitor(app).get(address).press("Join the waitlist", **TYPED, wish="day"))
     with app.test_request_context():
         token = manage_token(booking_of("Zebedee"))
     Visitor(app).get(f"/b/{token}/cancellation").press("Yes, cancel it")
@@ -493,7 +509,7 @@ def test_a_full_group_of_a_service_with_free_times_is_waited_for_by_its_time(app
         book("yoga", in_days(2, 9), name)
     visitor = Visitor(app).get(f"/yoga?day={day_of(in_days(2))}")
     assert len(visitor.times()) == 1, "ten o'clock is free"
-    visitor.follow("09:00").press("Join the waitlist", **TYPED)
+    open_own_page(visitor.follow("09:00").press("Join the waitlist", **TYPED))
     assert "You are the next in line" in visitor.text()
     cancel(booking_of("Zebedee").id, now=now_utc())
     waitlist.look(service_of("yoga").id, cause="cancelled", now=now_utc())
