@@ -1,4 +1,4 @@
-"""The issue's figure, on a small scale: `make bench` runs it fifty times."""
+"""The storms of `make bench`, on a small scale: there they come fifty times."""
 
 from collections import Counter
 
