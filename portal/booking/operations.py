@@ -256,7 +256,7 @@ def check_details(service: Service, customer: Customer, answers: Mapping[str, An
     except Invalid as error:
         fields |= error.fields
     try:
-        kept = check_answers(service.questions, answers)
+        kept = check_answers(rows(db.session(), statements.questions(), service_id=service.id), answers)
     except Invalid as error:
         fields |= error.fields
     if fields:

@@ -29,7 +29,15 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session, joinedload
 
 from portal.booking.models import ACTIVE, Appointment, AppointmentResource, Booking, EventLink
-from portal.business.models import Business, DateOverride, Resource, Service, ServiceResource, WeeklyHours
+from portal.business.models import (
+    Business,
+    DateOverride,
+    Resource,
+    Service,
+    ServiceQuestion,
+    ServiceResource,
+    WeeklyHours,
+)
 from portal.calendars.models import BusyInterval, Calendar, Connection
 from portal.db import database_clock
 from portal.outbox import OutboxEntry
@@ -47,6 +55,17 @@ def needs() -> Select[Any]:
         select(need.list_no, need.resource_id, resource.is_active)
         .where(resource.id == need.resource_id, need.service_id == bindparam("service_id"))
         .order_by(need.list_no, need.position, need.id)
+    )
+
+
+@cache
+def questions() -> Select[Any]:
+    """What a service asks on its form, in order."""
+    question = _table(ServiceQuestion).c
+    return (
+        select(question.name, question.label, question.kind, question.is_required, question.choices)
+        .where(question.service_id == bindparam("service_id"))
+        .order_by(question.position, question.id)
     )
 
 
