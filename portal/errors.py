@@ -11,6 +11,7 @@
     │   ├── TooLate              after the cut-off for moving or cancelling
     │   ├── LimitReached         this customer has as many bookings to come as the service allows
     │   ├── SlotFree             no need to wait for it: it can be booked; `nearest` holds slots
+    │   ├── OutsideEvent         an event of a calendar stands over the time of a request; `events` are those known
     │   ├── OfferOver            the seats offered from the waitlist are not to be had any more; `why` says what became of them
     │   ├── NotAllowedNow        this status does not permit it (already cancelled, already over)
     │   └── RepeatedDifferently  the same idempotency key with other content
@@ -82,6 +83,16 @@ class SlotFree(Refused):
     def __init__(self, sentence: str, *, nearest: Sequence[Any] = ()) -> None:
         super().__init__(sentence)
         self.nearest = list(nearest)
+
+
+class OutsideEvent(Refused):
+    """`events` are the outside events over the time (`portal.booking.outside_events.Over`), by time."""
+
+    code = "outside_event"
+
+    def __init__(self, sentence: str, *, events: Sequence[Any] = ()) -> None:
+        super().__init__(sentence)
+        self.events = list(events)
 
 
 class OfferOver(Refused):

@@ -16,6 +16,7 @@ from portal.accounts.models import User
 from portal.admin.date_queries import DateRow, rows_of
 from portal.admin.queries import appointment_scope
 from portal.booking.models import PRESENT, STANDING, Appointment, Booking
+from portal.booking.outside_events import Over, standing_over
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,8 @@ class Entry:
 
     row: DateRow
     bookings: Sequence[Booking]
+    over: Sequence[Over] = ()
+    """The outside events over it, where somebody in it waits for a yes."""
 
     @property
     def only(self) -> Booking | None:
@@ -65,7 +68,12 @@ def _entries(
         .options(joinedload(Appointment.service))
     ).all()
     bookings = _bookings(session, [each.id for each in appointments], statuses)
-    return [Entry(row, bookings.get(row.appointment.id, [])) for row in rows_of(session, appointments)]
+    asked = [i for i, those in bookings.items() if any(booking.status == "pending" for booking in those)]
+    over = standing_over(session, asked)
+    return [
+        Entry(row, bookings.get(row.appointment.id, []), over.get(row.appointment.id, ()))
+        for row in rows_of(session, appointments)
+    ]
 
 
 def _bookings(session: Session, ids: Sequence[int], statuses: Sequence[str]) -> dict[int, list[Booking]]:

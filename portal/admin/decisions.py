@@ -3,7 +3,7 @@ scope, as in `queries`. Called by the questions page. Each names its appointment
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,9 +13,11 @@ from sqlalchemy.orm import Session, selectinload
 from portal.accounts.models import User
 from portal.admin.queries import appointment_scope, resources_of
 from portal.booking.models import ACTIVE, PRESENT, Appointment, Booking
+from portal.booking.outside_events import Over, standing_at
 from portal.business.models import Resource, Service
 from portal.calendars.models import Calendar, RemoteObject
 from portal.errors import NotFound
+from portal.intervals import Interval
 from portal.sync.models import Conflict, Question
 
 
@@ -47,11 +49,12 @@ class About:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """An open question with what it is about."""
+    """An open question with what it is about. `over` are other outside events where a moved one stands now."""
 
     question: Question
     about: About
     calendar: Calendar
+    over: list[Over]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,10 @@ def open_questions(session: Session, user: User) -> list[Asked]:
         .order_by(Question.asked_at, Question.id)
     ).all()
     about = _about(session, {question.appointment_id for question, _ in rows})
-    return [Asked(question, about[question.appointment_id], calendar) for question, calendar in rows]
+    return [
+        Asked(question, about[question.appointment_id], calendar, _over(session, question, about))
+        for question, calendar in rows
+    ]
 
 
 def find_question(session: Session, user: User, question_id: int) -> Question:
@@ -136,6 +142,13 @@ def _about(session: Session, appointment_ids: Collection[int]) -> dict[int, Abou
     )
     resources = resources_of(session, appointment_ids)
     return {one.id: About(one, one.service, resources.get(one.id, []), _bookings_of(one)) for one in appointments}
+
+
+def _over(session: Session, question: Question, about: Mapping[int, About]) -> list[Over]:
+    if question.kind != "moved" or question.start_at is None or question.end_at is None:
+        return []
+    new = Interval(question.start_at, question.end_at)
+    return standing_at(session, about[question.appointment_id].appointment, new)
 
 
 def _bookings_of(appointment: Appointment) -> list[Booking]:

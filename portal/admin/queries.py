@@ -3,7 +3,7 @@ what belongs to the resource they are; what is not theirs is not found. Reads on
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,6 +13,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session, contains_eager
 from portal.accounts.models import User
 from portal.booking.meetings import Meeting, meeting_of
 from portal.booking.models import Appointment, AppointmentResource, Booking, EventLink
+from portal.booking.outside_events import Over, standing_over
 from portal.business.models import Resource, Service
 from portal.calendars.models import Calendar
 from portal.errors import NotFound
@@ -39,6 +40,8 @@ class BookingRow:
     service: Service
     resources: list[Resource]
     in_calendar: InCalendar
+    over: Sequence[Over] = ()
+    """The outside events over a booking that waits for a yes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +94,10 @@ def ledger_of(session: Session, appointment_id: int, *, limit: int = 30) -> list
 
 
 def rows_of(session: Session, bookings: list[Booking]) -> list[BookingRow]:
-    """The bookings with their resources and their state in the calendars: two queries more, however many they are."""
+    """The bookings with their resources and their state in the calendars: three queries more, however many they are."""
     ids = sorted({booking.appointment_id for booking in bookings})
     resources, states = resources_of(session, ids), calendar_states(session, ids)
+    over = standing_over(session, {each.appointment_id for each in bookings if each.status == "pending"})
     return [
         BookingRow(
             booking,
@@ -101,6 +105,7 @@ def rows_of(session: Session, bookings: list[Booking]) -> list[BookingRow]:
             booking.appointment.service,
             resources.get(booking.appointment_id, []),
             states.get(booking.appointment_id, InCalendar("none")),
+            over.get(booking.appointment_id, ()) if booking.status == "pending" else (),
         )
         for booking in bookings
     ]

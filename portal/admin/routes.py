@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from itertools import groupby
 from typing import Any
@@ -26,13 +27,15 @@ from portal.admin import (
 from portal.admin.frame import bp, moments
 from portal.admin.warnings import Warning, find_warnings
 from portal.booking import operations
+from portal.booking.outside_events import Over
 from portal.booking.questions import answer_lines
 from portal.clock import now_utc
-from portal.errors import NotFound, Refused
+from portal.errors import NotFound, OutsideEvent, Refused
 from portal.extensions import db
 from portal.hypermedia import see_other, wants_partial
 from portal.notifications import failures
 from portal.sync import overview, partings
+from portal.sync.approvals import approve
 from portal.sync.questions import ANSWERS
 from portal.sync.questions import answer as give_answer
 from portal.vitals import read_vitals
@@ -154,7 +157,7 @@ def answer(question_id: int) -> Any:
     if given not in ANSWERS[question.kind]:
         raise NotFound("There is no such answer. Please use the buttons.")
     try:
-        give_answer(question_id, given, user_id=current_user.id, now=now_utc())
+        give_answer(question_id, given, user_id=current_user.id, now=now_utc(), over="over" in request.form)
         flash(_ANSWERED[given], "ok")
     except Refused as error:
         flash(str(error), "bad")
@@ -169,6 +172,9 @@ _ANSWERED = {
 }
 
 
+_OVER_EVENT = "This request is not confirmed: an event in the calendar stands over its time. Refuse it, move one of the two, or confirm it anyway."
+
+
 def _act(booking_id: int, action: str, said: str) -> Any:
     """Do one thing to a booking of the user's scope. What the rules refuse is told on the booking's page, which shows how it stands by now."""
     row = queries.find_booking(db.session(), current_user, booking_id)
@@ -177,9 +183,11 @@ def _act(booking_id: int, action: str, said: str) -> Any:
         if action == "cancel":
             operations.cancel_booking(row.booking.id, by="staff", now=now)
         elif action == "approve":
-            operations.approve_booking(row.booking.id, now=now, sequence=sequence)
+            approve(row.booking.id, now=now, sequence=sequence, over="over" in request.form, by=current_user.name)
         else:
             operations.refuse_booking(row.booking.id, now=now, sequence=sequence)
+    except OutsideEvent as error:
+        return _booking_page(booking_id, problem=_OVER_EVENT, over=error.events), 409
     except Refused as error:
         return _booking_page(booking_id, problem=str(error)), 409
     flash(said, "ok")
@@ -190,11 +198,13 @@ def _act(booking_id: int, action: str, said: str) -> Any:
     return see_other(url_for("admin.booking", booking_id=booking_id))
 
 
-def _booking_page(booking_id: int, *, problem: str = "") -> str:
+def _booking_page(booking_id: int, *, problem: str = "", over: Sequence[Over] = ()) -> str:
+    """`over`: what a last look has just found over a request, besides what is known."""
     row = queries.find_booking(db.session(), current_user, booking_id)
     return render_template(
         "admin/booking.html",
         row=row,
+        over=over or row.over,
         meeting=queries.meeting_of_booking(db.session(), row.booking),
         lines=queries.ledger_of(db.session(), row.appointment.id),
         answers=answer_lines(row.service, row.booking.answers),

@@ -60,7 +60,11 @@ def _paths() -> Json:
             )
         },
         "/bookings/{public_id}/approval": {
-            "post": _answer("Approve a booking that waits for staff. A second answer is refused")
+            "post": _answer(
+                "Approve a booking that waits for staff. A second answer is refused, and so is one over an outside event without `book_over`",
+                problems=(400, 404, 409, 415, 422, 503),
+                body=_ref("ApprovalRequest"),
+            )
         },
         "/bookings/{public_id}/refusal": {
             "post": _answer("Refuse a booking that waits for staff; its time is free again")
@@ -134,8 +138,11 @@ def _move() -> Json:
     )
 
 
-def _answer(summary: str) -> Json:
-    return _operation(summary, {200: _ref("Booking")}, problems=(404, 409, 503), parameters=[_PUBLIC_ID])
+def _answer(summary: str, *, problems: tuple[int, ...] = (404, 409, 503), body: Json | None = None) -> Json:
+    told = _operation(summary, {200: _ref("Booking")}, problems=problems, parameters=[_PUBLIC_ID], body=body)
+    if body:
+        told["requestBody"]["required"] = False
+    return told
 
 
 def _operation(
@@ -170,7 +177,7 @@ _MEANINGS = {
     400: "The body is not valid JSON.",
     401: "No valid token was sent.",
     404: "There is no such thing.",
-    409: "The rules say no; with code `slot_taken`, `nearest` holds up to three free times near it.",
+    409: "The rules say no. With code `slot_taken`, `nearest` holds up to three free times near it; with `outside_event`, `events` tells more.",
     413: "The body is too large.",
     415: "The body is not declared as JSON.",
     422: "Something does not fit; `fields` says what and where.",
@@ -197,7 +204,7 @@ def _json(schema: Json) -> Json:
 
 
 def _problem(status: int) -> Json:
-    name = "SlotTaken" if status == 409 else "Problem"
+    name = "Refused" if status == 409 else "Problem"
     return {"description": _MEANINGS[status], "content": {"application/problem+json": {"schema": _ref(name)}}}
 
 
@@ -284,6 +291,10 @@ def _booking_schemas() -> Json:
         "service": TEXT, "start_at": INSTANT, "end_at": INSTANT,
         "resources": _texts(), "party_size": NUMBER, "customer": _object(customer), "answers": {"type": "object"},
         "meeting_url": {**ADDRESS_OR_NULL, "description": "Link of the video meeting; null until a calendar has made it."},
+        "outside_events": {
+            "type": "array", "items": _ref("OutsideEvent"),
+            "description": "What stands in the calendars over the time of a pending booking; empty for others.",
+        },
         "created_at": INSTANT,
         "sync": _object({"state": {"type": "string", "enum": ["waiting", "done", "stuck", "none"]}}),
     }  # fmt: skip
@@ -301,6 +312,11 @@ def _booking_schemas() -> Json:
             },
             optional=("resource", "party_size", "answers"),
         ),
+        "ApprovalRequest": _object(
+            {"book_over": {**TRUTH, "description": "Confirm it although an outside event stands over its time."}},
+            optional=("book_over",),
+        ),
+        "OutsideEvent": _object({"start_at": INSTANT, "end_at": INSTANT, "calendar": {"type": ["string", "null"]}}),
         "MoveRequest": _object({"start_at": INSTANT, "resource": TEXT}, optional=("resource",)),
     }  # fmt: skip
 
@@ -335,9 +351,10 @@ def _problem_schemas() -> Json:
         "fields": {"type": "object", "additionalProperties": TEXT},
     }  # fmt: skip
     nearest = {"type": "array", "items": _ref("Slot"), "maxItems": 3}
+    events = {"type": "array", "items": _ref("OutsideEvent")}
     return {
         "Problem": _object(problem, optional=("fields",)),
-        "SlotTaken": _object({**problem, "nearest": nearest}, optional=("fields", "nearest")),
+        "Refused": _object({**problem, "nearest": nearest, "events": events}, optional=("fields", "nearest", "events")),
     }
 
 

@@ -10,10 +10,11 @@ from typing import Any
 from flask import current_app
 from sqlalchemy import Select, bindparam, select
 
-from portal.api.schemas import show_instant, show_optional
+from portal.api.schemas import show_events, show_instant, show_optional
 from portal.availability.explain import Reason, ReasonCode
 from portal.booking.meetings import meeting_of
 from portal.booking.models import Appointment, AppointmentResource, Booking
+from portal.booking.outside_events import Over, standing_over
 from portal.booking.queries import sync_state
 from portal.booking.statements import rows
 from portal.business.models import Resource, Service, ServiceQuestion
@@ -98,6 +99,7 @@ def booking(public_id: str) -> dict[str, Any]:
         "customer": {"name": row.customer_name, "email": row.customer_email, "phone": row.customer_phone},
         "answers": row.answers,
         "meeting_url": _meeting_url(row),
+        "outside_events": show_events(_outside_events(row)),
         "created_at": show_instant(row.created_at),
         "sync": {"state": sync_state(session, row.appointment_id)},
     }
@@ -187,6 +189,13 @@ def _booking() -> Select[Any]:
         .join(Service, Service.id == Appointment.service_id)
         .where(Booking.public_id == bindparam("public_id"), Booking.status != "held")
     )
+
+
+def _outside_events(row: Any) -> list[Over]:
+    """What stands over a booking that waits for a yes; over others it is a conflict, which staff are told of."""
+    if row.status != "pending":
+        return []
+    return standing_over(db.session(), [row.appointment_id]).get(row.appointment_id, [])
 
 
 def _meeting_url(row: Any) -> str | None:

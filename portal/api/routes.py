@@ -21,12 +21,12 @@ from portal.booking import operations, queries, visitors
 from portal.booking.models import Booking
 from portal.business.models import Resource
 from portal.clock import now_utc
-from portal.errors import Invalid, NotFound, PortalError, SlotTaken
+from portal.errors import Invalid, NotFound, OutsideEvent, PortalError, SlotTaken
 from portal.errors_web import problem
 from portal.extensions import csrf, db, limiter
 from portal.languages import asked_language
 from portal.site import current_site
-from portal.sync import overview
+from portal.sync import approvals, overview
 from portal.vitals import read_vitals
 
 bp = Blueprint("api", __name__, url_prefix="/api/v1")
@@ -136,7 +136,8 @@ def cancel(public_id: str) -> Any:
 
 @bp.post("/bookings/<public_id>/approval")
 def approve(public_id: str) -> Any:
-    operations.approve_booking(_find(public_id).id, now=now_utc())
+    book_over = schemas.read_approval(_optional_body())
+    approvals.approve(_find(public_id).id, now=now_utc(), by="A program", over=book_over)
     wake.ring()
     return jsonify(_show(public_id))
 
@@ -179,6 +180,12 @@ def _slot_taken(error: SlotTaken) -> Response:
     return problem(409, str(error), code=error.code, nearest=schemas.show_slots(error.nearest, slugs))
 
 
+@bp.errorhandler(OutsideEvent)
+def _outside_event(error: OutsideEvent) -> Response:
+    sentence = f"{error} To confirm it all the same, send “book_over”: true."
+    return problem(409, sentence, code=error.code, events=schemas.show_events(error.events))
+
+
 @bp.errorhandler(NoToken)
 def _no_token(error: NoToken) -> Response:
     response = problem(401, str(error), code=error.code)
@@ -201,6 +208,11 @@ def _body() -> Any:
         return json.loads(request.get_data(), parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         raise NotJson("The body is not valid JSON.") from None
+
+
+def _optional_body() -> Any:
+    """The body, where one was sent; else an empty object."""
+    return _body() if request.get_data(cache=True) else {}
 
 
 def _refuse_constant(name: str) -> None:

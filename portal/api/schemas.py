@@ -10,6 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from portal.availability.model import Slot
+from portal.booking.outside_events import Over
 from portal.booking.questions import FIELD
 from portal.booking.rules import Customer
 from portal.dates import is_zone
@@ -92,6 +93,13 @@ class Reader:
             return default
         return value
 
+    def truth(self, name: str) -> bool:
+        value = self._values.get(name, False)
+        if not isinstance(value, bool):
+            self.refuse(name, "This must be true or false.")
+            return False
+        return value
+
     def instant(self, name: str) -> datetime | None:
         text = self.text(name, required=True)
         instant = parse_instant(text) if text else None
@@ -160,6 +168,14 @@ def read_move(body: Any) -> MoveRequest:
     return MoveRequest(start_at=start_at, resource=resource)
 
 
+def read_approval(body: Any) -> bool:
+    """`book_over`: whether an outside event over the time is known, and it shall be confirmed all the same."""
+    reader = Reader(_object(body), ("book_over",))
+    book_over = reader.truth("book_over")
+    reader.finish()
+    return book_over
+
+
 def parse_instant(text: str) -> datetime | None:
     """An aware UTC instant, or None. A plus sign that a query string turned into a space is forgiven."""
     text = text.strip().replace(" ", "+")
@@ -185,6 +201,18 @@ def show_instant(instant: datetime) -> str:
 
 def show_optional(instant: datetime | None) -> str | None:
     return show_instant(instant) if instant else None
+
+
+def show_events(events: Iterable[Over]) -> list[dict[str, Any]]:
+    """Outside events over a time; `calendar` is None for one that only a last look has found. Titles are their calendars' own affair."""
+    return [
+        {
+            "start_at": show_instant(event.start_at),
+            "end_at": show_instant(event.end_at),
+            "calendar": event.calendar or None,
+        }
+        for event in events
+    ]
 
 
 def show_slots(slots: Iterable[Slot], slugs: Mapping[int, str]) -> list[dict[str, Any]]:

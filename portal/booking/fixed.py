@@ -14,6 +14,7 @@ from portal.booking import claims
 from portal.booking import fixed_steps as steps
 from portal.booking.last_look import NOTHING_SEEN, look_ahead
 from portal.booking.models import Appointment
+from portal.booking.outside_events import check_place
 from portal.booking.queries import find_service
 from portal.booking.rules import By
 from portal.db import write_transaction
@@ -62,11 +63,13 @@ def change_date(
     now: datetime,
     by: By = "staff",
     keep_event: bool = False,
+    over: bool = False,
 ) -> None:
     """Another time or another number of seats for this one appointment; what is None stays. Everybody in it goes along and is told who moved it.
 
-    `keep_event`: its calendar shows the new time already, so nothing is published. Raises SlotTaken with a sentence that says who has no
-    time, NotAllowedNow, Invalid, NotFound.
+    `keep_event`: its calendar shows the new time already, so nothing is published. Whoever follows an event (`by="calendar"`) asks before one
+    goes `over` another event of the calendar; staff who plan and move in the portal cannot. Raises OutsideEvent, NotAllowedNow, Invalid,
+    NotFound, and SlotTaken with a sentence that says who has no time.
     """
     steps.check_capacity(capacity)
     appointment = steps.standing(db.session(), appointment_id)
@@ -87,7 +90,10 @@ def change_date(
         if capacity is not None:
             steps.resize(session, row, capacity)
         if start_at is not None:
-            steps.shift(session, row, _new_interval(row, start_at, end_at), by=by, keep_event=keep_event, seen=seen)
+            interval = _new_interval(row, start_at, end_at)
+            if by == "calendar" and not over:
+                check_place(session, row, interval)
+            steps.shift(session, row, interval, by=by, keep_event=keep_event, seen=seen)
 
     steps.guarded(lambda: write_transaction(ids, work))
 
@@ -105,9 +111,10 @@ def move_appointment(
     by: By,
     now: datetime,
     keep_event: bool = False,
+    over: bool = False,
 ) -> None:
     """The whole appointment at another time, with everybody in it and the same resources. Raises as `change_date` does."""
-    change_date(appointment_id, start_at=start_at, end_at=end_at, now=now, by=by, keep_event=keep_event)
+    change_date(appointment_id, start_at=start_at, end_at=end_at, now=now, by=by, keep_event=keep_event, over=over)
 
 
 def call_off(appointment_id: int, *, now: datetime, by: By = "staff") -> None:

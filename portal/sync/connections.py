@@ -14,6 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal import jobs, wake
+from portal.booking.requests import settle_pending
 from portal.calendars.access import Account, account_of, open_with
 from portal.calendars.connect import BUDGET, renew
 from portal.calendars.forms import Rules
@@ -161,6 +162,8 @@ def disconnect(connection_id: int, *, take_away: bool, by: str, now: datetime) -
 
     resource_id = read_transaction(lambda session: _resource_id(session, connection_id))
     is_done = write_transaction([resource_id] if resource_id else [], work)
+    if resource_id:
+        settle_pending(resource_id, now=now)  # what waited only for this calendar
     wake.ring()
     return is_done
 

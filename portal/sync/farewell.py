@@ -39,8 +39,6 @@ from providers.errors import Conflict, ProviderError, Temporary
 
 def begin(session: Session, connection: Connection, *, take_away: bool, by: str, now: datetime) -> None:
     """Let the account play no role from this commit on, and record what is to be tidied up. Called with its resource's lock held."""
-    from portal.booking.operations import settle_pending
-
     ids = [calendar.id for calendar in connection.calendars]
     connection.leaving = True
     if connection.state == "paused":  # the pause was for bookings; a restored backup pauses it anew
@@ -58,7 +56,6 @@ def begin(session: Session, connection: Connection, *, take_away: bool, by: str,
     sentence = f"{by} disconnects the calendar account {partings.name_of(connection)}. {what}"
     ledger.write(session, "disconnected", sentence, connection_id=connection.id)
     session.flush()
-    settle_pending(session, connection.resource_id, now=now)
 
 
 def farewell(work: Work) -> None:

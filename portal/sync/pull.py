@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from flask import current_app
 from sqlalchemy.orm import Session
 
+from portal.booking.requests import settle_pending
 from portal.calendars.access import kept_provider
 from portal.calendars.models import Calendar
 from portal.clock import now_utc
@@ -68,6 +69,7 @@ def pull(
         raise
     for link_id in link_ids:
         outside.settle_link(link_id, now=now_utc())
+    settle_pending(reading.resource_id, now=now_utc())
     return outcome
 
 
@@ -214,7 +216,6 @@ def _note_success(session: Session, calendar: Calendar, batch: ChangeBatch, resu
         states.release(session, calendar.connection_id, now=now)
     if is_first or result.actions:
         _tell_read(session, calendar, batch, is_first=is_first)
-    _confirm_waiting(session, calendar, now=now)
 
 
 def _next_turn(session: Session, calendar: Calendar, batch: ChangeBatch, *, keeps_token: bool) -> datetime:
@@ -252,14 +253,6 @@ def _tell_read(session: Session, calendar: Calendar, batch: ChangeBatch, *, is_f
     if is_first:
         sentence = f"The calendar “{calendar.name}” was read for the first time: {changed} events."
     ledger.write(session, "read", sentence, calendar_id=calendar.id, connection_id=calendar.connection_id)
-
-
-def _confirm_waiting(session: Session, calendar: Calendar, *, now: datetime) -> None:
-    """Bookings that waited only for this calendar to be readable again."""
-    from portal.booking.operations import settle_pending
-
-    session.flush()
-    settle_pending(session, calendar.resource_id, now=now)
 
 
 def _note_failure(session: Session, reading: Reading, decision: states.Decision) -> None:

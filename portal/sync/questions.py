@@ -21,17 +21,17 @@ from portal.sync.settlements import Matter
 ANSWERS = {"deleted": ("cancel", "put back"), "moved": ("follow", "put back")}
 
 
-def answer(question_id: int, answer: str, *, user_id: int, now: datetime) -> None:
-    """Carry out the answer, and note who gave it.
+def answer(question_id: int, answer: str, *, user_id: int, now: datetime, over: bool = False) -> None:
+    """Carry out the answer, and note who gave it. `over` says that they know of another event where the booking shall follow to.
 
     deleted: "cancel" (each customer is told) or "put back"; moved: "follow" or "put back". Raises NotFound, Invalid for another word,
-    NotAllowedNow when it was answered or settled meanwhile, SlotTaken when the new time is taken: the question stays open then.
+    NotAllowedNow when it was answered or settled meanwhile, SlotTaken or OutsideEvent when the new time is taken: the question stays open then.
     """
     kind, matter = read_transaction(lambda session: _open_matter(session, question_id))
     if answer not in ANSWERS[kind]:
         raise Invalid(f"To this question the answers are “{ANSWERS[kind][0]}” and “{ANSWERS[kind][1]}”.")
     if matter is not None:
-        _act(matter, answer, now=now)
+        _act(matter, answer, over=over, now=now)
     transaction(lambda session: _note(session, question_id, answer, user_id=user_id, now=now))
 
 
@@ -70,9 +70,9 @@ def _open_matter(session: Session, question_id: int) -> tuple[str, Matter | None
     return question.kind, matter if matter and matter.concerns_anybody else None
 
 
-def _act(matter: Matter, answer: str, *, now: datetime) -> None:
+def _act(matter: Matter, answer: str, *, over: bool, now: datetime) -> None:
     acts: dict[str, Callable[[], None]] = {
-        "follow": lambda: settlements.follow(matter, now=now),
+        "follow": lambda: settlements.follow(matter, now=now, over=over),
         "cancel": lambda: settlements.cancel(matter, by="staff", now=now),
         "put back": lambda: settlements.put_back(matter, now=now),
     }

@@ -94,13 +94,16 @@ def matter_of_link(session: Session, link_id: int) -> Matter | None:
     )
 
 
-def follow(matter: Matter, *, now: datetime) -> None:
-    """Give the appointment the time at which its event stands, with everybody in it. Raises SlotTaken or another Refused when that cannot be."""
+def follow(matter: Matter, *, now: datetime, over: bool = False) -> None:
+    """Give the appointment the time at which its event stands, with everybody in it. `over` says that staff want it over another event, too.
+
+    Raises SlotTaken or another Refused when that cannot be, OutsideEvent where another event stands there.
+    """
     from portal.booking.fixed import move_appointment
 
     assert matter.start_at is not None
     move_appointment(
-        matter.appointment_id, matter.start_at, end_at=matter.end_at, by="calendar", now=now, keep_event=True
+        matter.appointment_id, matter.start_at, end_at=matter.end_at, by="calendar", now=now, keep_event=True, over=over
     )
 
     def work(session: Session) -> None:

@@ -130,7 +130,7 @@ def test_a_pull_confirms_no_request_that_waits_for_staff(app):
     outcome = book(service)
     calendar.last_read_at = NOW
     db.session.commit()
-    assert operations.settle_pending(db.session(), ana.id, now=NOW) == []
+    assert operations.settle_pending(ana.id, now=NOW) == []
     db.session.commit()
     assert found(outcome).status == "pending"
 

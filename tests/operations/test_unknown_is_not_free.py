@@ -10,7 +10,6 @@ from portal.booking.models import Booking
 from portal.booking.operations import Customer
 from portal.booking.queries import free_slots, why_not
 from portal.calendars.models import BusyInterval
-from portal.db import write_transaction
 from portal.errors import SlotTaken
 from portal.extensions import db
 from portal.intervals import Interval
@@ -121,9 +120,7 @@ def test_a_pending_booking_is_confirmed_when_its_calendar_is_read_again(app):
     booking_id = book(service).booking_id
     calendar.last_read_at = NOW
     db.session.commit()
-    settled = write_transaction(
-        [calendar.resource_id], lambda session: operations.settle_pending(session, calendar.resource_id, now=NOW)
-    )
+    settled = operations.settle_pending(calendar.resource_id, now=NOW)
     assert settled == [booking_id]
     assert db.session.get(Booking, booking_id).status == "confirmed"
 
@@ -134,9 +131,7 @@ def test_a_pending_booking_over_an_outside_event_is_left_to_staff(app):
     booking_id = book(service).booking_id
     calendar.last_read_at = NOW
     add_busy(calendar, NINE - HALF_HOUR, NINE + timedelta(minutes=5))
-    write_transaction(
-        [calendar.resource_id], lambda session: operations.settle_pending(session, calendar.resource_id, now=NOW)
-    )
+    assert operations.settle_pending(calendar.resource_id, now=NOW) == []
     assert db.session.get(Booking, booking_id).status == "pending"
 
 

@@ -69,6 +69,14 @@ class TestMoved:
         assert "could not follow" in question.sentence
         assert [conflict.appointment_id for conflict in studio.conflicts()] == [other]
 
+    def test_a_move_over_another_event_becomes_a_question(self, studio):
+        appointment_id = studio.booked(at(2, 10))
+        studio.store.add_event("calendar", "Dentist", at(3, 15), at(3, 16))
+        drag(studio, at(3, 15, 30))
+        assert studio.appointment(appointment_id).start_at == at(2, 10)
+        (question,) = studio.questions()
+        assert "Another event in the calendar stands there" in question.sentence
+
     def test_dragged_back_to_where_we_once_wrote_it_the_booking_follows_again(self, studio):
         """Many programs leave SEQUENCE alone, so the event is then the very one that we wrote; it is no echo all the same."""
         appointment_id = studio.booked(at(2, 10))

@@ -10,6 +10,7 @@ from sqlalchemy import update
 
 from portal.booking.models import Booking, Claim, EventLink
 from portal.business.models import Service
+from portal.calendars.models import BusyInterval
 from portal.clock import now_utc
 from portal.extensions import db
 from portal.outbox import OutboxEntry
@@ -198,3 +199,37 @@ def test_staff_read_the_answers_under_their_questions(studio, admin, page):
 def test_staff_look_after_their_own_bookings(studio, staff, page):
     own = studio.book("Clara", who="ben")
     assert "The booking is cancelled" in page(staff, f"/admin/bookings/{own.id}/cancellation", post={})
+
+
+def event_over(studio, booking):
+    calendar = make_calendar(studio.ana, name="Ana’s own", last_read_at=now_utc())
+    date = db.session.get(Booking, booking.id).appointment
+    busy = {"calendar_id": calendar.id, "resource_id": studio.ana.id, "remote_id": "x"}
+    db.session.add(BusyInterval(**busy, start_at=date.start_at, end_at=date.end_at))
+    db.session.commit()
+
+
+def test_staff_see_an_event_over_a_request_before_they_answer(studio, admin, page):
+    booking = request_for(studio)
+    for address in ("/admin", "/admin/bookings", f"/admin/bookings/{booking.id}"):
+        assert "Ana’s own" not in page(admin, address)
+    event_over(studio, booking)
+    for address in ("/admin", "/admin/bookings", f"/admin/bookings/{booking.id}"):
+        assert "in “Ana’s own”" in page(admin, address), address
+    assert "Look at it" in page(admin, "/admin/bookings")
+    assert "/approval" not in page(admin, "/admin/bookings")
+
+
+def test_a_request_under_an_event_is_confirmed_by_who_says_so_and_its_page_tells_it(studio, admin, page):
+    booking = request_for(studio)
+    event_over(studio, booking)
+    address = f"/admin/bookings/{booking.id}"
+    refused = admin.post(f"{address}/approval")
+    assert refused.status_code == 409
+    text = refused.get_data(as_text=True)
+    assert "stands over its time" in text
+    assert 'name="over"' in text
+    assert status(booking.id) == "pending"
+    assert "Confirm it over the event" in page(admin, address)
+    assert "knowing of it" in page(admin, f"{address}/approval", post={"over": "1"})
+    assert status(booking.id) == "confirmed"

@@ -185,3 +185,21 @@ def test_staff_are_mailed_of_it_by_its_name(weekly_class, studio):
     mail = compose(news)
     assert "Yoga" in mail.subject
     assert "nobody has booked it yet" in mail.text
+
+
+def test_a_move_over_another_event_says_so_and_is_followed_knowingly_alone(studio, diary, admin, page):
+    store, calendar_id, _, appointment_id = diary
+    before = fresh(Appointment, appointment_id).start_at
+    later = before + timedelta(days=1)
+    store.add_event("calendar", "Dentist", later, later + timedelta(hours=1))
+    store.move_event("calendar", store.events()[0].remote_id, later)
+    pull(calendar_id)
+    question = open_question()
+    text = page(admin, "/admin/questions")
+    assert "Another event stands there" in text
+    assert 'name="over"' in text
+    address = f"/admin/questions/{question.id}/answer"
+    assert "stands there" in page(admin, address, post={"answer": "follow"})
+    assert fresh(Appointment, appointment_id).start_at == before
+    page(admin, address, post={"answer": "follow", "over": "1"})
+    assert fresh(Appointment, appointment_id).start_at == later

@@ -11,6 +11,7 @@ from sqlalchemy import select
 from portal.booking import operations
 from portal.booking.models import Booking
 from portal.business.models import Resource
+from portal.calendars.models import BusyInterval
 from portal.clock import now_utc
 from portal.extensions import db
 from portal.sync import lines
@@ -133,3 +134,25 @@ def test_the_limit_of_a_customer_is_told_with_a_code(service, post, start_at):
     refused = post(later(start_at, minutes=30), key="key-number-2")
     assert (refused.status_code, refused.get_json()["code"]) == (409, "limit_reached")
     assert "one booking to come" in refused.get_json()["title"]
+
+
+def test_a_request_under_an_outside_event_is_approved_knowingly_alone(client, bearer, service, request_made):
+    calendar = make_calendar(db.session.get(Resource, service.needs[0].resource_id), last_read_at=now_utc())
+    start, end = (datetime.fromisoformat(request_made[name]) for name in ("start_at", "end_at"))
+    busy = BusyInterval(
+        calendar_id=calendar.id, resource_id=calendar.resource_id, remote_id="x", start_at=start, end_at=end
+    )
+    db.session.add(busy)
+    db.session.commit()
+    address = f"{URL}/{request_made['id']}"
+    stands = [{"start_at": request_made["start_at"], "end_at": request_made["end_at"], "calendar": "Bookings"}]
+    assert client.get(address, headers=bearer).get_json()["outside_events"] == stands
+    for body in ({}, {"json": {}}, {"json": {"book_over": False}}):
+        refused = client.post(f"{address}/approval", headers=bearer, **body)
+        told = refused.get_json()
+        assert (refused.status_code, told["code"], told["events"]) == (409, "outside_event", stands)
+    wrong = client.post(f"{address}/approval", headers=bearer, json={"book_over": "yes", "hat": 1})
+    assert (wrong.status_code, set(wrong.get_json()["fields"])) == (422, {"book_over", "hat"})
+    approved = client.post(f"{address}/approval", headers=bearer, json={"book_over": True})
+    assert (approved.status_code, approved.get_json()["status"]) == (200, "confirmed")
+    assert approved.get_json()["outside_events"] == []
