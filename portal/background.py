@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from flask import Flask
@@ -33,7 +33,9 @@ from portal.sync import drain, due, leases, reconcile
 from portal.vitals import HEARTBEAT, SILENT_AFTER
 from providers.errors import ProviderError
 
-HANDLERS, READERS = 4, 2
+HANDLERS, READERS = 6, 6
+SPARE_READERS = 2
+"""Left to calendars that were read well the last time: those that failed may hold all others."""
 POLL = 1.0
 BEAT = timedelta(seconds=5)
 AFTER_TROUBLE = 2.0
@@ -85,6 +87,15 @@ class Pool:
                 self._on_done()
 
 
+class _Turn(NamedTuple):
+    """A calendar whose turn it is to be read."""
+
+    calendar_id: int
+    connection_id: int
+    in_full: bool
+    has_failed: bool
+
+
 class Background:
     """All loops of one worker process."""
 
@@ -94,7 +105,7 @@ class Background:
         self._holder = f"{socket.gethostname()}:{os.getpid()}"
         self._handlers = Pool(HANDLERS, "handler", on_done=jobs.outbox_bell.set)
         self._readers = Pool(READERS, "reader", on_done=jobs.reading_bell.set)
-        self._reading: set[int] = set()
+        self._reading: dict[int, int] = {}  # calendar -> connection
         self._reading_lock = threading.Lock()
         self._due_at: dict[str, float] = {}
         self._table_bell = threading.Event()  # rung at the end alone
@@ -176,10 +187,10 @@ class Background:
         free = self._readers.free
         if not free:
             return None
-        for calendar_id, in_full in read_transaction(self._due_calendars)[:free]:
+        for turn in self._turns(read_transaction(self._due_calendars), free):
             with self._reading_lock:
-                self._reading.add(calendar_id)
-            self._readers.submit(lambda i=calendar_id, f=in_full: self._read(i, in_full=f))  # type: ignore[misc]
+                self._reading[turn.calendar_id] = turn.connection_id
+            self._readers.submit(lambda turn=turn: self._read(turn.calendar_id, in_full=turn.in_full))  # type: ignore[misc]
         return read_transaction(_next_turn)
 
     def _read(self, calendar_id: int, *, in_full: bool) -> None:
@@ -193,23 +204,35 @@ class Background:
             log.error("reading a calendar failed in a way nobody foresaw", calendar=calendar_id, exc_info=error)
         finally:
             with self._reading_lock:
-                self._reading.discard(calendar_id)
+                self._reading.pop(calendar_id, None)
 
-    def _due_calendars(self, session: Session) -> list[tuple[int, bool]]:
-        """(id, whether in full), the longest due first."""
+    def _turns(self, due_calendars: list[_Turn], free: int) -> list[_Turn]:
+        """One calendar of an account at a time, so that a slow server holds only its own line. Those that failed leave some readers to the others."""
+        with self._reading_lock:
+            busy = set(self._reading.values())
+        turns: list[_Turn] = []
+        for turn in due_calendars:
+            if turn.connection_id in busy or len(turns) >= free - (SPARE_READERS if turn.has_failed else 0):
+                continue
+            busy.add(turn.connection_id)
+            turns.append(turn)
+        return turns
+
+    def _due_calendars(self, session: Session) -> list[_Turn]:
+        """The longest due first."""
         now = now_utc()
         rows = session.execute(
             select(
-                Calendar.id, Connection.state, Calendar.last_read_at, Calendar.next_read_at,
+                Calendar.id, Calendar.connection_id, Connection.state, Calendar.last_read_at, Calendar.next_read_at,
                 Calendar.read_lease_until, Calendar.failures,
             )
             .join(Connection)
             .where(Calendar.next_read_at <= now, Connection.leaving.is_(False))
             .order_by(Calendar.next_read_at)
         ).all()  # fmt: skip
-        ids = [row.id for row in rows if self._is_due(row)]
-        in_full = reconcile.due_calendars(session, now=now) if ids else set()
-        return [(i, i in in_full) for i in ids]
+        due_rows = [row for row in rows if self._is_due(row)]
+        in_full = reconcile.due_calendars(session, now=now) if due_rows else set()
+        return [_Turn(row.id, row.connection_id, row.id in in_full, row.failures > 0) for row in due_rows]
 
     def _is_due(self, row: Any) -> bool:
         with self._reading_lock:

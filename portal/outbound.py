@@ -20,13 +20,14 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import ReadTimeoutError
 
 from portal.outbound_addresses import AddressGuard, OutboundRefused, Resolver, system_resolver
-from portal.outbound_connections import Deadline, guarded_pools
+from portal.outbound_connections import Deadline, Patience, guarded_pools
 
-__all__ = ["AnswerTooLarge", "GuardedSession", "OutboundRefused", "guarded_session"]
+__all__ = ["AnswerTooLarge", "GuardedSession", "OutboundRefused", "Patience", "guarded_session"]
 
 CONNECT_SECONDS = 5.0
 TOTAL_SECONDS = 20.0
 ANSWER_BYTES = 10_000_000
+PATIENCE = Patience()
 _PIECE = 65_536
 
 
@@ -37,30 +38,36 @@ class AnswerTooLarge(requests.exceptions.RequestException):
 
 
 def guarded_session(
-    *, allow: Collection[str], verify: bool | str = True, resolver: Resolver = system_resolver
+    *,
+    allow: Collection[str],
+    verify: bool | str = True,
+    resolver: Resolver = system_resolver,
+    patience: Patience | None = None,
 ) -> GuardedSession:
     """A session for one account, not shared between threads.
 
     `allow` names what may be reached although it is private or speaks plain HTTP: hosts, host:port, or address ranges
     such as 192.168.1.0/24. `verify` may be the path of a certificate authority of one's own.
     """
-    return GuardedSession(AddressGuard(allow, resolver), verify=verify)
+    return GuardedSession(AddressGuard(allow, resolver), verify=verify, patience=patience or PATIENCE)
 
 
 class GuardedSession(requests.Session):
     """A `requests.Session` that refuses what must not be reached and ends what takes too long.
 
-    `timeout=` of a request is (seconds to connect, seconds in all) or the latter alone. `answer_limit` is the largest
+    `timeout=` of a request is (seconds to connect, seconds in all) or the latter alone; silence, or a byte now and then, ends it
+    sooner (`Patience`). `answer_limit` is the largest
     answer in bytes after unpacking; it may be raised before a request that is known to be large.
     """
 
-    def __init__(self, guard: AddressGuard, *, verify: bool | str) -> None:
+    def __init__(self, guard: AddressGuard, *, verify: bool | str, patience: Patience) -> None:
         super().__init__()
         self.trust_env = False
         self.verify = verify
         self.answer_limit = ANSWER_BYTES
         self._guard = guard
-        self._deadline = Deadline()
+        self._patience = patience
+        self._deadline = Deadline(patience)
         self._budget_ends: float | None = None
         for scheme in ("http://", "https://"):
             self.mount(scheme, _GuardedAdapter(guard, self._deadline))
@@ -87,7 +94,7 @@ class GuardedSession(requests.Session):
         self._deadline.start(connect=connect, total=total)
         for name in ("proxies", "verify", "cert"):
             options.pop(name, None)
-        options.update(allow_redirects=False, stream=True, timeout=(connect, total))
+        options.update(allow_redirects=False, stream=True, timeout=(connect, min(total, self._patience.quiet)))
         try:
             answer = super().request(method, url, **options)
             _read_within(answer, self.answer_limit)

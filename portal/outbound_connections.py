@@ -10,6 +10,7 @@ import http.client
 import io
 import socket
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -20,26 +21,51 @@ if TYPE_CHECKING:
     from portal.outbound_addresses import AddressGuard
 
 
-class Deadline:
-    """When the request under way has to be over, and how long connecting may take."""
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a server may keep silent (`quiet` seconds), and how slowly it may speak: after `grace` seconds, `pace` bytes a second on average.
 
-    def __init__(self) -> None:
+    A large listing may take minutes as long as it comes; who says nothing, or a byte now and then, is left at once.
+    """
+
+    quiet: float = 10.0
+    grace: float = 15.0
+    pace: float = 1000.0
+
+
+class Deadline:
+    """When the request under way has to be over, how long connecting may take, and how long the next byte."""
+
+    def __init__(self, patience: Patience) -> None:
+        self._patience = patience
         self._connect_seconds = 0.0
-        self._ends = 0.0
+        self._begun = self._ends = 0.0
+        self._received = 0
 
     def start(self, *, connect: float, total: float) -> None:
         self._connect_seconds = connect
-        self._ends = time.monotonic() + total
+        self._begun = time.monotonic()
+        self._ends = self._begun + total
+        self._received = 0
+
+    def note(self, count: int) -> None:
+        """So many bytes came."""
+        self._received += count
 
     def left(self) -> float:
         """Seconds left. Raises TimeoutError when there are none."""
-        seconds = self._ends - time.monotonic()
+        slow_ends = self._begun + self._patience.grace + self._received / self._patience.pace
+        seconds = min(self._ends, slow_ends) - time.monotonic()
         if seconds <= 0:
             raise TimeoutError("The time allowed for the whole request is over.")
         return seconds
 
+    def left_to_wait(self) -> float:
+        """Seconds that the next step may take."""
+        return min(self._patience.quiet, self.left())
+
     def left_to_connect(self) -> float:
-        return min(self._connect_seconds, self.left())
+        return min(self._connect_seconds, self.left_to_wait())
 
 
 def guarded_pools(guard: AddressGuard, deadline: Deadline) -> dict[str, type[HTTPConnectionPool]]:
@@ -73,7 +99,7 @@ def guarded_pools(guard: AddressGuard, deadline: Deadline) -> dict[str, type[HTT
 
 
 class _TimedReader(io.RawIOBase):
-    """A socket's bytes, each wait as long as the whole request has left.
+    """A socket's bytes, each waited for as long as the deadline allows.
 
     A limit for each read alone would let a server send a byte now and then for ever.
     """
@@ -89,8 +115,10 @@ class _TimedReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        self._socket.settimeout(self._deadline.left())
-        return self._file.readinto(buffer)
+        self._socket.settimeout(self._deadline.left_to_wait())
+        count = self._file.readinto(buffer)
+        self._deadline.note(count or 0)
+        return count
 
     def close(self) -> None:
         if not self.closed:
@@ -125,6 +153,6 @@ def _open(address: str, connection: HTTPConnection, deadline: Deadline) -> socke
     opened = socket.create_connection((address, connection.port or 0), deadline.left_to_connect())
     for option in connection.socket_options or ():
         opened.setsockopt(*option)
-    # TLS is negotiated within what is left, too; reading sets its own limits.
-    opened.settimeout(deadline.left())
+    # TLS is negotiated within the same patience; reading sets its own limits.
+    opened.settimeout(deadline.left_to_wait())
     return opened

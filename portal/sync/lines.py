@@ -16,8 +16,12 @@ from contextlib import contextmanager
 from providers.errors import QuotaUsedUp, Temporary, Throttled
 
 WIDTH = 2
+SLOW_AFTER = 2.0
+"""Nobody joins who has been waiting for an answer so many seconds: a server that hangs holds as few threads as possible."""
 REST = 3.0
 """Seconds for which a connection that just failed is left alone."""
+HANG_REST = 30.0
+"""So long is a server left alone that did not answer in time: only readings, which have pauses of their own, ask whether it is back."""
 FIRST_REST, LONGEST_REST = 2.0, 300.0
 """Seconds of rest for an account that asked too much: twice as long each time, unless the provider asks for more."""
 LONGEST_ASKED = 3600.0
@@ -45,9 +49,7 @@ def line_to(connection_id: int, *, is_probe: bool = False, is_asked: bool = Fals
     line = _line(connection_id)
     if not is_asked:
         line.check(is_probe=is_probe)
-    if not line.free.acquire(blocking=False):
-        raise LineBusy
-    begun = time.monotonic()
+    begun = line.enter(is_probe=is_probe)
     try:
         yield
         line.note_success(begun)
@@ -55,10 +57,10 @@ def line_to(connection_id: int, *, is_probe: bool = False, is_asked: bool = Fals
         error.retry_after = line.note_throttled(error, begun)
         raise
     except Temporary as error:
-        line.note_failure(error)
+        line.note_failure(error, begun)
         raise
     finally:
-        line.free.release()
+        line.leave(begun, is_probe=is_probe)
 
 
 def forget() -> None:
@@ -69,7 +71,7 @@ def forget() -> None:
 
 class _Line:
     def __init__(self) -> None:
-        self.free = threading.BoundedSemaphore(WIDTH)
+        self._inside: list[tuple[float, bool]] = []
         self._lock = threading.Lock()
         self._failed_until = 0.0
         self._refusal: tuple[type[Throttled], str] | None = None
@@ -86,7 +88,23 @@ class _Line:
                 kind, sentence = self._refusal
                 raise LineBusy(rest) if is_probe else kind(sentence, retry_after=rest)
             if not is_probe and now < self._failed_until:
-                raise Temporary("The calendar server did not answer a moment ago.", retry_after=REST)
+                raise Temporary(
+                    "The calendar server did not answer a moment ago.", retry_after=self._failed_until - now
+                )
+
+    def enter(self, *, is_probe: bool) -> float:
+        """Take a place; returns when. Raises LineBusy when none is free, or a write waits for long already (a reading may rightly be long)."""
+        now = time.monotonic()
+        with self._lock:
+            is_slow = any(now - begun > SLOW_AFTER for begun, reads in self._inside if not reads)
+            if len(self._inside) >= WIDTH or (is_slow and not is_probe):
+                raise LineBusy
+            self._inside.append((now, is_probe))
+        return now
+
+    def leave(self, begun: float, *, is_probe: bool) -> None:
+        with self._lock:
+            self._inside.remove((begun, is_probe))
 
     def note_success(self, begun: float) -> None:
         """The server answers; and has had enough rest, if the answer is to a question asked after it wanted it."""
@@ -95,9 +113,11 @@ class _Line:
             if begun >= self._throttled_at:
                 self._throttled_until, self._refusal = 0.0, None
 
-    def note_failure(self, error: Temporary) -> None:
+    def note_failure(self, error: Temporary, begun: float) -> None:
+        now = time.monotonic()
+        rest = HANG_REST if now - begun > SLOW_AFTER else min(error.retry_after or REST, REST)
         with self._lock:
-            self._failed_until = time.monotonic() + min(error.retry_after or REST, REST)
+            self._failed_until = now + rest
 
     def note_throttled(self, error: Throttled, begun: float) -> float:
         """Let the line rest; returns for how many seconds. Requests that were under way together count as one refusal."""

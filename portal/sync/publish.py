@@ -9,6 +9,7 @@ derived remote id.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -74,10 +75,12 @@ def publish(appointment_id: int, *, work: Work | None = None) -> None:
     waiting = read_transaction(lambda session: _targets(session, appointment_id))
     while waiting:
         target, *waiting = waiting
+        begun_at = now_utc()
         try:
             _serve(target, appointment_id, work)
         except ProviderError as error:
-            _note_failure(target, appointment_id, error)
+            is_repeated = work is not None and work.attempts > 1
+            _note_failure(target, appointment_id, error, begun_at=begun_at, is_repeated=is_repeated)
             errors.append(error)
         if target.subject.wants_meeting and waiting:
             waiting = _read_again(waiting, appointment_id)  # the others' events tell the link that this one has got
@@ -238,11 +241,18 @@ def _tell_forced(target: Target) -> None:
     transaction(lambda session: ledger.write(session, "forced", sentence, **about))
 
 
-def _note_failure(target: Target, appointment_id: int, error: ProviderError) -> None:
+def _note_failure(
+    target: Target, appointment_id: int, error: ProviderError, *, begun_at: datetime, is_repeated: bool
+) -> None:
     decision = states.classify(error)
+    now = now_utc()
     is_stuck = decision.kind == "stuck"
     is_news = is_stuck and decision.trouble != "degraded"
+    is_passing = decision.kind == "retry" and not decision.is_throttled
     receipts.note_failure(
-        appointment_id, target.calendar_id, reason=decision.reason, is_stuck=is_stuck, is_news=is_news
-    )
-    transaction(lambda session: states.note_refusal(session, target.calendar_id, decision, now=now_utc()))
+        appointment_id, target.calendar_id, reason=decision.reason, is_stuck=is_stuck, is_news=is_news,
+        is_repeated=is_repeated and is_passing,
+    )  # fmt: skip
+    transaction(lambda session: states.note_refusal(session, target.calendar_id, decision, now=now))
+    if is_passing:
+        transaction(lambda session: states.note_doubt(session, target.calendar_id, begun_at=begun_at, now=now))

@@ -261,10 +261,11 @@ def _note_failure(session: Session, reading: Reading, decision: states.Decision)
     if calendar is None:
         return
     now = now_utc()
-    states.note_failure(session, calendar, decision, now=now)
+    begun_at = calendar.read_begun_at or now
     is_signed_out = decision.trouble == "needs reauth"
-    pause = due.after_failure(calendar.failures, is_signed_out=is_signed_out, retry_after=decision.retry_after)
-    calendar.next_read_at = now + (SOON if _is_asked_since(calendar, calendar.read_begun_at or now) else pause)
+    pause = due.after_failure(calendar.failures + 1, is_signed_out=is_signed_out, retry_after=decision.retry_after)
+    calendar.next_read_at = now + (SOON if _is_asked_since(calendar, begun_at) else pause)
+    states.note_failure(session, calendar, decision, now=now, begun_at=begun_at, next_at=calendar.next_read_at)
     leases.end_read(calendar)
 
 

@@ -7,7 +7,7 @@ pull finds the etag known, and our own echo ends before it begins.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
@@ -18,7 +18,7 @@ from portal.calendars.models import BusyInterval, Calendar, RemoteObject
 from portal.clock import now_utc
 from portal.db import transaction, write_transaction
 from portal.failpoints import reach
-from portal.outbox import Work
+from portal.outbox import OutboxEntry, Work
 from portal.sync import conflicts, ledger, meetings
 from portal.sync.desired import LinkView
 from portal.sync.models import Question
@@ -26,6 +26,8 @@ from portal.sync.sentences import moment
 from providers.calendars.base import Receipt
 
 MOST_SENT = 6
+TOLD_AGAIN_AFTER = timedelta(hours=1)
+"""Of writes that still fail for the same reason staff are mailed no more often."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,8 +101,19 @@ def confirm_unchanged(link: LinkView | None) -> None:
     transaction(lambda session: session.execute(update(EventLink).where(EventLink.id == link.id).values(**values)))
 
 
-def note_failure(appointment_id: int, calendar_id: int, *, reason: str, is_stuck: bool, is_news: bool = False) -> None:
-    """Show at the link why its event is not in the calendar (yet). `is_news` mails the staff of it: no reading will find it out."""
+def note_failure(
+    appointment_id: int,
+    calendar_id: int,
+    *,
+    reason: str,
+    is_stuck: bool,
+    is_news: bool = False,
+    is_repeated: bool = False,
+) -> None:
+    """Show at the link why its event is not in the calendar (yet). `is_news` mails the staff of it: no reading will find it out.
+
+    `is_repeated`: it failed before, and is tried again. That is news, too, where the calendar was read well in between.
+    """
 
     def work(session: Session) -> None:
         link = session.scalar(
@@ -111,24 +124,43 @@ def note_failure(appointment_id: int, calendar_id: int, *, reason: str, is_stuck
         if is_stuck and link.last_error != reason:
             sentence = f"The event could not be written, and trying again will not help: {reason}"
             ledger.write(session, "stuck", sentence, calendar_id=calendar_id, appointment_id=appointment_id)
-            if is_news:
+            if is_news and not _is_shown_already(session, calendar_id, reason):
                 _tell_staff(session, calendar_id, reason)
+        if is_repeated and _is_read_well(session, calendar_id):
+            _tell_staff(session, calendar_id, reason)
         link.last_error = reason
         link.state = "stuck" if is_stuck else "waiting"
 
     transaction(work)
 
 
-def _tell_staff(session: Session, calendar_id: int, reason: str) -> None:
-    """A calendar that may be read but not written looks well: so staff are mailed of it, once for all events refused for this reason."""
+def _is_read_well(session: Session, calendar_id: int) -> bool:
+    calendar = session.get_one(Calendar, calendar_id)
+    return calendar.failures == 0 and calendar.failing_since is None and not calendar.trouble
+
+
+def _is_shown_already(session: Session, calendar_id: int, reason: str) -> bool:
     unwritten = EventLink.state.in_(("waiting", "stuck"))
     same = (EventLink.calendar_id == calendar_id, EventLink.last_error == reason, unwritten)
+    return session.scalar(select(EventLink.id).where(*same).limit(1)) is not None
+
+
+def _tell_staff(session: Session, calendar_id: int, reason: str) -> None:
+    """A calendar that may be read but not written looks well: so staff are mailed of it, once for all events refused for this reason."""
     calendar = session.get_one(Calendar, calendar_id)
-    if calendar.trouble or session.scalar(select(EventLink.id).where(*same).limit(1)) is not None:
-        return  # of a calendar that cannot be read either they know already
     subject = f"connection:{calendar.connection_id}"
+    if calendar.trouble or _was_told(session, subject, reason):
+        return  # of a calendar that cannot be read either they know already
     since = now_utc().isoformat()
     outbox.record(session, "notify.staff", subject, news="connection", state="unwritable", reason=reason, since=since)
+
+
+def _was_told(session: Session, subject: str, reason: str) -> bool:
+    lately = OutboxEntry.created_at > now_utc() - TOLD_AGAIN_AFTER
+    payloads = session.scalars(
+        select(OutboxEntry.payload).where(OutboxEntry.topic == "notify.staff", OutboxEntry.subject == subject, lately)
+    )
+    return any(payload.get("state") == "unwritable" and payload.get("reason") == reason for payload in payloads)
 
 
 def give_up(session: Session, appointment_id: int, reason: str) -> None:

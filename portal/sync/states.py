@@ -107,17 +107,38 @@ def note_success(session: Session, calendar: Calendar, *, now: datetime) -> bool
     return was_in_trouble
 
 
-def note_failure(session: Session, calendar: Calendar, decision: Decision, *, now: datetime) -> None:
-    """A read failed. A passing failure becomes the state `degraded` only when it lasts."""
+def note_failure(
+    session: Session,
+    calendar: Calendar,
+    decision: Decision,
+    *,
+    now: datetime,
+    begun_at: datetime | None = None,
+    next_at: datetime | None = None,
+) -> None:
+    """A read failed. A passing failure becomes the state `degraded` only when it lasts.
+
+    It lasts from the beginning of the first call that failed (`begun_at`), and people know within a minute from then. So where the next
+    reading, at `next_at`, would come to its end only later, this one decides: a server that hangs lets each wait.
+    """
     calendar.failures += 1
-    calendar.failing_since = calendar.failing_since or now
+    calendar.failing_since = calendar.failing_since or begun_at or now
     calendar.last_error = decision.reason
-    has_tried = calendar.failures >= DEGRADED_TRIES and not decision.is_throttled
-    lasts = has_tried or now - calendar.failing_since >= DEGRADED_AFTER
+    lasts = _known_at(now, begun_at, next_at, decision) - calendar.failing_since >= DEGRADED_AFTER
+    lasts = lasts or (calendar.failures >= DEGRADED_TRIES and not decision.is_throttled)
     trouble = decision.trouble or "degraded"
     if trouble != "degraded" or lasts or decision.is_lasting:
         calendar.trouble = trouble
     _settle_state(session, calendar.connection, now=now)
+
+
+def note_doubt(session: Session, calendar_id: int, *, begun_at: datetime, now: datetime) -> None:
+    """A write found the server silent or out of order: look at once, for people are to know within a minute of this first call."""
+    calendar = session.get(Calendar, calendar_id)
+    if calendar is None or calendar.failing_since is not None:
+        return
+    calendar.failing_since = begun_at
+    calendar.next_read_at = min(calendar.next_read_at, now)
 
 
 def note_refusal(session: Session, calendar_id: int, decision: Decision, *, now: datetime) -> None:
@@ -211,6 +232,13 @@ def set_state(session: Session, connection: Connection, state: str, reason: str,
         session, "notify.staff", f"connection:{connection.id}", news="connection", state=state, reason=reason,
         since=now.isoformat(),
     )  # fmt: skip
+
+
+def _known_at(now: datetime, begun_at: datetime | None, next_at: datetime | None, decision: Decision) -> datetime:
+    """When the next failure would be known, if it takes as long as this one. The rest that a throttled account wants is no failure."""
+    if begun_at is None or next_at is None or decision.is_throttled:
+        return now
+    return next_at + (now - begun_at)
 
 
 def _settle_state(session: Session, connection: Connection, *, now: datetime) -> None:

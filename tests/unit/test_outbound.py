@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from portal.outbound import AnswerTooLarge, OutboundRefused, guarded_session
+from portal.outbound import AnswerTooLarge, OutboundRefused, Patience, guarded_session
 
 PUBLIC = "93.184.216.34"
 
@@ -151,6 +151,25 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def answer_slowhead(self) -> None:
         self.wfile.write(b"HTTP/1.1 200 OK\r\n")
         self._drip(b"X", 0.05)
+
+    def answer_silent(self) -> None:
+        time.sleep(3)
+
+    def answer_silentbody(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "100000")
+        self.end_headers()
+        self.wfile.write(b"x" * 20_000)
+        self.wfile.flush()
+        time.sleep(3)
+
+    def answer_pauses(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        for _ in range(6):
+            self.wfile.write(b"x" * 20_000)
+            self.wfile.flush()
+            time.sleep(0.1)
 
     def _drip(self, piece: bytes, seconds: float) -> None:
         try:
@@ -317,6 +336,39 @@ def test_a_server_that_drips_is_left_when_the_time_is_over(server: http.server.T
     with pytest.raises(requests.exceptions.Timeout):
         guarded_session(allow=["127.0.0.1"]).get(url_of(server, path), timeout=0.5)
     assert time.monotonic() - started < 2
+
+
+HASTY = Patience(quiet=0.3, grace=0.5, pace=10_000)
+"""As outside, in a twentieth of the time."""
+
+
+@pytest.mark.parametrize("path", ["silent", "silentbody", "dripping", "slowhead"])
+def test_whoever_keeps_silent_or_drips_is_left_long_before_the_time_for_the_whole_is_over(
+    server: http.server.ThreadingHTTPServer, path: str
+) -> None:
+    started = time.monotonic()
+    with pytest.raises(requests.exceptions.Timeout):
+        guarded_session(allow=["127.0.0.1"], patience=HASTY).get(url_of(server, path), timeout=300)
+    assert time.monotonic() - started < 2.5
+
+
+def test_whoever_never_finishes_the_greeting_is_left_too() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        started = time.monotonic()
+        with pytest.raises(requests.exceptions.RequestException):
+            guarded_session(allow=["127.0.0.1"], patience=HASTY).get(
+                f"https://127.0.0.1:{mute.getsockname()[1]}/", timeout=(5, 300)
+            )
+        assert time.monotonic() - started < 2
+
+
+def test_an_answer_that_keeps_coming_may_take_its_time(server: http.server.ThreadingHTTPServer) -> None:
+    session = guarded_session(allow=["127.0.0.1"], patience=HASTY)
+    assert len(session.get(url_of(server, "pauses"), timeout=300).content) == 120_000
+
+
+def test_ten_seconds_of_silence_are_the_limit_of_every_session() -> None:
+    assert guarded_session(allow=[])._patience == Patience(quiet=10.0, grace=15.0, pace=1000.0)
 
 
 def test_a_budget_covers_several_requests(server: http.server.ThreadingHTTPServer) -> None:
