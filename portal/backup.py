@@ -18,6 +18,7 @@ from flask import current_app
 from sqlalchemy import Connection, Date, Table, delete, func, insert, select, text, update
 
 from portal import schema
+from portal.accounts.models import PasswordReset
 from portal.calendars.models import Calendar
 from portal.calendars.models import Connection as CalendarConnection
 from portal.clock import now_utc
@@ -188,6 +189,7 @@ def _calm(connection: Connection, made_at: str) -> None:
     missed = update(Reminder).where(Reminder.state == "waiting", Reminder.due_at <= now_utc())
     connection.execute(missed.values(state="dropped"))  # the instance that was backed up may have sent them since
     connection.execute(delete(Lease))
+    connection.execute(delete(PasswordReset))
     connection.execute(delete(MailedCode))  # nobody is still signed in from then
 
 

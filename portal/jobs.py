@@ -37,6 +37,7 @@ TOPICS = {
     "notify.reminder": "portal.notifications.deliver:notify_reminder",
     "notify.waitlist": "portal.notifications.deliver:notify_waitlist",
     "notify.code": "portal.notifications.deliver:notify_code",
+    "notify.reset": "portal.notifications.deliver:notify_reset",
     "notify.again": "portal.notifications.deliver:notify_again",
     "customer.erase": "portal.customers.erase:erase_entry",
 }
@@ -189,9 +190,11 @@ def keep_subscriptions() -> None:
 
 
 def keep_retention() -> None:
-    """Forget customers, codes and mails that are older than they are kept."""
+    """Forget customers, codes, mails and links to new passwords that are older than they are kept."""
+    from portal.accounts import resets
     from portal.customers import retention
 
+    resets.forget_old(now=now_utc())
     retention.keep_retention(now=now_utc())
 
 

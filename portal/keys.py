@@ -14,6 +14,8 @@ from typing import Any
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from portal.accounts.models import PasswordReset
+from portal.accounts.resets import place_of
 from portal.booking.models import Booking, WaitlistEntry
 from portal.calendars.models import Connection, ConnectionDraft
 from portal.config import Settings
@@ -39,6 +41,7 @@ SEALED = (
     Sealed(Booking, "sealed_manage_token", lambda row: f"booking/{row.public_id}/manage_token"),
     Sealed(WaitlistEntry, "sealed_token", lambda row: f"waitlist/{row.public_id}/token"),
     Sealed(MailedCode, "sealed_code", lambda row: f"code/{row.public_id}/code"),
+    Sealed(PasswordReset, "sealed_token", lambda row: place_of(row.token_hash)),
     Sealed(Erasure, "sealed_email", lambda row: f"erasure/{row.id}/email"),
 )
 SHORT_LIVED = (ConnectionDraft,)

@@ -12,7 +12,7 @@ import structlog
 from flask import Flask
 
 # Capability paths: what stands behind the marker is a right, not a name.
-_TOKEN_PATH = re.compile(r"(/(?:b|w|u|setup|holds)/)[^/?\s\"]+")
+_TOKEN_PATH = re.compile(r"(/(?:b|w|u|setup|holds|new-password)/)[^/?\s\"]+")
 # Whose address it is stays out of the log, which outlives what is erased; the server behind the @ is what helps in finding a fault.
 _ADDRESS = re.compile(r"[^\s@<>()\[\]\"',;:=/]+@(?=[\w-]+(?:\.[\w-]+)+)")
 

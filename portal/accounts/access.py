@@ -21,7 +21,7 @@ from portal.hypermedia import wants_partial
 PUBLIC = frozenset(
     {
         "health.healthz", "health.readyz", "health.metrics",
-        "accounts.sign_in", "accounts.setup",
+        "accounts.sign_in", "accounts.setup", "accounts.forgotten", "accounts.new_password",
         "hooks.google", "languages.choose", "stop.show", "stop.stop",
         "api.services", "api.availability", "api.explain", "api.openapi",
         "booking.services", "booking.service", "booking.slots", "booking.place_hold", "booking.hold_form",

@@ -74,18 +74,19 @@ def read_invitation(form: Mapping[str, str], *, resource_ids: frozenset[int]) ->
     """The invitation form. A staff user is always one of the resources. Raises Invalid."""
     errors: dict[str, str] = {}
     email = _email(form, errors)
-    role = form.get("role", "")
-    if role not in ROLES:
-        errors["role"] = "Please choose a role."
-    text = form.get("resource_id", "")
-    resource_id = int(text) if text.isdecimal() and len(text) < 10 else None
-    if text and resource_id not in resource_ids:
-        errors["resource_id"] = "Please choose one from the list."
-    if role == "staff" and not text:
-        errors["resource_id"] = "Please choose whose calendar this person sees."
+    role, resource_id = _role(form, resource_ids, errors)
     if errors:
         raise Invalid("Please check what is marked.", fields=errors)
     return Invitation(email, role, resource_id)
+
+
+def read_role(form: Mapping[str, str], *, resource_ids: frozenset[int]) -> tuple[str, int | None]:
+    """A role, and whose calendar belongs to it. Raises Invalid."""
+    errors: dict[str, str] = {}
+    role, resource_id = _role(form, resource_ids, errors)
+    if errors:
+        raise Invalid("Please check what is marked.", fields=errors)
+    return role, resource_id
 
 
 def read_new_password(form: Mapping[str, str], *, about: tuple[str, ...]) -> str:
@@ -121,6 +122,18 @@ def _email(form: Mapping[str, str], errors: dict[str, str]) -> str:
     except Invalid as error:
         errors.update(error.fields)
         return ""
+
+
+def _role(form: Mapping[str, str], resource_ids: frozenset[int], errors: dict[str, str]) -> tuple[str, int | None]:
+    role, text = form.get("role", ""), form.get("resource_id", "")
+    resource_id = int(text) if text.isdecimal() and len(text) < 10 else None
+    if role not in ROLES:
+        errors["role"] = "Please choose a role."
+    if text and resource_id not in resource_ids:
+        errors["resource_id"] = "Please choose one from the list."
+    if role == "staff" and not text:
+        errors["resource_id"] = "Please choose whose calendar this person sees."
+    return role, resource_id
 
 
 def _zone(form: Mapping[str, str], errors: dict[str, str]) -> str:

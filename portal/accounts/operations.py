@@ -9,14 +9,15 @@ from __future__ import annotations
 import secrets
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from portal.accounts import passwords
 from portal.accounts.forms import Setup, clean_email
-from portal.accounts.models import ROLES, ApiToken, SetupLink, User, UserSession
-from portal.accounts.queries import IDLE, find_setup_link, find_user, owner_exists
+from portal.accounts.models import ROLES, ApiToken, PasswordReset, SetupLink, User, UserSession
+from portal.accounts.queries import IDLE, find_setup_link, find_user, lock_accounts, owner_exists
+from portal.accounts.rights import find_changeable
 from portal.business.models import Business, Resource
 from portal.clock import now_utc
 from portal.db import transaction
@@ -49,21 +50,38 @@ def first_owner_exists() -> bool:
 
 
 def create_setup_link(
-    email: str = "", role: str = "owner", *, resource_id: int | None = None, now: datetime | None = None
+    email: str = "",
+    role: str = "owner",
+    *,
+    resource_id: int | None = None,
+    made_by_id: int | None = None,
+    now: datetime | None = None,
 ) -> str:
-    """A one-time link's token, good for three days. With `email` "" its holder chooses the address. Shown once, stored hashed."""
+    """A one-time link's token, good for three days. With `email` "" its holder chooses the address. Shown once, stored hashed.
+
+    Of several links for one address only the newest works. One that was made for want of an owner ends when there is one.
+    """
     if role not in ROLES:
         raise Invalid(
             f"The role must be one of {', '.join(ROLES)}, not “{role}”.", fields={"role": "Please choose a role."}
         )
-    token = new_token()
-    values = {"token_hash": token_hash(token), "email": email, "role": role, "resource_id": resource_id}
-    expires_at = (now or now_utc()) + SETUP_LINK_LIVES
-    transaction(lambda session: session.add(SetupLink(expires_at=expires_at, **values)))
+    token, moment = new_token(), now or now_utc()
+
+    def work(session: Session) -> None:
+        lock_accounts(session)
+        if email:
+            end_links(session, SetupLink.email == email, now=moment)
+        link = SetupLink(
+            token_hash=token_hash(token), email=email, role=role, resource_id=resource_id, made_by_id=made_by_id,
+            is_first=role == "owner" and not owner_exists(session), expires_at=moment + SETUP_LINK_LIVES,
+        )  # fmt: skip
+        session.add(link)
+
+    transaction(work)
     return token
 
 
-def add_user(email: str, role: str, *, resource_id: int | None = None) -> str:
+def add_user(email: str, role: str, *, resource_id: int | None = None, made_by_id: int | None = None) -> str:
     """Invite somebody: the token of a set-up link for this address. Without `resource_id` a resource with the same e-mail is taken.
 
     Raises Invalid for a wrong address or role, and Refused when there is such a user.
@@ -74,17 +92,35 @@ def add_user(email: str, role: str, *, resource_id: int | None = None) -> str:
         raise Refused(ALREADY_A_USER)
     if resource_id is None:
         resource_id = session.scalar(select(Resource.id).where(Resource.email == email, Resource.kind == "staff"))
-    return create_setup_link(email, role, resource_id=resource_id)
+    return create_setup_link(email, role, resource_id=resource_id, made_by_id=made_by_id)
+
+
+def withdraw_invitation(link_id: int, *, now: datetime) -> None:
+    """End an invitation that was not used yet. Twice is the same as once. Raises NotFound when there is no such invitation."""
+
+    def work(session: Session) -> None:
+        if session.get(SetupLink, link_id) is None:
+            raise NotFound("There is no such invitation.")
+        end_links(session, SetupLink.id == link_id, now=now)
+
+    transaction(work)
+
+
+def end_links(session: Session, which: ColumnElement[bool], *, now: datetime) -> int:
+    """End those of these links that were not used; gives how many."""
+    statement = update(SetupLink).where(which, SetupLink.used_at.is_(None), SetupLink.ended_at.is_(None))
+    return int(session.execute(statement.values(ended_at=now)).rowcount)  # type: ignore[attr-defined]
 
 
 def accept_setup(token: str, setup: Setup, *, now: datetime) -> int:
     """Use up a set-up link and make its user; on a fresh instance also the business. Gives the user's id.
 
-    Raises NotFound for a link that is unknown, used or too old, Refused when the address has a user already. Either all happens or nothing.
+    Raises NotFound for a link that is not good (`find_setup_link`), Refused when the address has a user already. Either all happens or nothing.
     """
     password_hash = passwords.hash_password(setup.password)
 
     def work(session: Session) -> int:
+        lock_accounts(session)
         link = _use_up(session, token, now)
         email = link.email or setup.email
         if find_user(session, email) is not None:
@@ -96,6 +132,7 @@ def accept_setup(token: str, setup: Setup, *, now: datetime) -> int:
         )
         session.add(user)
         session.flush()
+        end_links(session, SetupLink.email == email, now=now)
         return user.id
 
     try:
@@ -119,12 +156,12 @@ def sign_in(email: str, password: str, *, device: str, knows_device: bool, now: 
         raise SignInRefused(SIGN_IN_REFUSED)
     rehashed = passwords.hash_password(password) if passwords.needs_rehash(user.password_hash or "") else None
     user_id = user.id
-    return transaction(lambda session: _start_session(session, user_id, device=device, rehashed=rehashed, now=now))
+    return transaction(lambda session: start_session_in(session, user_id, device=device, rehashed=rehashed, now=now))
 
 
 def start_session(user_id: int, *, device: str, now: datetime) -> str:
     """The token of a new session, for somebody who has just proved who they are."""
-    return transaction(lambda session: _start_session(session, user_id, device=device, rehashed=None, now=now))
+    return transaction(lambda session: start_session_in(session, user_id, device=device, now=now))
 
 
 def sign_out(token: str, *, now: datetime) -> None:
@@ -158,8 +195,9 @@ def change_password(user_id: int, current: str, new: str, *, device: str, now: d
     def work(session: Session) -> str:
         row = session.get_one(User, user_id)
         row.password_hash = password_hash
-        _end_all_sessions(session, row, now)
-        return _start_session(session, user_id, device=device, rehashed=None, now=now)
+        end_resets(session, user_id, now=now)
+        end_all_sessions(session, row, now)
+        return start_session_in(session, user_id, device=device, now=now)
 
     return transaction(work)
 
@@ -167,18 +205,19 @@ def change_password(user_id: int, current: str, new: str, *, device: str, now: d
 def set_enabled(user_id: int, *, is_enabled: bool, by: User, now: datetime) -> None:
     """Shut a user out, which ends their sessions at once, or let them in again. Nobody shuts out themselves, only an owner an owner.
 
-    Raises NotFound and NotAllowedNow.
+    Invitations that they gave out end too. Raises NotFound and NotAllowedNow.
     """
-    by_id, by_owner = by.id, by.role == "owner"
+    by_id = by.id
 
     def work(session: Session) -> None:
-        user = session.get(User, user_id)
-        if user is None:
-            raise NotFound("There is no such user.")
-        if user.id == by_id or (user.role == "owner" and not by_owner):
+        lock_accounts(session)
+        user = find_changeable(session, user_id, by_id=by_id)
+        if user.id == by_id:
             raise NotAllowedNow("Nobody can shut out themselves, and only an owner another owner. Nothing was changed.")
+        if not is_enabled:
+            end_links(session, SetupLink.made_by_id == user.id, now=now)
         user.is_enabled = is_enabled
-        _end_all_sessions(session, user, now)
+        end_all_sessions(session, user, now)
 
     transaction(work)
 
@@ -198,6 +237,35 @@ def revoke_api_token(token_id: int, *, now: datetime) -> None:
     statement = update(ApiToken).where(ApiToken.id == token_id).values(revoked_at=now)
     if transaction(lambda session: session.execute(statement).rowcount) != 1:  # type: ignore[attr-defined]
         raise NotFound("There is no such token.")
+
+
+def end_resets(session: Session, user_id: int, *, now: datetime) -> None:
+    """No link to this user's password works any more."""
+    mine = (PasswordReset.user_id == user_id, PasswordReset.used_at.is_(None))
+    session.execute(update(PasswordReset).where(*mine).values(used_at=now, sealed_token=None))
+
+
+def start_session_in(session: Session, user_id: int, *, device: str, now: datetime, rehashed: str | None = None) -> str:
+    """`start_session` within a transaction; wrong tries are forgiven with it."""
+    user = session.get_one(User, user_id)
+    user.failed_sign_ins, user.next_sign_in_at = 0, None
+    if rehashed:
+        user.password_hash = rehashed
+    _forget_old_sessions(session, user_id, now)
+    token = new_token()
+    row = UserSession(
+        user_id=user_id, token_hash=token_hash(token), device=device[:200], created_at=now, last_seen_at=now
+    )
+    session.add(row)
+    return token
+
+
+def end_all_sessions(session: Session, user: User, now: datetime) -> None:
+    """Sign the user out everywhere, and forget the browsers that were known."""
+    user.session_epoch += 1
+    session.execute(
+        update(UserSession).where(UserSession.user_id == user.id, UserSession.ended_at.is_(None)).values(ended_at=now)
+    )
 
 
 def delay_after(failures: int) -> timedelta:
@@ -232,28 +300,7 @@ def _count_failure(session: Session, user_id: int, now: datetime) -> None:
         user.next_sign_in_at = now + delay_after(user.failed_sign_ins)
 
 
-def _start_session(session: Session, user_id: int, *, device: str, rehashed: str | None, now: datetime) -> str:
-    user = session.get_one(User, user_id)
-    user.failed_sign_ins, user.next_sign_in_at = 0, None
-    if rehashed:
-        user.password_hash = rehashed
-    _forget_old_sessions(session, user_id, now)
-    token = new_token()
-    row = UserSession(
-        user_id=user_id, token_hash=token_hash(token), device=device[:200], created_at=now, last_seen_at=now
-    )
-    session.add(row)
-    return token
-
-
 def _forget_old_sessions(session: Session, user_id: int, now: datetime) -> None:
     old = UserSession.ended_at.is_not(None) | (UserSession.last_seen_at < now - IDLE)
     for row in session.scalars(select(UserSession).where(UserSession.user_id == user_id, old)):
         session.delete(row)
-
-
-def _end_all_sessions(session: Session, user: User, now: datetime) -> None:
-    user.session_epoch += 1
-    session.execute(
-        update(UserSession).where(UserSession.user_id == user.id, UserSession.ended_at.is_(None)).values(ended_at=now)
-    )

@@ -1,10 +1,10 @@
-"""Who is who: users, the user of a session, set-up links. Each takes the session first and changes nothing."""
+"""Who is who: users, the user of a session, set-up links. Each takes the session first and changes nothing, save `lock_accounts`, which waits."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, or_, select, text
 from sqlalchemy.orm import Session
 
 from portal.accounts.models import ApiToken, SetupLink, User, UserSession
@@ -13,6 +13,13 @@ from portal.security import token_hash
 
 IDLE = timedelta(hours=12)
 LONGEST_SESSION = timedelta(days=14)
+
+
+def lock_accounts(session: Session) -> None:
+    """Until the transaction ends nobody else changes who may do what: of two who become the first owner at once, or stop being the last one, the
+    second sees what the first did. SQLite has one writer at a time anyway."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("SELECT pg_advisory_xact_lock(7301)"))
 
 
 def owner_exists(session: Session) -> bool:
@@ -55,14 +62,24 @@ def sessions_of(session: Session, user_id: int, *, now: datetime) -> list[UserSe
 
 
 def find_setup_link(session: Session, token: str, *, now: datetime) -> SetupLink:
-    """Raises NotFound for a link that is unknown, used or too old: the same for all three."""
-    statement = select(SetupLink).where(
-        SetupLink.token_hash == token_hash(token), SetupLink.used_at.is_(None), SetupLink.expires_at > now
-    )
-    link = session.scalar(statement)
+    """Raises NotFound for a link that is unknown, used, withdrawn, too old, or for a first owner where there is one: the same for all of them."""
+    link = session.scalar(select(SetupLink).where(SetupLink.token_hash == token_hash(token), *is_open(now)))
     if link is None:
-        raise NotFound("This link does not work any more: it was used, or it is too old. Please ask for a new one.")
+        raise NotFound(
+            "This link does not work any more: it was used, it is too old, or it was withdrawn. Please ask for a new one."
+        )
     return link
+
+
+def is_open(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    """What a set-up link must be to be good."""
+    no_owner = ~select(User.id).where(User.role == "owner").exists()
+    return (
+        SetupLink.used_at.is_(None),
+        SetupLink.ended_at.is_(None),
+        SetupLink.expires_at > now,
+        or_(SetupLink.is_first.is_(False), no_owner),
+    )
 
 
 def list_users(session: Session) -> list[User]:
@@ -70,8 +87,8 @@ def list_users(session: Session) -> list[User]:
 
 
 def open_invitations(session: Session, *, now: datetime) -> list[SetupLink]:
-    """Invitations that were not used yet."""
-    statement = select(SetupLink).where(SetupLink.used_at.is_(None), SetupLink.expires_at > now, SetupLink.email != "")
+    """Invitations that can still be used."""
+    statement = select(SetupLink).where(SetupLink.email != "", *is_open(now))
     return list(session.scalars(statement.order_by(SetupLink.expires_at)))
 
 

@@ -8,7 +8,8 @@ from flask import Blueprint, current_app, flash, make_response, redirect, render
 from flask_login import current_user, login_user, logout_user
 from itsdangerous import BadData, URLSafeTimedSerializer
 
-from portal.accounts import access, operations, queries
+from portal import wake
+from portal.accounts import access, operations, queries, resets
 from portal.accounts.devices import device_name
 from portal.accounts.forms import read_new_password, read_setup, zone_options
 from portal.accounts.models import User
@@ -90,6 +91,41 @@ def setup(token: str) -> Any:
     except Refused as error:
         return _setup_page(page, errors={"email": str(error)}), 409
     return _signed_in(operations.start_session(user_id, device=_device(), now=now), url_for("admin.home"))
+
+
+@bp.route("/admin/forgotten", methods=["GET", "POST"])
+@limiter.limit("20 per minute", methods=["POST"], key_func=visitors.address)
+def forgotten() -> Any:
+    """Whatever address is typed, the answer is the same."""
+    if request.method != "POST":
+        return render_template("accounts/forgotten.html", email="", errors={})
+    email = request.form.get("email", "")[:300]
+    try:
+        resets.ask_for_link(email, client=visitors.address(), now=now_utc())
+    except Invalid as error:
+        return render_template("accounts/forgotten.html", email=email, errors=error.fields), 422
+    except resets.TooManyResets as error:
+        return render_template("accounts/forgotten.html", email=email, errors={}, problem=str(error)), error.http_status
+    wake.ring()
+    minutes = int(resets.LIVES.total_seconds() // 60)
+    return render_template("accounts/forgotten_sent.html", email=email.strip(), minutes=minutes)
+
+
+@bp.route("/admin/new-password/<token>", methods=["GET", "POST"])
+@limiter.limit("20 per minute", methods=["POST"], key_func=visitors.address)
+def new_password(token: str) -> Any:
+    now = now_utc()
+    user = resets.user_of_link(db.session(), token, now=now)
+    email, about = user.email, (user.name, user.email)
+    if request.method != "POST":
+        return render_template("accounts/new_password.html", email=email, errors={})
+    try:
+        new = read_new_password(request.form, about=about)
+    except Invalid as error:
+        return render_template("accounts/new_password.html", email=email, errors=error.fields), 422
+    session_token = resets.use_link(token, new, device=_device(), now=now)
+    flash("Your password is changed. All other devices are signed out.", "ok")
+    return _signed_in(session_token, url_for("admin.home"))
 
 
 @bp.get("/admin/account")

@@ -1,4 +1,4 @@
-"""The people page: who may sign in. Invitations are one-time links, shown once, on this page alone. For owners and admins."""
+"""The people page: who may sign in, and what as. Invitations are one-time links, shown once, on this page alone. For owners and admins."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from flask import current_app, flash, render_template, request, url_for
 from flask_login import current_user
 from sqlalchemy import select
 
-from portal.accounts import operations
+from portal.accounts import members, operations
 from portal.accounts import queries as users
-from portal.accounts.forms import read_invitation
+from portal.accounts.forms import read_invitation, read_role
+from portal.accounts.models import User
 from portal.admin.frame import bp, moments
 from portal.business.models import Resource
 from portal.clock import now_utc
-from portal.errors import Invalid, NotAllowedNow, Refused
+from portal.errors import Invalid, NotAllowedNow, NotFound, Refused
 from portal.extensions import db
 from portal.hypermedia import see_other
 
@@ -34,13 +35,56 @@ def invite() -> Any:
             raise Invalid(
                 "Only an owner can invite another owner.", fields={"role": "Only an owner can invite another owner."}
             )
-        token = operations.add_user(invitation.email, invitation.role, resource_id=invitation.resource_id)
+        token = operations.add_user(
+            invitation.email, invitation.role, resource_id=invitation.resource_id, made_by_id=current_user.id
+        )
     except Invalid as error:
         return _page(errors=error.fields), 422
     except Refused as error:
         return _page(errors={"email": str(error)}), 409
     link = f"{current_app.extensions['settings'].url}{url_for('accounts.setup', token=token)}"
     return _page(link=link, invited=invitation.email)
+
+
+@bp.post("/people/invitations/<int:link_id>/withdrawal")
+def withdraw_invitation(link_id: int) -> Any:
+    operations.withdraw_invitation(link_id, now=now_utc())
+    flash("The invitation is withdrawn: its link does not work any more.", "ok")
+    return see_other(url_for("admin.people"))
+
+
+@bp.get("/people/<int:user_id>")
+def person(user_id: int) -> Any:
+    return _person_page(user_id)
+
+
+@bp.post("/people/<int:user_id>")
+def change_person(user_id: int) -> Any:
+    try:
+        role, resource_id = read_role(request.form, resource_ids=frozenset(row.id for row in _resources()))
+        members.change_role(user_id, role, resource_id=resource_id, by_id=current_user.id, now=now_utc())
+    except Invalid as error:
+        return _person_page(user_id, errors=error.fields), 422
+    except NotAllowedNow as error:
+        return _person_page(user_id, errors={"role": str(error)}), error.http_status
+    flash("The change is made, and holds at once.", "ok")
+    own = db.session.get(User, current_user.id, populate_existing=True)
+    return see_other(url_for("admin.people" if own and own.is_admin else "admin.home"))
+
+
+@bp.get("/people/<int:user_id>/removal")
+def confirm_removal(user_id: int) -> Any:
+    return render_template("admin/person_removal.html", user=_user(user_id))
+
+
+@bp.post("/people/<int:user_id>/removal")
+def remove_person(user_id: int) -> Any:
+    try:
+        members.remove_user(user_id, by_id=current_user.id, now=now_utc())
+        flash("This person is removed, and signed out everywhere.", "ok")
+    except NotAllowedNow as error:
+        flash(str(error), "bad")
+    return see_other(url_for("admin.people"))
 
 
 @bp.post("/people/<int:user_id>/shut-out")
@@ -76,6 +120,20 @@ def _page(*, errors: dict[str, str] | None = None, link: str = "", invited: str 
         invited=invited,
         at=moments(),
     )
+
+
+def _person_page(user_id: int, *, errors: dict[str, str] | None = None) -> str:
+    user = _user(user_id)
+    typed = request.form if errors else {"role": user.role, "resource_id": user.resource_id or ""}
+    options = [("", "Nobody's"), *((row.id, row.name) for row in _resources())]
+    return render_template("admin/person.html", user=user, options=options, typed=typed, errors=errors or {})
+
+
+def _user(user_id: int) -> User:
+    user = db.session.get(User, user_id)
+    if user is None:
+        raise NotFound("There is no such user.")
+    return user
 
 
 def _resources() -> list[Resource]:

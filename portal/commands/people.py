@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
-from portal.commands import instance, say_json
+from portal.commands import instance, say_json, say_table
 
 
 @click.group()
@@ -17,7 +19,10 @@ def user() -> None:
 @click.option("--role", type=click.Choice(["owner", "admin", "staff"]), required=True, help="What they may do.")
 @click.option("--json", "as_json", is_flag=True, help="Answer for a program.")
 def add_user(email: str, role: str, as_json: bool) -> None:
-    """Invite somebody: prints a link with which they choose their password. It works once, within three days."""
+    """Invite somebody: prints a link with which they choose their password. It works once, within three days.
+
+    An earlier link for the same address ends. A link that was made for want of an owner ends as soon as there is one.
+    """
     from portal.accounts import operations
 
     with instance() as app:
@@ -27,6 +32,105 @@ def add_user(email: str, role: str, as_json: bool) -> None:
         say_json({"email": email, "role": role, "link": link})
     else:
         click.echo(f"Send this link to {email}; it works once:\n  {link}")
+
+
+@user.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Answer for a program.")
+def list_users(as_json: bool) -> None:
+    """List those who sign in, and open invitations."""
+    from portal.accounts import queries
+    from portal.clock import now_utc
+    from portal.extensions import db
+
+    with instance():
+        session = db.session()
+        people = [
+            (row.email, row.role, "can sign in" if row.is_enabled else "shut out")
+            for row in queries.list_users(session)
+        ]
+        people += [(row.email, row.role, "invited") for row in queries.open_invitations(session, now=now_utc())]
+    rows = [{"email": email, "role": role, "state": state} for email, role, state in people]
+    say_json(rows) if as_json else say_table(
+        rows, empty="Nobody has been invited yet. `lockstep user add EMAIL --role owner` makes the first link."
+    )
+
+
+@user.command("role")
+@click.argument("email")
+@click.argument("role", type=click.Choice(["owner", "admin", "staff"]))
+@click.option("--resource", "slug", help="Whose calendar a member of staff sees (slug). Default: as it is.")
+def change_role(email: str, role: str, slug: str | None) -> None:
+    """Give a user another role. It holds at once."""
+    from portal.accounts import members
+    from portal.clock import now_utc
+
+    with instance():
+        row = _find(email)
+        resource_id = _resource_id(slug) if slug else row.resource_id
+        members.change_role(row.id, role, resource_id=resource_id, by_id=None, now=now_utc())
+    click.echo(f"{email} is {role} now.")
+
+
+@user.command("remove")
+@click.argument("email")
+def remove_user(email: str) -> None:
+    """Delete a user, who is signed out everywhere, or withdraw an invitation."""
+    from portal.accounts import members, operations, queries
+    from portal.accounts.models import SetupLink
+    from portal.clock import now_utc
+    from portal.db import transaction
+    from portal.errors import NotFound
+    from portal.extensions import db
+
+    with instance():
+        now, address = now_utc(), email.strip().lower()
+        found = queries.find_user(db.session(), address)
+        if found is not None:
+            members.remove_user(found.id, by_id=None, now=now)
+        elif not transaction(lambda session: operations.end_links(session, SetupLink.email == address, now=now)):
+            raise NotFound(f"There is neither a user nor an open invitation with the address {email}.")
+    click.echo(f"{email} is removed." if found is not None else f"The invitation of {email} is withdrawn.")
+
+
+@user.command("reset")
+@click.argument("email")
+@click.option("--json", "as_json", is_flag=True, help="Answer for a program.")
+def reset_password(email: str, as_json: bool) -> None:
+    """Print a link with which a user chooses a new password. It works once, within half an hour; all their devices are signed out then."""
+    from portal.accounts import resets
+    from portal.clock import now_utc
+
+    with instance() as app:
+        token = resets.print_link(email, now=now_utc())
+        link = f"{app.extensions['settings'].url}/admin/new-password/{token}"
+    if as_json:
+        say_json({"email": email, "link": link})
+    else:
+        click.echo(f"Send this link to {email}; it works once, within half an hour:\n  {link}")
+
+
+def _find(email: str) -> Any:
+    from portal.accounts import queries
+    from portal.errors import NotFound
+    from portal.extensions import db
+
+    found = queries.find_user(db.session(), email.strip().lower())
+    if found is None:
+        raise NotFound(f"There is no user with the address {email}. `lockstep user list` names them all.")
+    return found
+
+
+def _resource_id(slug: str) -> int:
+    from sqlalchemy import select
+
+    from portal.business.models import Resource
+    from portal.errors import NotFound
+    from portal.extensions import db
+
+    found = db.session.scalar(select(Resource.id).where(Resource.slug == slug))
+    if found is None:
+        raise NotFound(f"There is no resource “{slug}”.")
+    return int(found)
 
 
 @click.group()

@@ -19,6 +19,7 @@ from flask import current_app
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from portal.accounts import resets
 from portal.booking.models import Booking
 from portal.clock import now_utc
 from portal.config import Settings
@@ -28,6 +29,7 @@ from portal.failpoints import reach
 from portal.notifications import again, gather, reminders
 from portal.notifications.facts import Facts
 from portal.notifications.gather_code import for_code
+from portal.notifications.gather_reset import for_reset
 from portal.notifications.gather_waitlist import for_waitlist
 from portal.notifications.messages import Message, compose
 from portal.notifications.models import Mail
@@ -66,6 +68,11 @@ def notify_waitlist(work: Work) -> None:
 def notify_code(work: Work) -> None:
     """Mail the code of `code:<id>`. Raises as `notify_customer` does."""
     _notify(work, for_code, About(on_sent=lambda session: mail_has_left(session, work.subject_id)))
+
+
+def notify_reset(work: Work) -> None:
+    """Mail the link to a new password of `reset:<id>`. Raises as `notify_customer` does."""
+    _notify(work, for_reset, About(on_sent=lambda session: resets.mail_has_left(session, work.subject_id)))
 
 
 def notify_staff(work: Work) -> None:

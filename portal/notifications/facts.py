@@ -153,6 +153,17 @@ class CodeNews:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ResetNews:
+    """A link with which a user chooses a new password, good for so many `minutes`."""
+
+    message_key: str
+    house: House
+    recipient: Person
+    link: str
+    minutes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class QuestionNews:
     """Somebody moved or deleted one of our events in a calendar, and the rule says to ask. `moved_to` for the former."""
 
@@ -203,5 +214,13 @@ class ConnectionNews:
 
 
 Facts: TypeAlias = (
-    CustomerNews | ReminderNews | StaffNews | WaitlistNews | CodeNews | QuestionNews | ConflictNews | ConnectionNews
+    CustomerNews
+    | ReminderNews
+    | StaffNews
+    | WaitlistNews
+    | CodeNews
+    | ResetNews
+    | QuestionNews
+    | ConflictNews
+    | ConnectionNews
 )

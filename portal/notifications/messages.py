@@ -24,6 +24,7 @@ from portal.notifications.facts import (
     Person,
     QuestionNews,
     ReminderNews,
+    ResetNews,
     StaffNews,
     WaitlistNews,
 )
@@ -147,6 +148,11 @@ def _code(facts: CodeNews) -> Message:
     return _message("code", facts, words, [Sheet(facts.code, is_code=True)])
 
 
+def _reset(facts: ResetNews) -> Message:
+    words = words_of("reset", {"house": facts.house, "minutes": facts.minutes})
+    return _message("reset", facts, words, [], button_url=facts.link)
+
+
 def _question(facts: QuestionNews) -> Message:
     reader = _reader(facts)
     when = reader.when(facts.start_at, facts.end_at)
@@ -195,6 +201,7 @@ _WRITERS: dict[type, Callable[[Any], Message]] = {
     StaffNews: _to_staff,
     WaitlistNews: _waitlist,
     CodeNews: _code,
+    ResetNews: _reset,
     QuestionNews: _question,
     ConflictNews: _conflict,
     ConnectionNews: _connection,

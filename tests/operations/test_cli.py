@@ -249,3 +249,42 @@ def in_database(work):
     with create_app().app_context():
         transaction(work)
         db.engine.dispose()
+
+
+def test_the_console_lists_changes_and_removes_those_who_sign_in(business):
+    link = json.loads(business("user", "add", "ana@studio.example", "--role", "owner", "--json")[1])["link"]
+    assert link.startswith("https://booking.example/setup/")
+    assert json.loads(business("user", "list", "--json")[1]) == [
+        {"email": "ana@studio.example", "role": "owner", "state": "invited"}
+    ]
+    assert business("user", "remove", "ana@studio.example")[1] == "The invitation of ana@studio.example is withdrawn.\n"
+    for email, role in (("ana@studio.example", "owner"), ("ben@studio.example", "admin")):
+        _accept(business, email, role)
+    assert business("user", "role", "ben@studio.example", "staff")[0] == 1  # staff are somebody
+    assert business("user", "role", "ben@studio.example", "staff", "--resource", "ana")[0] == 0
+    status, _, complaint = business("user", "role", "ana@studio.example", "admin")
+    assert (status, "only owner" in complaint) == (1, True)
+    assert business("user", "remove", "ana@studio.example")[0] == 1
+    assert business("user", "remove", "ben@studio.example")[0] == 0
+    assert [row["email"] for row in json.loads(business("user", "list", "--json")[1])] == ["ana@studio.example"]
+
+
+def test_the_console_prints_a_way_back_for_a_forgotten_password(business):
+    _accept(business, "ana@studio.example", "owner")
+    link = json.loads(business("user", "reset", "ANA@studio.example", "--json")[1])["link"]
+    assert link.startswith("https://booking.example/admin/new-password/")
+    assert link.rpartition("/")[2] not in business("user", "reset", "ana@studio.example")[1]
+    status, _, complaint = business("user", "reset", "nobody@studio.example")
+    assert (status, "no user" in complaint) == (1, True)
+
+
+def _accept(business, email, role):
+    """Invite somebody, and use the link."""
+    from portal.accounts.forms import Setup
+    from portal.accounts.operations import accept_setup
+    from portal.clock import now_utc
+    from portal.commands import instance
+
+    link = json.loads(business("user", "add", email, "--role", role, "--json")[1])["link"]
+    with instance():
+        accept_setup(link.rpartition("/")[2], Setup("Ana", email, "violet anvil jumping"), now=now_utc())

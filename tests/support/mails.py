@@ -21,6 +21,7 @@ HANDLERS = {
     "notify.reminder": delivering.notify_reminder,
     "notify.waitlist": delivering.notify_waitlist,
     "notify.code": delivering.notify_code,
+    "notify.reset": delivering.notify_reset,
     "notify.again": delivering.notify_again,
 }
 

@@ -84,3 +84,56 @@ def test_an_admin_cannot_shut_out_an_owner_nor_anybody_themselves(studio, page):
 
 def test_shutting_out_nobody_is_not_found(studio, admin):
     assert admin.post("/admin/people/987654/shut-out").status_code == 404
+
+
+def test_a_new_invitation_ends_the_first_and_one_can_be_withdrawn(studio, admin, page):
+    links = [re.search(r"/setup/[\w-]+", invite(admin).get_data(as_text=True))[0] for _ in range(2)]
+    client = studio.app.test_client()
+    assert [client.get(link).status_code for link in links] == [404, 200]
+    address = re.search(r'action="(/admin/people/invitations/\d+/withdrawal)"', page(admin, "/admin/people"))[1]
+    text = page(admin, address, post={})
+    assert "withdrawn" in text
+    assert "carla@studio.example" not in text
+    assert client.get(links[1]).status_code == 404
+
+
+def test_a_role_is_changed_on_its_page_and_holds_in_open_sessions(studio, admin, page):
+    user = make_user("staff", resource_id=studio.ben.id)
+    client = signed_in(studio.app, user)
+    assert client.get("/admin/people").status_code == 403
+    address = f"/admin/people/{user.id}"
+    assert f'href="{address}"' in page(admin, "/admin/people")
+    page(admin, address, post={"role": "admin", "resource_id": ""})
+    assert client.get("/admin/people").status_code == 200
+    page(admin, address, post={"role": "staff", "resource_id": str(studio.ben.id)})
+    assert client.get("/admin/people").status_code == 403
+    wrong = admin.post(address, data={"role": "staff", "resource_id": ""})
+    assert wrong.status_code == 422
+    assert 'id="error-resource_id"' in wrong.get_data(as_text=True)
+
+
+def test_nobody_makes_an_owner_of_themselves_over_the_page(studio, admin):
+    clerk = make_user("admin")
+    client = signed_in(studio.app, clerk)
+    refused = client.post(f"/admin/people/{clerk.id}", data={"role": "owner", "resource_id": ""})
+    assert refused.status_code == 409
+    assert "Only an owner" in refused.get_data(as_text=True)
+    db.session.rollback()
+    assert db.session.get(User, clerk.id).role == "admin"
+
+
+def test_the_last_owner_stays_one(studio, admin):
+    (owner,) = db.session.scalars(select(User).where(User.role == "owner")).all()
+    refused = admin.post(f"/admin/people/{owner.id}", data={"role": "admin", "resource_id": ""})
+    assert refused.status_code == 409
+    assert "only owner" in refused.get_data(as_text=True)
+
+
+def test_somebody_is_removed_in_two_steps(studio, admin, page):
+    user = make_user("staff", name="Carla")
+    client, address = signed_in(studio.app, user), f"/admin/people/{user.id}/removal"
+    assert "Remove this person?" in page(admin, address)
+    assert client.get("/admin").status_code == 200
+    assert "is removed" in page(admin, address, post={})
+    assert client.get("/admin").status_code == 302
+    assert admin.get(f"/admin/people/{user.id}").status_code == 404
