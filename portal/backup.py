@@ -1,7 +1,8 @@
 """Everything of an instance in one file, and back: the rows of every table, and the keys that open what is sealed in them.
 
-The file is a zip: `about.json`, `tables/<name>.jsonl` (one row a line, in plain JSON), `keys/<name>`. It is the same for both databases, so it
-is also the way from SQLite to PostgreSQL. It holds secrets: it is written for its owner's eyes only.
+The file (`portal.archive`) is the same for both databases, so it is also the way from SQLite to PostgreSQL. It holds secrets: it is written for
+its owner's eyes only. One that a former version made is brought to this version's tables first, in a scratch database: what is restored went
+through the same migrations as a database that was upgraded.
 """
 
 from __future__ import annotations
@@ -9,22 +10,24 @@ from __future__ import annotations
 import json
 import os
 import zipfile
-from collections.abc import Callable, Iterator
-from datetime import date, datetime
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from flask import current_app
-from sqlalchemy import Connection, Date, Table, delete, func, insert, select, text, update
+from sqlalchemy import Connection, MetaData, delete, func, select, text, update
 
 from portal import schema
 from portal.accounts.models import PasswordReset
+from portal.archive import Progress, read_table, tables_of, write_tables
 from portal.calendars.models import Calendar
 from portal.calendars.models import Connection as CalendarConnection
 from portal.clock import now_utc
 from portal.config import Settings
 from portal.customers.models import MailedCode
-from portal.db import Instant
 from portal.errors import Invalid, Refused
 from portal.extensions import db
 from portal.notifications.models import Reminder
@@ -33,23 +36,25 @@ from portal.security import load_sealer
 from portal.sync.models import Lease
 
 FORMAT = 1
-BATCH = 500
-Progress = Callable[[str], None]
 KEY_FILES = ("encryption", "secret")
 
 
 def write_backup(path: Path, settings: Settings, *, progress: Progress = lambda _: None) -> int:
-    """Write the file, whole or not at all; gives the number of rows. All tables are read in one snapshot, while the portal may run."""
+    """Write the file, whole or not at all; gives the number of rows. All tables are read in one snapshot, while the portal may run.
+
+    They are the tables that the database has: it may be one that is still to be upgraded.
+    """
     draft = path.with_name(f"{path.name}.part")
     descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
-        with os.fdopen(descriptor, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-            about = {"format": FORMAT, "revision": schema.current(), "made_at": now_utc().isoformat()}
-            archive.writestr("about.json", json.dumps(about))
-            for name in KEY_FILES:
-                if (settings.data / "keys" / name).exists():
-                    archive.write(settings.data / "keys" / name, f"keys/{name}")
-            count = _write_tables(archive, progress)
+        with os.fdopen(descriptor, "wb") as file:
+            with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+                _write_about(archive)
+                for name in KEY_FILES:
+                    if (settings.data / "keys" / name).exists():
+                        archive.write(settings.data / "keys" / name, f"keys/{name}")
+                count = _write_rows(archive, progress)
+            os.fsync(file.fileno())
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
@@ -62,42 +67,72 @@ def restore_backup(path: Path, settings: Settings, *, progress: Progress = lambd
     What was to be mailed at the time of the backup is dropped, and every connection is paused: nothing is sent and no calendar is written
     before a person has looked. Raises Invalid for another kind of file, Refused when there is something in the database.
     """
-    with _open(path) as archive:
-        about = _about(archive)
+    with _open(path) as former:
+        about = _about(former)
         _require_empty()
-        with db.engine.connect().execution_options(lockstep_write=True) as connection, connection.begin():
-            count = sum(_read_table(connection, archive, table, progress) for table in db.metadata.sorted_tables)
+        with (
+            _at_newest(former, about["revision"], settings) as archive,
+            db.engine.connect().execution_options(lockstep_write=True) as connection,
+            connection.begin(),
+        ):
+            count = _read_rows(connection, archive, db.metadata, progress)
             _calm(connection, about["made_at"])
-        _restore_keys(archive, settings)
+        _restore_keys(former, settings.data)
     current_app.extensions["sealer"] = load_sealer(settings)
     return count
 
 
-def _write_tables(archive: zipfile.ZipFile, progress: Progress) -> int:
-    count = 0
+def _write_about(archive: zipfile.ZipFile) -> None:
+    about = {"format": FORMAT, "revision": schema.current(), "made_at": now_utc().isoformat()}
+    archive.writestr("about.json", json.dumps(about))
+
+
+def _write_rows(archive: zipfile.ZipFile, progress: Progress) -> int:
     with db.engine.connect() as connection:
         if db.engine.dialect.name == "postgresql":
             connection = connection.execution_options(isolation_level="REPEATABLE READ")
         with connection.begin():
-            for table in db.metadata.sorted_tables:
-                progress(table.name)
-                with archive.open(f"tables/{table.name}.jsonl", "w") as file:
-                    for line in _lines(connection, table):
-                        file.write(line)
-                        count += 1
+            return write_tables(connection, archive, tables_of(connection), progress=progress)
+
+
+def _read_rows(connection: Connection, archive: zipfile.ZipFile, tables: MetaData, progress: Progress) -> int:
+    count = 0
+    for table in tables.sorted_tables:
+        progress(table.name)
+        connection.execute(delete(table))  # set-up links of the fresh instance
+        count += read_table(connection, archive, table)
     return count
 
 
-def _lines(connection: Connection, table: Table) -> Iterator[bytes]:
-    rows = connection.execution_options(yield_per=BATCH).execute(select(table)).mappings()
-    for row in rows:
-        yield json.dumps(dict(row), ensure_ascii=False, default=_plain).encode() + b"\n"
+@contextmanager
+def _at_newest(archive: zipfile.ZipFile, revision: str, settings: Settings) -> Iterator[zipfile.ZipFile]:
+    """The backup as this version would have written it."""
+    if revision == schema.newest():
+        yield archive
+        return
+    from portal.app import create_app
+
+    with TemporaryDirectory(prefix="restore-", dir=settings.data) as folder:
+        data = Path(folder)
+        _restore_keys(archive, data)
+        scratch = create_app(replace(settings, data=data, database_url=f"sqlite:///{data / 'scratch.sqlite3'}"))
+        with scratch.app_context():
+            _migrate(archive, revision, data / "newest.zip")
+        with zipfile.ZipFile(data / "newest.zip") as migrated:
+            yield migrated
 
 
-def _plain(value: Any) -> str:
-    if isinstance(value, (datetime, date)):
-        return value.isoformat()
-    raise TypeError(f"{type(value).__name__} has no place in a backup yet")
+def _migrate(archive: zipfile.ZipFile, revision: str, path: Path) -> None:
+    """Through a database as it was then, in the current app; `path` gets the outcome."""
+    schema.upgrade(revision)
+    with db.engine.connect().execution_options(lockstep_write=True) as connection, connection.begin():
+        connection.execute(text("PRAGMA defer_foreign_keys=ON"))
+        _read_rows(connection, archive, tables_of(connection), lambda _: None)
+    schema.upgrade()
+    with zipfile.ZipFile(path, "w") as migrated:
+        _write_rows(migrated, lambda _: None)
+    db.session.remove()
+    db.engine.dispose()
 
 
 def _open(path: Path) -> zipfile.ZipFile:
@@ -112,10 +147,10 @@ def _about(archive: zipfile.ZipFile) -> dict[str, Any]:
         about: dict[str, Any] = json.loads(archive.read("about.json"))
     except (KeyError, ValueError):
         raise Invalid("This file is no backup of Lockstep.") from None
-    if about.get("format") != FORMAT or about.get("revision") != schema.newest():
+    if about.get("format") != FORMAT or about.get("revision") not in schema.revisions():
         raise Invalid(
-            f"This backup was made with another version (revision {about.get('revision')}); this one reads {schema.newest()}. "
-            "Restore it with the version that made it, then upgrade."
+            f"This backup was made with a newer version (revision {about.get('revision')}); this one reads up to {schema.newest()}. "
+            "Install the version that made it. Nothing was changed."
         )
     return about
 
@@ -129,49 +164,6 @@ def _require_empty() -> None:
                     f"This database is not empty (there are rows in {name}). A backup goes into a new instance: set LOCKSTEP_DATA "
                     "to another folder, or DATABASE_URL to another database. Nothing was changed."
                 )
-
-
-def _read_table(connection: Connection, archive: zipfile.ZipFile, table: Table, progress: Progress) -> int:
-    name = f"tables/{table.name}.jsonl"
-    if name not in archive.namelist():
-        raise Invalid(f"The backup is not complete: {name} is missing.")
-    progress(table.name)
-    connection.execute(delete(table))  # set-up links of the fresh instance
-    count, rows = 0, []
-    with archive.open(name) as file:
-        for line in file:
-            rows.append(_row(table, json.loads(line)))
-            count += 1
-            if len(rows) == BATCH:
-                connection.execute(insert(table), rows)
-                rows = []
-    if rows:
-        connection.execute(insert(table), rows)
-    _continue_numbers(connection, table)
-    return count
-
-
-def _row(table: Table, values: dict[str, Any]) -> dict[str, Any]:
-    """JSON knows no instants and no dates."""
-    for name, value in values.items():
-        kind = table.c[name].type
-        if isinstance(kind, Instant) and value is not None:
-            values[name] = datetime.fromisoformat(value)
-        elif isinstance(kind, Date) and value is not None:
-            values[name] = date.fromisoformat(value)
-    return values
-
-
-def _continue_numbers(connection: Connection, table: Table) -> None:
-    """PostgreSQL counts ids apart from the rows: go on after the highest."""
-    if connection.dialect.name != "postgresql" or "id" not in table.c:
-        return
-    sequence = connection.execute(
-        text("SELECT pg_get_serial_sequence(:name, 'id')"), {"name": f'"{table.name}"'}
-    ).scalar()
-    highest = connection.execute(select(func.max(table.c.id))).scalar()
-    if sequence and highest:
-        connection.execute(text("SELECT setval(CAST(:name AS regclass), :value)"), {"name": sequence, "value": highest})
 
 
 def _calm(connection: Connection, made_at: str) -> None:
@@ -193,8 +185,8 @@ def _calm(connection: Connection, made_at: str) -> None:
     connection.execute(delete(MailedCode))  # nobody is still signed in from then
 
 
-def _restore_keys(archive: zipfile.ZipFile, settings: Settings) -> None:
-    folder = settings.data / "keys"
+def _restore_keys(archive: zipfile.ZipFile, data: Path) -> None:
+    folder = data / "keys"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name in KEY_FILES:
         if f"keys/{name}" in archive.namelist():

@@ -25,6 +25,7 @@ NAMES = (
     "mail.after_send",
     "erase.after_cancel",
     "erase.after_batch",
+    "migration.after_step",
 )
 
 

@@ -41,13 +41,16 @@ def current() -> str:
         return connection.execute(text("SELECT version_num FROM alembic_version")).scalar() or ""
 
 
-def upgrade() -> bool:
-    """Bring the database up to date; False when it was. Raises Invalid when a newer program has been at it."""
+def upgrade(revision: str = "head") -> bool:
+    """Bring the tables up to date, all of them or none; False when they were. Raises Invalid when a newer program has been at them.
+
+    `portal.upgrade` is the way for databases that hold something: it writes a backup first.
+    """
     before = current()
     if before == newest():
         return False
-    _refuse_newer(before)
-    migrations().upgrade()
+    refuse_newer(before)
+    migrations().upgrade(revision=revision)
     return True
 
 
@@ -66,13 +69,13 @@ def require_current() -> None:
     if not before:
         upgrade()
     elif before != newest():
-        _refuse_newer(before)
+        refuse_newer(before)
         raise Invalid(
             "The database is not up to date. Run `lockstep db upgrade` first (`lockstep serve` does it by itself)."
         )
 
 
-def _refuse_newer(revision: str) -> None:
+def refuse_newer(revision: str) -> None:
     if revision and revision not in revisions():
         raise Invalid(
             f"The database was used by a newer Lockstep (revision {revision}); this one knows {newest()}. "

@@ -89,14 +89,14 @@ def start_queue(tree: ProcessTree, settings: Settings) -> QueueServer | None:
 
 def prepare(settings: Settings) -> Flask:
     """The application, its database brought up to date and proven to refuse double bookings."""
-    from portal import schema
     from portal.app import create_app
     from portal.booking.self_test import NotGuarded, self_test
+    from portal.upgrade import bring_up_to_date
 
     app = create_app(settings)
     with app.app_context():
-        if schema.upgrade():
-            _say("The database was brought up to date.")
+        for sentence in bring_up_to_date(settings):
+            _say(sentence)
         try:
             self_test()
         except NotGuarded as error:

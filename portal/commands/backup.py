@@ -27,14 +27,15 @@ def backup(file: Path) -> None:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def restore(file: Path) -> None:
     """Put the backup FILE into an empty instance. Connections are paused until you resume them; nothing is mailed for the past."""
-    from portal import schema
     from portal.app import create_app
     from portal.backup import restore_backup
+    from portal.upgrade import bring_up_to_date
     from portal.vitals import require_stopped
 
     app = create_app()
     with app.app_context():
-        schema.upgrade()
+        for sentence in bring_up_to_date(app.extensions["settings"]):
+            click.echo(sentence, err=True)
         require_stopped()
         with _progress() as progress:
             count = restore_backup(file, app.extensions["settings"], progress=progress)

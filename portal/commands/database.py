@@ -12,10 +12,13 @@ def db() -> None:
 
 @db.command()
 def upgrade() -> None:
-    """Create or upgrade the tables. Does nothing when they are up to date."""
+    """Create or upgrade the tables, after a backup. Does nothing when they are up to date."""
     from portal import schema
     from portal.app import create_app
+    from portal.upgrade import bring_up_to_date
 
-    with create_app().app_context():
-        changed = schema.upgrade()
-        click.echo(f"The database is {'now' if changed else 'already'} up to date (revision {schema.newest()}).")
+    app = create_app()
+    with app.app_context():
+        done = bring_up_to_date(app.extensions["settings"])
+    for sentence in done or [f"The database is already up to date (revision {schema.newest()})."]:
+        click.echo(sentence)
