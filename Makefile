@@ -25,8 +25,8 @@ demo: $(MADE) ## a made-up studio with its own calendar server; GOOGLE=1 adds a 
 serve: $(MADE) ## run it for real, with the data under LOCKSTEP_DATA (./var)
 	@$(BIN)/lockstep serve
 
-test: $(MADE) ## the whole test suite, on SQLite and PostgreSQL, with real calendar servers and a browser
-	@$(PYTEST) -q -n 2 --dist loadfile
+test: $(MADE) ## the whole test suite, on SQLite and PostgreSQL, with real servers and a browser; AT=new-years-eve as if it were then
+	@$(if $(AT),$(BIN)/python -m tests.support.moments $(AT) --) $(PYTEST) -q -n 2 --dist loadfile
 
 check: $(MADE) ## style, formatting and types
 	@$(BIN)/ruff check .

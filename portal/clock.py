@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+
+DATABASE_SHIFT = timedelta(0)
+"""What `portal.db` adds to the databases' clocks. Nothing; tests alone move the clock of all processes, and these with it."""
 
 
 def now_utc() -> datetime:

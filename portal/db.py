@@ -29,6 +29,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.functions import FunctionElement
 
+from portal import clock
 from portal.errors import TryAgain
 from portal.extensions import db
 from portal.i18n import say
@@ -137,9 +138,9 @@ def database_now(session: Session) -> datetime:
     """The database's clock: holds end by it, whatever the clocks of the processes say."""
     if session.get_bind().dialect.name == "sqlite":
         stamp = session.execute(text("SELECT strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')")).scalar_one()
-        return datetime.fromisoformat(stamp)
+        return datetime.fromisoformat(stamp) + clock.DATABASE_SHIFT
     now: datetime = session.execute(text("SELECT clock_timestamp()")).scalar_one()
-    return now.astimezone(UTC)
+    return now.astimezone(UTC) + clock.DATABASE_SHIFT
 
 
 class database_clock(FunctionElement[datetime]):
@@ -151,12 +152,16 @@ class database_clock(FunctionElement[datetime]):
 
 @compiles(database_clock)
 def _clock(_element: database_clock, _compiler: Any, **_options: Any) -> str:
-    return "clock_timestamp()"
+    shift = f" + interval '{clock.DATABASE_SHIFT.total_seconds()} seconds'" if clock.DATABASE_SHIFT else ""
+    return f"(clock_timestamp(){shift})"
 
 
 @compiles(database_clock, "sqlite")
 def _clock_sqlite(_element: database_clock, _compiler: Any, **_options: Any) -> str:
-    return "strftime('%Y-%m-%d %H:%M:%f', 'now')"  # the form in which SQLAlchemy stores instants, so texts compare
+    shift = f", '{clock.DATABASE_SHIFT.total_seconds():+} seconds'" if clock.DATABASE_SHIFT else ""
+    return (
+        f"strftime('%Y-%m-%d %H:%M:%f', 'now'{shift})"  # the form in which SQLAlchemy stores instants, so texts compare
+    )
 
 
 def _forget_connections(engine: weakref.ref[Engine]) -> None:

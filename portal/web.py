@@ -1,4 +1,4 @@
-"""The web server: gunicorn with threads around the application. Used by `lockstep serve` (on a socket that is already open) and `lockstep web`."""
+"""The web server: processes with threads around the application. Used by `lockstep serve` (on a socket that is already open) and `lockstep web`."""
 
 from __future__ import annotations
 
@@ -63,12 +63,11 @@ class _Server(BaseApplication):  # type: ignore[misc]
     def _options(self) -> dict[str, Any]:
         return {
             "bind": f"fd://{self._listener.fileno()}",
-            "worker_class": "gthread",
+            "worker_class": "portal.web_process.WebProcess",
             "workers": WORKERS,
             "threads": THREADS,
             "timeout": 30,
             "graceful_timeout": 2,
-            "keepalive": 5,
             # No access log: the paths of manage links are rights, and who looked at what is nobody's business.
             "accesslog": None,
             "errorlog": "-",

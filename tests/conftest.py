@@ -20,13 +20,14 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from portal import clock
 from portal.app import create_app
 from portal.config import Settings
 from portal.extensions import db, limiter
 from tests.support import databases, postgres
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, BrowserContext
 
 pytest.register_assert_rewrite("tests.providers.contract")
 
@@ -109,7 +110,7 @@ def browser() -> Iterator[Browser]:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(NO_CHROMIUM)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=CHROMIUM_ARGUMENTS)
-        browser.new_context = partial(browser.new_context, locale="en-GB")  # type: ignore[method-assign]
+        browser.new_context = partial(_new_context, browser.new_context)  # type: ignore[method-assign]
         yield browser
         browser.close()
 
@@ -127,6 +128,23 @@ def only_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
         connect(self, address)  # type: ignore[arg-type]
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+def _new_context(new_context: Callable[..., BrowserContext], **options: Any) -> BrowserContext:
+    context = new_context(**{"locale": "en-GB", **options})
+    if (
+        clock.DATABASE_SHIFT
+    ):  # the clock of all Python processes was moved (tests/support/moments.py): the pages' scripts follow
+        context.add_init_script(_MOVED_DATE % (clock.DATABASE_SHIFT.total_seconds() * 1000))
+    return context
+
+
+_MOVED_DATE = """
+globalThis.Date = class extends Date {
+    constructor(...given) { given.length ? super(...given) : super(new.target.now()); }
+    static now() { return super.now() + %d; }
+};
+"""
 
 
 class Client(FlaskClient):

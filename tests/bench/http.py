@@ -1,6 +1,6 @@
 """What visitors and programs feel over HTTP: the slots partial, bookings a second, and fifty who want one slot at once.
 
-A real gunicorn (four processes, two threads each, as `lockstep serve` runs it) on a database of its own, loaded from other processes on the
+The real web server (four processes, two threads each, as `lockstep serve` runs it) on a database of its own, loaded from other processes on the
 same machine. The rate limits are off here, since all load comes from one address; everything else is as in real use.
 """
 
@@ -10,13 +10,14 @@ import http.client
 import json
 import multiprocessing
 import re
+import socket
 import statistics
 import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -40,6 +41,8 @@ def run(*, scale: float = 1.0) -> dict[str, dict[str, Any]]:
     figures: dict[str, dict[str, Any]] = {}
     with _sqlite() as settings:
         figures |= slots_partial(settings, requests=int(400 * scale))
+    with _sqlite() as settings:
+        figures |= among_stalled_connections(settings, requests=int(400 * scale))
     with _sqlite() as settings:
         figures |= bookings_a_second(settings, bookings=int(1600 * scale))
     with _sqlite() as settings:
@@ -73,6 +76,42 @@ def slots_partial(settings: Settings, *, requests: int) -> dict[str, dict[str, A
             p50, p95 = statistics.median(milliseconds), statistics.quantiles(milliseconds, n=20)[18]
             figures[name] = {"value": round(p50, 2), "unit": "ms p50", "limit": limit, "p95": round(p95, 2)}
         return figures
+
+
+def among_stalled_connections(settings: Settings, *, requests: int) -> dict[str, dict[str, Any]]:
+    """One day's slots while 500 connections say nothing and 100 drip a body of a byte at a time, against the same without them."""
+    with _served(settings) as server, ExitStack() as stack:
+        slug = _in_app(settings, _make_staff, 10, 50)[0]
+        path = f"/choose/slots?day={_first_monday().date().isoformat()}&resource={slug}"
+        usual = statistics.quantiles(_timed_gets(server, path, requests), n=20)[18]
+        for _ in range(500):
+            stack.enter_context(socket.create_connection((HOST, server.port)))
+        stack.callback(_drip([stack.enter_context(socket.create_connection((HOST, server.port))) for _ in range(100)]))
+        crowded = statistics.quantiles(_timed_gets(server, path, requests), n=20)[18]
+    figure = {"value": round(crowded / usual, 2), "unit": "times the usual p95", "limit": 2.0}
+    return {"slots among 600 stalled connections": {**figure, "usual": round(usual, 2), "crowded": round(crowded, 2)}}
+
+
+def _drip(lines: list[socket.socket]) -> Callable[[], None]:
+    """Begin bodies that never end, a byte every half second on each line; what is given ends that."""
+    enough = threading.Event()
+
+    def go() -> None:
+        for line in lines:
+            line.sendall(b"POST /choose/holds HTTP/1.1\r\nHost: portal.example\r\nContent-Length: 5000\r\n\r\n")
+        while not enough.wait(0.5):
+            for line in lines:
+                with suppress(OSError):  # let go meanwhile
+                    line.sendall(b"a")
+
+    thread = threading.Thread(target=go)
+    thread.start()
+
+    def end() -> None:
+        enough.set()
+        thread.join()
+
+    return end
 
 
 def bookings_a_second(settings: Settings, *, bookings: int) -> dict[str, dict[str, Any]]:

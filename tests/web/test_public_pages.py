@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import gzip
+from collections import Counter
 from collections.abc import Iterator
 from datetime import date, timedelta
-from urllib.parse import urljoin
+from urllib.parse import parse_qsl, urljoin, urlsplit
 
 import pytest
 from flask import Flask
 from sqlalchemy import select
+from werkzeug.exceptions import HTTPException
 from werkzeug.test import TestResponse
 
 from portal import dates, wake
@@ -24,6 +26,7 @@ from tests.support.visitor import Visitor
 
 EVERY_DAY = {day: [(9 * 60, 17 * 60)] for day in range(7)}
 HTMX = {"HX-Request": "true"}
+OF_A_KIND = 12
 
 
 @pytest.fixture
@@ -49,10 +52,11 @@ def dump() -> dict[str, list[tuple[object, ...]]]:
 
 
 def crawl(app: Flask, *starts: str) -> Iterator[tuple[str, TestResponse]]:
-    """GET every page that links lead to from `starts`, within the portal, up to a bound."""
+    """GET every kind of page that links lead to from `starts`, within the portal: a dozen of each kind, however many days the month has left."""
     client = app.test_client()
     queue, seen = list(starts), set(starts)
-    while queue and len(seen) < 120:
+    kinds = Counter(kind_of(app, start) for start in starts)
+    while queue:
         address = queue.pop(0)
         response = client.get(address, follow_redirects=True)
         yield address, response
@@ -62,9 +66,23 @@ def crawl(app: Flask, *starts: str) -> Iterator[tuple[str, TestResponse]]:
         for element in page.page.xpath("//*[@href or @action or @hx-get or @hx-post]"):
             for name in ("href", "action", "hx-get", "hx-post"):
                 found = urljoin(address, element.get(name) or "").split("#")[0]
-                if found.startswith("/") and not found.startswith(("/static", "//")) and found not in seen:
+                if not found.startswith("/") or found.startswith(("/static", "//")) or found in seen:
+                    continue
+                kind = kind_of(app, found)
+                if kinds[kind] < OF_A_KIND:
+                    kinds[kind] += 1
                     seen.add(found)
                     queue.append(found)
+
+
+def kind_of(app: Flask, address: str) -> tuple[str, ...]:
+    """The page's endpoint, and what its address asks for by name."""
+    parts = urlsplit(address)
+    try:
+        endpoint, _ = app.url_map.bind("localhost").match(parts.path, method="GET")
+    except HTTPException:  # only posted to, or none of ours
+        endpoint = parts.path
+    return endpoint, *sorted({name for name, _ in parse_qsl(parts.query, keep_blank_values=True)})
 
 
 def test_looking_changes_nothing_whatever_is_opened(
