@@ -74,7 +74,7 @@ def certificate(tmp_path_factory):
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
     now = dt.datetime.now(dt.UTC)
-    long_ago = now - dt.timedelta(days=3 * 366)  # OpenSSL asks the machine's own clock, also where tests move everybody else's
+    long_ago = now - dt.timedelta(days=3 * 366)  # OpenSSL asks the machine's own clock, wherever tests move the others
     address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
     made = (
         x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
