@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 
 from portal.accounts.models import ROLES
@@ -16,6 +17,10 @@ _EMAIL = re.compile(
     r"[^@\s<>()\[\],;:\"\\]{1,64}@(?:[^@\s.<>()\[\],;:\"\\]{1,63}\.)+[^@\s.<>()\[\],;:\"\\]{2,63}", re.UNICODE
 )
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+TOKEN_LIVES = "365"
+LONGEST_TOKEN_DAYS = 3650
+"""Days for which an API token is good unless somebody says otherwise, and at most unless it has no end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,26 @@ def read_role(form: Mapping[str, str], *, resource_ids: frozenset[int]) -> tuple
     if errors:
         raise Invalid("Please check what is marked.", fields=errors)
     return role, resource_id
+
+
+def read_expiry(text: str, *, now: datetime) -> datetime | None:
+    """When an API token ends: after “90” days, at the end of “2027-06-30” (UTC), or never. Raises Invalid."""
+    typed = text.strip().lower()
+    if typed == "never":
+        return None
+    days = typed.removesuffix("days").removesuffix("d").strip()
+    if days.isascii() and days.isdecimal() and 1 <= int(days[:6]) <= LONGEST_TOKEN_DAYS:
+        return now + timedelta(days=int(days[:6]))
+    try:
+        ends_at = datetime.combine(date.fromisoformat(typed), time.max, tzinfo=UTC).replace(microsecond=0)
+    except ValueError:
+        ends_at = now
+    if ends_at <= now:
+        sentence = (
+            f"Please give a number of days up to {LONGEST_TOKEN_DAYS}, a day to come such as 2030-06-30, or “never”."
+        )
+        raise Invalid(sentence, fields={"expires": sentence})
+    return ends_at
 
 
 def read_new_password(form: Mapping[str, str], *, about: tuple[str, ...]) -> str:

@@ -7,6 +7,7 @@ named their address: an invitation that meets one is refused and changes nothing
 from __future__ import annotations
 
 import secrets
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, select, update
@@ -15,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from portal.accounts import passwords
 from portal.accounts.forms import Setup, clean_email
-from portal.accounts.models import ROLES, ApiToken, PasswordReset, SetupLink, User, UserSession
+from portal.accounts.models import ROLES, SCOPES, ApiToken, PasswordReset, SetupLink, User, UserSession
 from portal.accounts.queries import IDLE, find_setup_link, find_user, lock_accounts, owner_exists
 from portal.accounts.rights import find_changeable
 from portal.business.models import Business, Resource
@@ -222,21 +223,40 @@ def set_enabled(user_id: int, *, is_enabled: bool, by: User, now: datetime) -> N
     transaction(work)
 
 
-def add_api_token(name: str) -> str:
-    """A new bearer token for the API; shown once, stored hashed. Raises Invalid for an empty or long name."""
-    name = name.strip()
+def add_api_token(
+    name: str,
+    *,
+    scopes: Collection[str] = SCOPES,
+    expires_at: datetime | None = None,
+    made_by_id: int | None = None,
+) -> str:
+    """A new bearer token for the API; shown once, stored hashed. Raises Invalid for an empty or long name, and for scopes that there are not."""
+    name, fields = name.strip(), {}
     if not 0 < len(name) <= 100:
-        raise Invalid("Please give the token a name of 1 to 100 characters.", fields={"name": "1 to 100 characters."})
+        fields["name"] = "Please give the token a name of 1 to 100 characters."
+    if not scopes or not set(scopes) <= set(SCOPES):
+        fields["scopes"] = f"Please say what the token may do: {', '.join(SCOPES)}."
+    if fields:
+        raise Invalid("The token was not made.", fields=fields)
     token = API_TOKEN_PREFIX + new_token()
-    transaction(lambda session: session.add(ApiToken(name=name, token_hash=token_hash(token))))
+    row = ApiToken(
+        name=name, token_hash=token_hash(token), expires_at=expires_at, made_by_id=made_by_id,
+        scopes=[scope for scope in SCOPES if scope in scopes],
+    )  # fmt: skip
+    transaction(lambda session: session.add(row))
     return token
 
 
 def revoke_api_token(token_id: int, *, now: datetime) -> None:
-    """End an API token. Raises NotFound."""
-    statement = update(ApiToken).where(ApiToken.id == token_id).values(revoked_at=now)
-    if transaction(lambda session: session.execute(statement).rowcount) != 1:  # type: ignore[attr-defined]
-        raise NotFound("There is no such token.")
+    """End an API token, at once. Twice is the same as once. Raises NotFound."""
+
+    def work(session: Session) -> None:
+        row = session.get(ApiToken, token_id)
+        if row is None:
+            raise NotFound("There is no such token.")
+        row.revoked_at = row.revoked_at or now
+
+    transaction(work)
 
 
 def end_resets(session: Session, user_id: int, *, now: datetime) -> None:

@@ -96,7 +96,8 @@ def count_users(session: Session) -> int:
     return session.scalar(select(func.count()).select_from(User)) or 0
 
 
-def api_token_of(session: Session, token: str) -> ApiToken | None:
-    """The row of a bearer token that was not revoked."""
-    statement = select(ApiToken).where(ApiToken.token_hash == token_hash(token), ApiToken.revoked_at.is_(None))
-    return session.scalar(statement)
+def list_api_tokens(session: Session) -> list[tuple[ApiToken, str]]:
+    """All API tokens, the newest first, each with the name or address of who made it ("" for the console)."""
+    statement = select(ApiToken, User.name, User.email).outerjoin(User, User.id == ApiToken.made_by_id)
+    rows = session.execute(statement.order_by(ApiToken.id.desc())).all()
+    return [(row, name or email or "") for row, name, email in rows]

@@ -38,7 +38,15 @@ _FAMILIES = {
         "admin.erase_customer",
         "admin.set_retention",
     },
-    "admin.people": {"admin.people", "admin.invite", "admin.person", "admin.change_person", "admin.confirm_removal"},
+    "admin.people": {
+        "admin.people",
+        "admin.invite",
+        "admin.person",
+        "admin.change_person",
+        "admin.confirm_removal",
+        "admin.tokens",
+        "admin.make_token",
+    },
     "admin.services": {
         "admin.services",
         "admin.new_service",

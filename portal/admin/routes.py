@@ -22,6 +22,7 @@ from portal.admin import (
     queries,
     services,
     texts,
+    tokens,
     waitlist,
 )
 from portal.admin.frame import bp, moments
@@ -49,6 +50,7 @@ __all__ = [
     "people",
     "services",
     "texts",
+    "tokens",
     "waitlist",
 ]  # importing these pages adds their routes
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from portal.accounts.models import SCOPES
 from portal.api.schemas import LONGEST_WINDOW
+from portal.api.tokens import NEEDED
 from portal.availability.explain import ReasonCode
 from portal.booking.models import STATUSES
 from portal.business.models import ASSIGNMENTS, LOCATION_KINDS, MEETINGS, QUESTION_KINDS, TIMINGS
@@ -34,22 +36,32 @@ def document(name: str) -> Json:
         "servers": [{"url": "/api/v1"}],
         "paths": _paths(),
         "components": {
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "description": _SCOPES}},
             "schemas": _schemas(),
         },
     }
 
 
+_SCOPES = (
+    f"A token has one or more of the scopes {', '.join(SCOPES)}, and may have an end. What each operation asks for stands in its `security`; "
+    "with `read-availability` the public answers come in full and without limit."
+)
+
+
 def _paths() -> Json:
     return {
-        "/services": {
-            "get": _operation("The services that can be booked", {200: _list_of("services", "Service")}, is_public=True)
-        },
+        "/services": {"get": _operation("The services that can be booked", {200: _list_of("services", "Service")})},
         "/availability": {"get": _availability()},
         "/availability/explain": {"get": _explain()},
         "/bookings": {"post": _book()},
         "/bookings/{public_id}": {
-            "get": _operation("One booking", {200: _ref("Booking")}, problems=(404,), parameters=[_PUBLIC_ID])
+            "get": _operation(
+                "One booking",
+                {200: _ref("Booking")},
+                problems=(404,),
+                parameters=[_PUBLIC_ID],
+                scope=NEEDED["api.booking"],
+            )
         },
         "/bookings/{public_id}/cancellation": {
             "post": _operation(
@@ -57,6 +69,7 @@ def _paths() -> Json:
                 {200: _ref("Booking")},
                 problems=(404, 409, 503),
                 parameters=[_PUBLIC_ID],
+                scope=NEEDED["api.cancel"],
             )
         },
         "/bookings/{public_id}/approval": {
@@ -71,12 +84,20 @@ def _paths() -> Json:
         },
         "/bookings/{public_id}/move": {"post": _move()},
         "/calendars": {
-            "get": _operation("The connected calendars and how they do", {200: _list_of("calendars", "Calendar")})
+            "get": _operation(
+                "The connected calendars and how they do",
+                {200: _list_of("calendars", "Calendar")},
+                scope=NEEDED["api.calendars"],
+            )
         },
         "/health": {
-            "get": _operation("Worker, outbox, connections, and what waits for a person", {200: _ref("Health")})
+            "get": _operation(
+                "Worker, outbox, connections, and what waits for a person",
+                {200: _ref("Health")},
+                scope=NEEDED["api.health"],
+            )
         },
-        "/openapi.json": {"get": _operation("This description", {200: {"type": "object"}}, is_public=True)},
+        "/openapi.json": {"get": _operation("This description", {200: {"type": "object"}})},
     }
 
 
@@ -98,7 +119,6 @@ def _availability() -> Json:
         {200: _ref("Availability")},
         problems=(404, 422),
         parameters=parameters,
-        is_public=True,
     )
 
 
@@ -108,7 +128,7 @@ def _explain() -> Json:
         _query("at", INSTANT, "The start that is asked about.", required=True),
     ]
     summary = "Why a time is not offered. With a token in full, without one in general words"
-    return _operation(summary, {200: _ref("Explanation")}, problems=(404, 422), parameters=parameters, is_public=True)
+    return _operation(summary, {200: _ref("Explanation")}, problems=(404, 422), parameters=parameters)
 
 
 def _book() -> Json:
@@ -117,13 +137,14 @@ def _book() -> Json:
         "in": "header",
         "required": True,
         "schema": {"type": "string", "minLength": 8, "maxLength": 200},
-        "description": "New for each booking. A repeat with the same content gives the first answer and books nothing.",
+        "description": "New for each booking of this token. A repeat with the same content gives the first answer and books nothing.",
     }
     return _operation(
         "Book a free time",
         {201: _ref("BookingMade")},
         problems=(400, 404, 409, 413, 415, 422, 503),
         parameters=[key],
+        scope=NEEDED["api.book"],
         body=_ref("BookingRequest"),
     )
 
@@ -134,12 +155,20 @@ def _move() -> Json:
         {200: _ref("Booking")},
         problems=(400, 404, 409, 413, 415, 422, 503),
         parameters=[_PUBLIC_ID],
+        scope=NEEDED["api.move"],
         body=_ref("MoveRequest"),
     )
 
 
 def _answer(summary: str, *, problems: tuple[int, ...] = (404, 409, 503), body: Json | None = None) -> Json:
-    told = _operation(summary, {200: _ref("Booking")}, problems=problems, parameters=[_PUBLIC_ID], body=body)
+    told = _operation(
+        summary,
+        {200: _ref("Booking")},
+        problems=problems,
+        parameters=[_PUBLIC_ID],
+        scope=NEEDED["api.approve"],
+        body=body,
+    )
     if body:
         told["requestBody"]["required"] = False
     return told
@@ -152,14 +181,14 @@ def _operation(
     problems: tuple[int, ...] = (),
     parameters: list[Json] | None = None,
     body: Json | None = None,
-    is_public: bool = False,
+    scope: str = "",
 ) -> Json:
-    """Every operation may also meet a database that is too busy for a moment (503) or a mistake of ours (500)."""
+    """Without a `scope` it is public. Every operation may also meet a database that is too busy for a moment (503) or a mistake of ours (500)."""
     responses: Json = {str(status): _json(schema) for status, schema in answers.items()}
-    always = (429, 500, 503) if is_public else (401, 500, 503)
+    always = (401, 403, 500, 503) if scope else (429, 500, 503)
     for status in sorted({*problems, *always}):
         responses[str(status)] = _problem(status)
-    told: Json = {"summary": summary, "responses": responses, "security": [] if is_public else [{"token": []}]}
+    told: Json = {"summary": summary, "responses": responses, "security": [{"token": [scope]}] if scope else []}
     if parameters:
         told["parameters"] = parameters
     if body:
@@ -175,7 +204,8 @@ _PUBLIC_ID: Json = {
 }
 _MEANINGS = {
     400: "The body is not valid JSON.",
-    401: "No valid token was sent.",
+    401: "No token was sent, or one that is not valid, was revoked or has expired.",
+    403: "The token lacks the scope that is named in `scope`.",
     404: "There is no such thing.",
     409: "The rules say no. With code `slot_taken`, `nearest` holds up to three free times near it; with `outside_event`, `events` tells more.",
     413: "The body is too large.",
@@ -353,7 +383,7 @@ def _problem_schemas() -> Json:
     nearest = {"type": "array", "items": _ref("Slot"), "maxItems": 3}
     events = {"type": "array", "items": _ref("OutsideEvent")}
     return {
-        "Problem": _object(problem, optional=("fields",)),
+        "Problem": _object({**problem, "scope": TEXT}, optional=("fields", "scope")),
         "Refused": _object({**problem, "nearest": nearest, "events": events}, optional=("fields", "nearest", "events")),
     }
 

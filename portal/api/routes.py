@@ -1,7 +1,7 @@
 """The JSON API under `/api/v1`: the same operations as the pages, for programs. Described at `/api/v1/openapi.json` (`portal.api.openapi`).
 
-Public are the services and the free times; all else needs a bearer token (`portal.api.tokens`). Cookies count for nothing here, which is why
-these routes may do without CSRF tokens. Errors are problem documents (`portal.errors_web`).
+Public are the services and the free times; all else needs a bearer token with the right scope (`portal.api.tokens`). Cookies count for nothing
+here, which is why these routes may do without CSRF tokens. Errors are problem documents (`portal.errors_web`).
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from flask import Blueprint, Response, jsonify, request, url_for
 from portal import wake
 from portal.api import openapi as description
 from portal.api import present, schemas
-from portal.api.tokens import NoToken, has_token
+from portal.api.tokens import NoToken, ScopeMissing, current_bearer, reads_in_full
 from portal.booking import operations, queries, visitors
 from portal.booking.models import Booking
+from portal.booking.rules import KeyOwner
 from portal.business.models import Resource
 from portal.clock import now_utc
 from portal.errors import Invalid, NotFound, OutsideEvent, PortalError, SlotTaken
@@ -51,14 +52,14 @@ class WrongType(PortalError):
 
 
 @bp.get("/services")
-@limiter.limit(PUBLIC_RATE, key_func=visitors.address, exempt_when=has_token)
+@limiter.limit(PUBLIC_RATE, key_func=visitors.address, exempt_when=reads_in_full)
 def services() -> Any:
     rows = queries.list_services(db.session())
     return jsonify(services=[present.service(row, queries.main_resources(db.session(), row)) for row in rows])
 
 
 @bp.get("/availability")
-@limiter.limit(PUBLIC_RATE, key_func=visitors.address, exempt_when=has_token)
+@limiter.limit(PUBLIC_RATE, key_func=visitors.address, exempt_when=reads_in_full)
 def availability() -> Any:
     now = now_utc()
     query = schemas.read_availability(_query(), zone=current_site().zone, now=now)
@@ -78,14 +79,14 @@ def availability() -> Any:
 
 
 @bp.get("/availability/explain")
-@limiter.limit(PUBLIC_RATE, key_func=visitors.address, exempt_when=has_token)
+@limiter.limit(PUBLIC_RATE, key_func=visitors.address, exempt_when=reads_in_full)
 def explain() -> Any:
     slug, instant = schemas.read_explain(_query())
     session = db.session()
     service = queries.find_service(session, slug)
     reasons = queries.why_not(session, service, instant=instant, now=now_utc())
-    slugs = {row.id: row.slug for row in db.session.query(Resource)} if has_token() else {}
-    told = present.reasons(reasons, slugs, in_full=has_token())
+    slugs = {row.id: row.slug for row in db.session.query(Resource)} if reads_in_full() else {}
+    told = present.reasons(reasons, slugs, in_full=reads_in_full())
     return jsonify(service=service.slug, at=schemas.show_instant(instant), is_offered=not reasons, reasons=told)
 
 
@@ -103,6 +104,7 @@ def book() -> Any:
             start_at=wanted.start_at,
             customer=customer,
             idempotency_key=key,
+            key_owner=_key_owner(),
             now=now_utc(),
             resource_slug=wanted.resource,
             party_size=wanted.party_size,
@@ -191,6 +193,19 @@ def _no_token(error: NoToken) -> Response:
     response = problem(401, str(error), code=error.code)
     response.headers["WWW-Authenticate"] = 'Bearer realm="api"'
     return response
+
+
+@bp.errorhandler(ScopeMissing)
+def _scope_missing(error: ScopeMissing) -> Response:
+    response = problem(403, str(error), code=error.code, scope=error.scope)
+    response.headers["WWW-Authenticate"] = f'Bearer realm="api", error="insufficient_scope", scope="{error.scope}"'
+    return response
+
+
+def _key_owner() -> KeyOwner | None:
+    """An idempotency key belongs to the token that sends it."""
+    bearer = current_bearer()
+    return KeyOwner(f"token {bearer.token_id}", bearer.made_at) if bearer else None
 
 
 def _query() -> dict[str, str]:

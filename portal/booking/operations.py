@@ -174,18 +174,19 @@ def book(
     customer: Customer,
     idempotency_key: str,
     now: datetime,
+    key_owner: rules.KeyOwner | None = None,
     resource_slug: str | None = None,
     party_size: int = 1,
     channel: str = "api",
     answers: Mapping[str, Any] | None = None,
 ) -> Outcome:
-    """Hold and confirm in one transaction, for programs. Raises as `place_hold` and `confirm_hold` do."""
+    """Hold and confirm in one transaction, for programs; `key_owner` is whose idempotency key it is. Raises as `place_hold` and `confirm_hold` do."""
     wanted = {"service": service_slug, "start_at": start_at, "resource": resource_slug, "party_size": party_size}
     key, digest = (
-        rules.check_key(idempotency_key),
+        rules.check_key(idempotency_key, owner=key_owner),
         rules.request_digest(customer=customer, answers=answers or {}, **wanted),
     )
-    if repeat := _earlier_outcome(key, digest):
+    if repeat := _earlier_outcome(key, digest) or _outcome_of_nobodys(idempotency_key, digest, key_owner):
         return repeat
     service = find_service(db.session(), service_slug)
     customer, kept = check_details(service, customer, answers or {})
@@ -314,6 +315,17 @@ def _earlier_outcome(key: str, digest: str) -> Outcome | None:
             say("This was sent before with other content. Please begin again, so that nothing is booked twice.")
         )
     return Outcome(booking.id, booking.public_id, manage_token(booking), booking.status, is_repeat=True)
+
+
+def _outcome_of_nobodys(idempotency_key: str, digest: str, owner: rules.KeyOwner | None) -> Outcome | None:
+    """Keys of bookings that were made before keys had owners: one may be repeated by whoever was there by then."""
+    if owner is None:
+        return None
+    key = rules.check_key(idempotency_key)
+    made_at = db.session.scalar(
+        select(Booking.created_at).where(Booking.idempotency_key == key, Booking.channel == "api")
+    )
+    return _earlier_outcome(key, digest) if made_at is not None and owner.since <= made_at else None
 
 
 def _drop_hold(session: Session, token: str) -> Service | None:

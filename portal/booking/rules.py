@@ -73,6 +73,14 @@ class Customer:
     note: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class KeyOwner:
+    """Who sends idempotency keys, and since when: a program with a token of its own."""
+
+    name: str
+    since: datetime
+
+
 def next_status(status: str, command: Command) -> str:
     """The status after `command`. Raises NotAllowedNow with a sentence about why it cannot be."""
     try:
@@ -136,13 +144,15 @@ def tidy(text: str, *, multiline: bool) -> str:
     return text.strip()
 
 
-def check_key(key: str) -> str:
-    """The digest under which an idempotency key is kept. Raises Invalid for one that is empty or absurdly long."""
+def check_key(key: str, *, owner: KeyOwner | None = None) -> str:
+    """The digest under which an idempotency key is kept: the same key of another owner is another one. Raises Invalid for one that is empty or
+    absurdly long."""
     if not 1 <= len(key) <= 200:
         raise Invalid(
             "The idempotency key must have 1 to 200 characters.", fields={"idempotency_key": "1 to 200 characters"}
         )
-    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+    digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(f"{owner.name}\n{digest}".encode()).hexdigest() if owner else digest
 
 
 def request_digest(**content: Any) -> str:

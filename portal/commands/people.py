@@ -140,15 +140,96 @@ def token() -> None:
 
 @token.command("add")
 @click.argument("name")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    metavar="SCOPE",
+    help="What it may do: read-availability, book, read-bookings, administer. May be given several times. Default: all.",
+)
+@click.option(
+    "--expires",
+    default="365",
+    show_default=True,
+    metavar="WHEN",
+    help="A number of days, a day such as 2030-06-30, or never.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Answer for a program.")
-def add_token(name: str, as_json: bool) -> None:
+def add_token(name: str, scopes: tuple[str, ...], expires: str, as_json: bool) -> None:
     """Make an API token. It is printed once; only a hash of it is kept."""
     from portal.accounts import operations
+    from portal.accounts.forms import read_expiry
+    from portal.accounts.models import SCOPES
+    from portal.clock import now_utc
 
     with instance():
-        made = operations.add_api_token(name)
+        expires_at = read_expiry(expires, now=now_utc())
+        made = operations.add_api_token(name, scopes=scopes or SCOPES, expires_at=expires_at)
+    allowed = [scope for scope in SCOPES if not scopes or scope in scopes]
     if as_json:
-        say_json({"name": name, "token": made})
+        say_json({"name": name, "token": made, "scopes": allowed, "expires_at": expires_at and expires_at.isoformat()})
     else:
-        click.echo("Keep this token safe, it is not shown again:", err=True)
+        end = f"ends on {expires_at:%Y-%m-%d}" if expires_at else "has no end"
+        click.echo(f"Keep this token safe, it is not shown again. It may {', '.join(allowed)}, and {end}:", err=True)
         click.echo(made)  # alone on standard output, for $(lockstep token add NAME)
+
+
+@token.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Answer for a program.")
+def list_tokens(as_json: bool) -> None:
+    """List the API tokens: what they may do, until when, and when they were last used."""
+    from portal.accounts import queries
+    from portal.clock import now_utc
+    from portal.extensions import db
+
+    with instance():
+        now = now_utc()
+        rows = [
+            {
+                "id": row.id, "name": row.name, "state": row.state(now), "scopes": row.scopes, "created_at": row.created_at,
+                "expires_at": row.expires_at, "last_used_at": row.last_used_at,
+            }
+            for row, _ in queries.list_api_tokens(db.session())
+        ]  # fmt: skip
+    if as_json:
+        say_json(rows)
+    else:
+        say_table(
+            [_in_words(row) for row in rows], empty="There are no API tokens. `lockstep token add NAME` makes one."
+        )
+
+
+@token.command("revoke")
+@click.argument("which", metavar="NAME|NUMBER")
+def revoke_token(which: str) -> None:
+    """End an API token, at once. Of several with one name, name the number that `token list` shows."""
+    from portal.accounts import operations, queries
+    from portal.clock import now_utc
+    from portal.errors import Invalid, NotFound
+    from portal.extensions import db
+
+    with instance():
+        now = now_utc()
+        rows = [row for row, _ in queries.list_api_tokens(db.session())]
+        found = [row for row in rows if row.name == which and row.revoked_at is None] or [
+            row for row in rows if str(row.id) == which
+        ]
+        if not found:
+            raise NotFound(f"There is no token “{which}” that could be revoked. `lockstep token list` names them all.")
+        if len(found) > 1:
+            raise Invalid(
+                f"Several tokens are called “{which}”: say the number of one ({', '.join(str(row.id) for row in found)})."
+            )
+        name, number = found[0].name, found[0].id
+        operations.revoke_api_token(number, now=now)
+    click.echo(f"The token “{name}” ({number}) does not work any more.")
+
+
+def _in_words(row: dict[str, Any]) -> dict[str, str]:
+    day = {
+        name: f"{row[name]:%Y-%m-%d}" if row[name] else "never" for name in ("created_at", "expires_at", "last_used_at")
+    }
+    return {
+        "no": str(row["id"]), "name": row["name"], "state": row["state"], "may": ", ".join(row["scopes"]), "made": day["created_at"],
+        "ends": day["expires_at"], "last used": day["last_used_at"],
+    }  # fmt: skip

@@ -288,3 +288,25 @@ def _accept(business, email, role):
     link = json.loads(business("user", "add", email, "--role", role, "--json")[1])["link"]
     with instance():
         accept_setup(link.rpartition("/")[2], Setup("Ana", email, "violet anvil jumping"), now=now_utc())
+
+
+def test_the_console_makes_lists_and_revokes_tokens(business):
+    wide = json.loads(business("token", "add", "site", "--json")[1])
+    assert (wide["name"], wide["scopes"]) == ("site", ["read-availability", "book", "read-bookings", "administer"])
+    status, printed, said = business("token", "add", "site", "--scope", "book", "--expires", "never")
+    assert (status, printed.startswith("lockstep_"), printed.count("\n")) == (0, True, 1)
+    assert "has no end" in said
+    listed = json.loads(business("token", "list", "--json")[1])
+    assert [(row["id"], row["scopes"], row["expires_at"] is None) for row in listed] == [
+        (2, ["book"], True),
+        (1, wide["scopes"], False),
+    ]
+    assert printed.strip() not in business("token", "list")[1]
+    status, _, complaint = business("token", "revoke", "site")
+    assert (status, "say the number" in complaint) == (1, True)
+    assert business("token", "revoke", "2")[0] == 0
+    assert business("token", "revoke", "site")[0] == 0
+    assert {row["state"] for row in json.loads(business("token", "list", "--json")[1])} == {"revoked"}
+    assert business("token", "revoke", "nothing")[0] == 1
+    assert business("token", "add", "x", "--scope", "everything")[0] == 1
+    assert business("token", "add", "x", "--expires", "yesterday")[0] == 1

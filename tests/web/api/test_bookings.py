@@ -6,9 +6,11 @@ import json
 from datetime import datetime, timedelta
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
+from portal.accounts.operations import add_api_token
 from portal.booking.models import Booking, Claim
+from portal.booking.rules import check_key
 from portal.business.models import Resource
 from portal.clock import now_utc
 from portal.extensions import db
@@ -238,3 +240,40 @@ def test_the_customers_language_is_the_one_said_else_the_one_asked_for(
     assert client.post(URL, json=body, headers=headers).status_code == 201
     db.session.rollback()
     assert db.session.scalar(select(Booking.customer_language)) == remembered
+
+
+def test_an_idempotency_key_belongs_to_its_token(client, service, start_at, post):
+    """The same key from another program is another request, with the same content and with other."""
+    other = {"Authorization": f"Bearer {add_api_token('another')}"}
+    first = post(start_at, resource="ana").get_json()
+    body = {
+        "service": "consultation",
+        "start_at": start_at,
+        "customer": {"name": "Clara", "email": "clara@example.org"},
+    }
+    headers = {**other, "Idempotency-Key": "key-number-1"}
+    same = client.post("/api/v1/bookings", json={**body, "resource": "ben"}, headers=headers)
+    assert (same.status_code, same.headers.get("Idempotent-Replayed")) == (201, None)
+    assert same.get_json()["id"] != first["id"]
+    again = post(start_at, resource="ana")
+    assert (again.get_json()["id"], again.headers["Idempotent-Replayed"]) == (first["id"], "true")
+
+
+def test_a_key_from_before_keys_had_owners_is_good_for_tokens_of_that_time_alone(
+    client, service, start_at, post, bearer
+):
+    """After an upgrade a program that repeats its call books nothing twice."""
+    made = post(start_at, resource="ana").get_json()
+    db.session.execute(
+        update(Booking).where(Booking.public_id == made["id"]).values(idempotency_key=check_key("key-number-1"))
+    )
+    db.session.commit()
+    assert post(start_at, resource="ana").get_json()["id"] == made["id"]
+    assert post(start_at, resource="ben").status_code == 409
+    young = {"Authorization": f"Bearer {add_api_token('young')}", "Idempotency-Key": "key-number-1"}
+    body = {
+        "service": "consultation",
+        "start_at": start_at,
+        "customer": {"name": "Clara", "email": "clara@example.org"},
+    }
+    assert client.post("/api/v1/bookings", json={**body, "resource": "ben"}, headers=young).status_code == 201

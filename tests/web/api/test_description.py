@@ -6,6 +6,7 @@ import re
 
 from portal.accounts.access import PUBLIC
 from portal.api.openapi import document
+from portal.api.tokens import NEEDED
 
 
 def described():
@@ -27,6 +28,14 @@ def test_the_description_says_truly_who_needs_a_token(sqlite_app):
     paths = document("x")["paths"]
     for rule, path, method in routed(sqlite_app):
         assert (paths[path][method]["security"] == []) == (rule.endpoint in PUBLIC), path
+
+
+def test_the_description_names_the_scope_of_each_operation(sqlite_app):
+    paths = document("x")["paths"]
+    for rule, path, method in routed(sqlite_app):
+        if rule.endpoint not in PUBLIC:
+            assert paths[path][method]["security"] == [{"token": [NEEDED[rule.endpoint]]}], path
+            assert "403" in paths[path][method]["responses"], path
 
 
 def test_every_reference_leads_somewhere(sqlite_app):
