@@ -30,7 +30,7 @@ COMMANDS = {
     "calendars": ("calendars:calendars", "List the connected calendars and how they are."),
     "pull": ("calendars:pull", "Read calendars now."),
     "reconcile": ("calendars:reconcile", "Compare every calendar with the bookings."),
-    "outbox": ("operations:outbox", "Show what still has to be done outside."),
+    "outbox": ("operations:outbox", "Show what still has to be done outside, or try it again."),
     "mail-returned": (
         "mails:mail_returned",
         "Note a mail that came back: reads a delivery report from standard input.",

@@ -16,7 +16,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, Index, String, Text, and_, exists, insert, or_, select, update
+from sqlalchemy import (
+    JSON,
+    CheckConstraint,
+    ColumnElement,
+    Index,
+    String,
+    Text,
+    and_,
+    exists,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.orm import Mapped, Session, aliased, mapped_column
 
 from portal.clock import now_utc
@@ -25,7 +38,19 @@ from portal.extensions import Model
 
 LEASE = timedelta(seconds=90)
 STUCK_AFTER = timedelta(hours=24)
+"""Tried so long, what still fails is stuck, and shown; mails have ends of their own (`portal.notifications.patience`)."""
 LONGEST_WAIT = timedelta(minutes=15)
+LONGEST_WAIT_OF_MAILS = timedelta(minutes=5)
+MAILS = "notify."
+"""Topics of what is told to people begin with it."""
+
+
+class LeaseLost(Exception):
+    """This handler was away too long and another one took over: what it learnt no longer counts."""
+
+
+class GiveUp(Exception):
+    """Raised by handlers of what came to nothing while it made sense: the entry is dropped, and `str` says why."""
 
 
 class OutboxEntry(Model):
@@ -43,6 +68,8 @@ class OutboxEntry(Model):
     lease_token: Mapped[str | None] = mapped_column(String(32))
     last_error: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(Instant, default=now_utc)
+    give_up_at: Mapped[datetime | None] = mapped_column(Instant)
+    """Until then it is tried, where a person gave it a new beginning; else for `STUCK_AFTER`."""
     finished_at: Mapped[datetime | None] = mapped_column(Instant)
     __table_args__ = (
         CheckConstraint("state IN ('todo', 'done', 'stuck', 'dropped')", name="state"),
@@ -64,7 +91,17 @@ class Work:
     payload: Mapping[str, Any]
     attempts: int
     created_at: datetime
+    give_up_at: datetime | None = None
     lease_token: str = ""
+
+    @property
+    def is_mail(self) -> bool:
+        return self.topic.startswith(MAILS)
+
+    @property
+    def tried_until(self) -> datetime:
+        """When it is old enough to be stuck."""
+        return self.give_up_at or self.created_at + STUCK_AFTER
 
     @property
     def subject_id(self) -> int:
@@ -81,6 +118,7 @@ def work_of(entry: OutboxEntry) -> Work:
         payload=dict(entry.payload),
         attempts=entry.attempts,
         created_at=entry.created_at,
+        give_up_at=entry.give_up_at,
         lease_token=entry.lease_token or "",
     )
 
@@ -157,9 +195,10 @@ def postpone(
     error: str,
     attempts: int,
     retry_after: float | None = None,
+    longest: timedelta = LONGEST_WAIT,
 ) -> bool:
-    """Give an entry back for later: 5 s · 2^attempts with jitter, at most 15 minutes, never before `retry_after` seconds."""
-    wait = retry_delay(attempts, retry_after=retry_after)
+    """Give an entry back for later: 5 s · 2^attempts with jitter, at most `longest`, never before `retry_after` seconds."""
+    wait = retry_delay(attempts, retry_after=retry_after, longest=longest)
     values = {"next_at": now_utc() + wait, "last_error": error, "lease_until": None, "lease_token": None}
     return _update_leased(session, entry_id, lease_token, values)
 
@@ -180,6 +219,16 @@ def bring_forward(session: Session, topic: str, subject: str, *, now: datetime) 
     return True
 
 
+def put_off_mails(session: Session, until: datetime) -> None:
+    """Nothing is mailed before that moment: the mail server takes none. What is being done just now is left alone."""
+    _move_mails(session, OutboxEntry.next_at < until, until)
+
+
+def let_mails_go(session: Session, *, now: datetime) -> None:
+    """Give all mails that wait their turn now: the mail server takes them again."""
+    _move_mails(session, and_(OutboxEntry.next_at > now, OutboxEntry.last_error.is_not(None)), now)
+
+
 def renew(session: Session, entry_id: int, lease_token: str, *, now: datetime) -> bool:
     """Hold an entry for another lease; False when it was lost meanwhile. The fence before anything is written about it."""
     return _update_leased(session, entry_id, lease_token, {"lease_until": now + LEASE})
@@ -194,10 +243,16 @@ def give_back(
     return _update_leased(session, entry_id, lease_token, values)
 
 
-def retry_delay(attempts: int, *, retry_after: float | None = None) -> timedelta:
+def retry_delay(attempts: int, *, retry_after: float | None = None, longest: timedelta = LONGEST_WAIT) -> timedelta:
     """How long to wait after the given number of failed attempts."""
-    exponential = min(5.0 * 2 ** min(attempts - 1, 10), LONGEST_WAIT.total_seconds()) * random.uniform(0.8, 1.2)
+    exponential = min(5.0 * 2 ** min(attempts - 1, 10), longest.total_seconds()) * random.uniform(0.8, 1.2)
     return timedelta(seconds=max(exponential, retry_after or 0.0))
+
+
+def _move_mails(session: Session, which: ColumnElement[bool], next_at: datetime) -> None:
+    waiting = (OutboxEntry.state == "todo", OutboxEntry.topic.startswith(MAILS), OutboxEntry.lease_token.is_(None))
+    moved = update(OutboxEntry).where(*waiting, which).values(next_at=next_at)
+    session.execute(moved.execution_options(synchronize_session=False))
 
 
 def _drop_older_stuck(session: Session, entry_id: int) -> None:

@@ -93,6 +93,8 @@ def staff_nav() -> list[dict[str, Any]]:
         links.append(("admin.people", "People", 0))
         if not current_app.extensions["settings"].smtp_url and "mailbox.index" in current_app.view_functions:
             links.append(("mailbox.index", "Mails", 0))
+        else:
+            links.append(("admin.undelivered", "Mails", 0))
     return [
         {"url": url_for(endpoint), "text": text, "count": count, "is_current": _is_current(endpoint)}
         for endpoint, text, count in links

@@ -1,10 +1,10 @@
-"""The mails of a booking on its page: what became of each, and sending one again."""
+"""What became of mails, and sending them again: those of a booking on its page, and all that did not arrive on a page of their own."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from flask import flash, url_for
+from flask import flash, render_template, url_for
 from flask_login import current_user
 
 from portal import wake
@@ -17,6 +17,8 @@ from portal.extensions import db
 from portal.hypermedia import see_other
 from portal.notifications import again, failures
 from portal.notifications.failures import SentMail
+
+_NOTHING = "There is no mail that another try could help."
 
 
 @bp.post("/bookings/<int:booking_id>/mails/<int:mail_id>/again")
@@ -31,6 +33,32 @@ def send_mail_again(booking_id: int, mail_id: int) -> Any:
     except Refused as error:
         flash(str(error), "bad")
     return see_other(url_for("admin.booking", booking_id=booking_id))
+
+
+@bp.get("/mails")
+def undelivered() -> str:
+    session, now = db.session(), now_utc()
+    mails, why = failures.undelivered(session, now=now), failures.why_mails_wait(session, now=now)
+    return render_template("admin/mails.html", mails=mails, mails_wait=why)
+
+
+@bp.post("/mails/<int:mail_id>/again")
+def send_undelivered_again(mail_id: int) -> Any:
+    try:
+        again.try_again(mail_id, now=now_utc())
+        flash("The mail is tried again.", "ok")
+        wake.ring()
+    except Refused as error:
+        flash(str(error), "bad")
+    return see_other(url_for("admin.undelivered"))
+
+
+@bp.post("/mails/again")
+def send_all_mails_again() -> Any:
+    count = again.try_all_again(now=now_utc())
+    wake.ring()
+    flash(f"{count} {'mail is' if count == 1 else 'mails are'} tried again." if count else _NOTHING, "ok")
+    return see_other(url_for("admin.undelivered"))
 
 
 @bp.app_template_global("mails_of_booking")

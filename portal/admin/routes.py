@@ -225,6 +225,8 @@ def _warnings(calendars: list[overview.CalendarFacts]) -> list[Warning]:
         hanging=partings.hanging(session, resource_ids=queries.resource_ids_of(current_user), now=now),
         unreached=failures.unreached(session, resource_ids=queries.resource_ids_of(current_user), now=now),
         mails_wait=failures.why_mails_wait(session, now=now),
+        given_up=failures.given_up(session, resource_ids=queries.resource_ids_of(current_user), now=now),
+        sees_all_mails=current_user.is_admin,
     )
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from portal.calendars.words import state_badge, state_sentence
 from portal.notifications.failures import Unreached
+from portal.notifications.models import Mail
 from portal.sync.overview import CalendarFacts
 
 Kind = Literal["warn", "bad"]
+MOST_NAMED = 3
+_ALL_MAILS = ("admin.undelivered", "See the mails")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +37,21 @@ def find_warnings(
     hanging: Iterable[str] = (),
     unreached: Iterable[Unreached] = (),
     mails_wait: str = "",
+    given_up: Sequence[Mail] = (),
+    sees_all_mails: bool = False,
 ) -> list[Warning]:
     """The worst first. `problems` are the instance's own (the worker is silent), `waiting_for_us` counts questions and conflicts, `requests`
     bookings that want a yes or a no, `hanging`
-    names accounts whose disconnection does not get on, `unreached` are bookings whose customers' mails failed, `mails_wait` says why none leave."""
+    names accounts whose disconnection does not get on, `unreached` are bookings whose customers' mails failed, `mails_wait` says why none leave,
+    `given_up` are mails that could not leave while they were of use; `sees_all_mails`: the page of all mails is this reader's to open."""
     facts = list(calendars)
     found = [Warning("bad", "Calendars and mails are standing still", problem) for problem in problems]
     found += _connections(facts) + _calendars(facts)
     found += [_hanging(name) for name in hanging]
     if mails_wait:
-        sentence = f"They wait, and leave as soon as they can. {mails_wait}"
-        found.append(Warning("bad", "Mails do not leave", sentence))
+        found.append(_waiting(mails_wait, sees_all_mails))
+    if given_up:
+        found.append(_given_up(given_up, sees_all_mails))
     found += [_unreached(each) for each in unreached]
     if requests:
         found.append(_requests(requests))
@@ -74,6 +81,26 @@ def _unreached(each: Unreached) -> Warning:
     sentence = f"The last mail to {each.email} failed, so {each.customer} may not know. {each.reason}"
     title = f"{each.customer} could not be told"
     return Warning("warn", title, sentence, "admin.booking", "See the booking", {"booking_id": each.booking_id})
+
+
+def _waiting(reason: str, sees_all: bool) -> Warning:
+    sentence = (
+        f"They are tried again as long as they are of use, and leave within minutes once that is possible. {reason}"
+    )
+    return Warning("bad", "Mails do not leave", sentence, *(_ALL_MAILS if sees_all else ()))
+
+
+def _given_up(mails: Sequence[Mail], sees_all: bool) -> Warning:
+    title = "One mail could not leave in time" if len(mails) == 1 else f"{len(mails)} mails could not leave in time"
+    people = ", ".join(dict.fromkeys(mail.recipient for mail in mails[:MOST_NAMED]))
+    more = " and others" if len(mails) > MOST_NAMED else ""
+    sentence = f"What they said is of no more use, so they were given up. They were to go to {people}{more}."
+    if sees_all:
+        return Warning("bad", title, sentence, *_ALL_MAILS)
+    first = next((mail.booking_id for mail in mails if mail.booking_id), None)
+    return Warning(
+        "bad", title, sentence, *(("admin.booking", "See the booking", {"booking_id": first}) if first else ())
+    )
 
 
 def _connections(facts: list[CalendarFacts]) -> list[Warning]:

@@ -1,4 +1,4 @@
-"""`lockstep outbox`, `doctor` and `keys rotate`."""
+"""`lockstep outbox`, `outbox retry`, `doctor` and `keys rotate`."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ _json = click.option("--json", "as_json", is_flag=True, help="Answer for a progr
 _MARKS = {"ok": "ok  ", "warn": "look", "bad": "BAD "}
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option("--all", "show_all", is_flag=True, help="Also what is done.")
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 10000))
 @_json
-def outbox(show_all: bool, limit: int, as_json: bool) -> None:
+@click.pass_context
+def outbox(context: click.Context, show_all: bool, limit: int, as_json: bool) -> None:
     """Show what still has to be done outside: events to write, mails to send. Exit status 1 when something is stuck."""
+    if context.invoked_subcommand is not None:
+        return
     from sqlalchemy import select
 
     from portal.clock import now_utc
@@ -45,6 +48,31 @@ def outbox(show_all: bool, limit: int, as_json: bool) -> None:
         say_table(shown, empty="Nothing is waiting.")
     if any(row["state"] == "stuck" for row in rows):
         raise click.exceptions.Exit(1)
+
+
+@outbox.command()
+@click.argument("entry_ids", metavar="[ID]...", nargs=-1, type=click.IntRange(1, 2**31 - 1))
+@click.option("--all", "retry_everything", is_flag=True, help="Everything that is stuck, or failed and waits.")
+@_json
+def retry(entry_ids: tuple[int, ...], retry_everything: bool, as_json: bool) -> None:
+    """Try again what is stuck or waits: these entries, or all. The worker begins at once, with mails within a minute."""
+    if bool(entry_ids) == retry_everything:
+        raise click.UsageError(
+            "Name the entries to be tried again by their numbers in `lockstep outbox`, or say --all."
+        )
+    from portal import retrying
+    from portal.clock import now_utc
+    from portal.jobs import ring
+
+    with instance():
+        found = retrying.retry_all(now=now_utc()) if retry_everything else retrying.retry(entry_ids, now=now_utc())
+        ring()
+    if as_json:
+        say_json(found)
+    elif found:
+        click.echo(f"{len(found)} {'entry is' if len(found) == 1 else 'entries are'} tried again.")
+    else:
+        click.echo("Nothing is stuck, and nothing that failed is waiting.")
 
 
 @click.command()

@@ -5,37 +5,44 @@ Facts are read in one short transaction, which ends before anything is sent: a s
 the mail left; it is sent once more, with the same Message-ID. So a person may get a mail twice in that window, and never
 none; many mail programs show two mails with one Message-ID as one.
 
+A mail that cannot leave is tried as long as it makes sense (`patience`). Then it is given up, and so it stands in its row; so do mails that newer
+news took the place of before they could leave.
+
 What a person asks to be sent again (topic `notify.again`) is a new mail with a Message-ID of its own: nobody would see the old one twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 from flask import current_app
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from portal import outbox
 from portal.accounts import resets
 from portal.booking.models import Booking
 from portal.clock import now_utc
 from portal.config import Settings
 from portal.customers.codes import mail_has_left
 from portal.db import read_transaction, transaction
+from portal.errors import NotYet
 from portal.failpoints import reach
-from portal.notifications import again, gather, reminders
+from portal.notifications import again, gather, patience, reminders
 from portal.notifications.facts import Facts
 from portal.notifications.gather_code import for_code
 from portal.notifications.gather_reset import for_reset
 from portal.notifications.gather_waitlist import for_waitlist
+from portal.notifications.line import LONGEST_REST, MailLine, Resting
 from portal.notifications.messages import Message, compose
 from portal.notifications.models import Mail
-from portal.outbox import Work
+from portal.notifications.news import Silence
+from portal.outbox import GiveUp, LeaseLost, Work
 from providers.errors import ProviderError, Temporary
-from providers.messaging.base import MailDraft, Messenger, TemporaryDeliveryError
+from providers.messaging.base import Delivery, DeliveryRefused, MailDraft, MailServerDown, Messenger
 
 log = structlog.get_logger()
 
@@ -84,9 +91,11 @@ def notify_staff(work: Work) -> None:
 def notify_again(work: Work) -> None:
     """Send the mail `mail:<id>` once more because staff asked for it, as it would read now. Raises as `notify_customer` does."""
     old = read_transaction(lambda session: again.read(session, work, now=now_utc()))
-    if old is not None:
-        about = About(booking_id=old.booking_id, entry_id=old.entry_id)
-        _deliver(replace(compose(old.facts), message_key=old.message_key), about)
+    if isinstance(old, Silence):
+        transaction(lambda session: _give_up(session, work, old, except_for=()))
+        return
+    about = About(booking_id=old.booking_id, entry_id=old.entry_id)
+    _tell(work, [replace(compose(old.facts), message_key=old.message_key)], about)
 
 
 def messenger_of(settings: Settings) -> Messenger:
@@ -100,7 +109,7 @@ def messenger_of(settings: Settings) -> Messenger:
     try:
         return SmtpMessenger(read_smtp_url(settings.smtp_url))
     except ValueError as error:
-        raise TemporaryDeliveryError(str(error)) from error
+        raise MailServerDown(str(error)) from error
 
 
 def _plan_reminders(work: Work) -> None:
@@ -114,24 +123,43 @@ def _plan_reminders(work: Work) -> None:
     transaction(plan)
 
 
-def _notify(work: Work, read: Callable[..., Sequence[Facts]], about: About) -> None:
+def _notify(work: Work, read: Callable[..., Sequence[Facts | Silence]], about: About) -> None:
+    found = read_transaction(lambda session: list(read(session, work, now=now_utc())))
+    messages = [compose(facts) for facts in found if not isinstance(facts, Silence)]
+    silences = [each for each in found if isinstance(each, Silence)]
+    told = {message.message_key for message in messages}
+    was_waiting = bool(silences) and transaction(lambda session: _give_up(session, work, silences[0], except_for=told))
+    _tell(work, messages, about)
+    if was_waiting and not messages:
+        raise GiveUp(silences[0].reason)
+
+
+def _tell(work: Work, messages: Sequence[Message], about: About) -> None:
+    """Send all of them: the others shall not wait because one address is wrong. Raises the most hopeful of the errors, or GiveUp."""
     errors: list[ProviderError] = []
-    for facts in read_transaction(lambda session: read(session, work, now=now_utc())):
+    for message in messages:
         try:
-            _deliver(compose(facts), about)
-        except ProviderError as error:  # the others shall not wait because one address is wrong
+            _deliver(work, message, about)
+        except ProviderError as error:
             errors.append(error)
+    passing = [error for error in errors if isinstance(error, Temporary)]
+    if passing and read_transaction(lambda session: patience.good_until(session, work)) <= now_utc():
+        reason = Silence("it could not leave while it was of use", is_too_late=True)
+        transaction(lambda session: _give_up(session, work, reason, except_for=()))
+        raise GiveUp(str(passing[0]))
+    if passing and all(isinstance(error, Resting) for error in passing):
+        raise NotYet(str(passing[0]), after=passing[0].retry_after or LONGEST_REST)
     if errors:
-        raise next((error for error in errors if isinstance(error, Temporary)), errors[0])
+        raise (passing or errors)[0]
 
 
-def _deliver(message: Message, about: About) -> None:
-    """Send one mail, unless it was sent before."""
-    written_at = transaction(lambda session: _write_down(session, message, about))
+def _deliver(work: Work, message: Message, about: About) -> None:
+    """Send one mail, unless it was sent before. Raises LeaseLost when those before it took so long that another worker took over."""
+    written_at = transaction(lambda session: _write_down(session, work, message, about))
     if written_at is None:
         return
     try:
-        delivery = _messenger().send(_draft(message, written_at=written_at))
+        delivery = _hand_over(_draft(message, written_at=written_at))
     except ProviderError as error:
         state = "sending" if isinstance(error, Temporary) else "failed"
         _note(message, state=state, last_error=str(error))
@@ -143,9 +171,45 @@ def _deliver(message: Message, about: About) -> None:
     log.info("mail sent", kind=message.kind, message_key=message.message_key)
 
 
-def _write_down(session: Session, message: Message, about: About) -> datetime | None:
+def _hand_over(draft: MailDraft) -> Delivery:
+    """While the mail server is away one mail at a time tries it, and all others are put off."""
+    line = _line()
+    is_try = line.enter()
+    try:
+        delivery = _messenger().send(draft)
+    except MailServerDown as error:
+        error.retry_after = line.note_failure(str(error), was_try=is_try)
+        until = now_utc() + timedelta(seconds=error.retry_after)
+        transaction(lambda session: outbox.put_off_mails(session, until))
+        raise
+    except ProviderError:
+        line.note_answer()
+        raise
+    if line.note_answer():
+        transaction(lambda session: outbox.let_mails_go(session, now=now_utc()))
+    return delivery
+
+
+def _give_up(session: Session, work: Work, why: Silence, *, except_for: Collection[str]) -> bool:
+    """Note that what this entry was to send, and what has not left, is not tried any more; False when there is nothing of that kind."""
+    waiting = select(Mail).where(
+        Mail.outbox_id == work.entry_id, Mail.state == "sending", Mail.message_id.not_in(except_for)
+    )
+    mails = session.scalars(waiting).all()
+    for mail in mails:
+        mail.state, mail.given_up_at = "failed", now_utc()
+        mail.given_up = "too late" if why.is_too_late else "overtaken"
+        mail.last_error = " ".join(filter(None, (f"Not sent: {why.reason}.", mail.last_error)))
+    return bool(mails)
+
+
+def _write_down(session: Session, work: Work, message: Message, about: About) -> datetime | None:
     """When the mail was first written down, for a repeat must look the same; None when it has been sent already, or came back since."""
     mail = session.scalar(select(Mail).where(Mail.message_id == message.message_key).with_for_update())
+    if mail is not None and (mail.state == "sent" or mail.bounced_at is not None):
+        return None
+    if not outbox.renew(session, work.entry_id, work.lease_token, now=now_utc()):
+        raise LeaseLost
     if mail is None:
         mail = Mail(
             message_id=message.message_key,
@@ -157,9 +221,10 @@ def _write_down(session: Session, message: Message, about: About) -> datetime | 
             created_at=now_utc(),
         )
         session.add(mail)
-    elif mail.state == "sent" or mail.bounced_at is not None:
-        return None
-    mail.state = "sending"
+    elif mail.state == "failed" and not mail.given_up:  # it is tried again for others' sake, or the answer was lost
+        raise DeliveryRefused(mail.last_error or "The mail server refused this mail.")
+    mail.state, mail.outbox_id, mail.tried_at = "sending", work.entry_id, now_utc()
+    mail.given_up, mail.given_up_at = "", None
     return mail.created_at
 
 
@@ -200,6 +265,12 @@ def _messenger() -> Messenger:
     """The app's messenger; tests may have put another in its place."""
     messenger: Messenger = current_app.extensions.get("messenger") or messenger_of(_settings())
     return messenger
+
+
+def _line() -> MailLine:
+    """This process's line to the mail server."""
+    line: MailLine = current_app.extensions.setdefault("mail_line", MailLine())
+    return line
 
 
 def _settings() -> Settings:

@@ -36,7 +36,7 @@ LONGEST_WAIT = timedelta(seconds=60)
 """So long a mail waits for the link of a video meeting; then it goes without, and says where the link will stand."""
 
 
-def for_customer(session: Session, work: Work, *, now: datetime) -> list[Facts]:
+def for_customer(session: Session, work: Work, *, now: datetime) -> list[Facts | Silence]:
     """What the booking's customer should read now: one mail, or none. Raises NotYet while the link of its video meeting is being made."""
     booking = row_of(session, work, Booking)
     if booking is None or not booking.customer_email:
@@ -45,7 +45,7 @@ def for_customer(session: Session, work: Work, *, now: datetime) -> list[Facts]:
     business, facts = business_of(session), _booking_facts(session, booking, meeting)
     news = _news_of(session, work, booking, business, recipient=booking.customer_email, now=now)
     if isinstance(news, Silence):
-        return silent(work, news.reason)
+        return silent(work, news)
     if booking.status == "confirmed":
         _wait_for_link(meeting, work.created_at, now=now)
     manage_url = _manage_url(booking)
@@ -62,7 +62,7 @@ def for_customer(session: Session, work: Work, *, now: datetime) -> list[Facts]:
     ]
 
 
-def for_reminder(session: Session, work: Work, *, now: datetime) -> list[Facts]:
+def for_reminder(session: Session, work: Work, *, now: datetime) -> list[Facts | Silence]:
     """The reminder of a booking, if it stands where it stood when the reminder was queued, and is still ahead."""
     booking = row_of(session, work, Booking)
     if booking is None or not booking.customer_email:
@@ -79,7 +79,7 @@ def for_reminder(session: Session, work: Work, *, now: datetime) -> list[Facts]:
         now=now,
     )
     if isinstance(told, Silence):
-        return silent(work, told.reason)
+        return silent(work, told)
     business, facts = business_of(session), _booking_facts(session, booking, meeting_for(session, booking))
     return [
         ReminderNews(
@@ -118,7 +118,7 @@ def as_it_stands(session: Session, booking: Booking, kind: str, *, stamped_at: d
     )
 
 
-def for_staff(session: Session, work: Work, *, now: datetime) -> list[Facts]:
+def for_staff(session: Session, work: Work, *, now: datetime) -> list[Facts | Silence]:
     """What staff should read now: one mail for each person concerned. Raises DeliveryRefused for a subject that it does not know."""
     kind = work.subject.partition(":")[0]
     if kind == "booking":
@@ -132,18 +132,18 @@ def for_staff(session: Session, work: Work, *, now: datetime) -> list[Facts]:
     raise DeliveryRefused(f"No mail is written about “{work.subject}”.")
 
 
-def _booking_for_staff(session: Session, work: Work, now: datetime) -> list[Facts]:
+def _booking_for_staff(session: Session, work: Work, now: datetime) -> list[Facts | Silence]:
     booking = row_of(session, work, Booking)
     if booking is None:
         return silent(work, "there is no such booking")
     business, facts = business_of(session), _booking_facts(session, booking, meeting_for(session, booking))
     with speaking(tag_for(business.language)):
         facts = replace(facts, answers=tuple(answer_lines(booking.appointment.service, booking.answers)))
-    found: list[Facts] = []
+    found: list[Facts | Silence] = []
     for person in people_of(session, resources_of(session, booking.appointment), business):
         news = _news_of(session, work, booking, business, recipient=person.email, now=now)
         if isinstance(news, Silence):
-            silent(work, news.reason)
+            found += silent(work, news)
             continue
         key = booking_key(business.instance_id, work, person.email)
         found.append(

@@ -13,7 +13,7 @@ from portal.business.models import Business, Resource
 from portal.calendars.models import Calendar, Connection
 from portal.notifications.facts import ConflictNews, ConnectionNews, Facts, House, Person, QuestionNews
 from portal.notifications.history import connection_states, event_key, read_history
-from portal.notifications.news import is_worth_telling
+from portal.notifications.news import Silence, is_worth_telling
 from portal.notifications.people import admins, distinct, people_of
 from portal.notifications.sources import business_of, house_of, row_of, silent
 from portal.outbox import Work
@@ -24,7 +24,7 @@ QUARANTINE = "quarantine"
 UNWRITABLE = "unwritable"
 
 
-def question_news(session: Session, work: Work) -> list[Facts]:
+def question_news(session: Session, work: Work) -> list[Facts | Silence]:
     question = row_of(session, work, Question)
     if question is None or question.answered_at is not None or read_history(session, work).has_later:
         return silent(work, "the question is answered")
@@ -49,7 +49,7 @@ def question_news(session: Session, work: Work) -> list[Facts]:
     return _to_each(people_of(session, [owner], business), work, business, letter)
 
 
-def conflict_news(session: Session, work: Work) -> list[Facts]:
+def conflict_news(session: Session, work: Work) -> list[Facts | Silence]:
     conflict = row_of(session, work, Conflict)
     if conflict is None or conflict.resolved_at is not None or read_history(session, work).has_later:
         return silent(work, "the conflict is over")
@@ -74,7 +74,7 @@ def conflict_news(session: Session, work: Work) -> list[Facts]:
     return _to_each(people_of(session, [owner], business), work, business, letter)
 
 
-def connection_news(session: Session, work: Work) -> list[Facts]:
+def connection_news(session: Session, work: Work) -> list[Facts | Silence]:
     connection = row_of(session, work, Connection)
     if connection is None or connection.leaving:
         return silent(work, "the calendar is no longer connected")
@@ -143,7 +143,7 @@ def _matter(work: Work) -> str:
 
 def _to_each(
     people: list[Person], work: Work, business: Business, letter: Callable[[str, House, Person], Facts]
-) -> list[Facts]:
+) -> list[Facts | Silence]:
     return [
         letter(event_key(business.instance_id, work, person.email), house_of(business), person) for person in people
     ]

@@ -10,16 +10,18 @@ from portal.customers.codes import LIVES, code_of
 from portal.customers.models import MailedCode
 from portal.notifications.facts import CodeNews, Facts, Person
 from portal.notifications.history import event_key
+from portal.notifications.news import Silence
 from portal.notifications.sources import business_of, house_of, row_of, silent
 from portal.outbox import Work
 
 
-def for_code(session: Session, work: Work, *, now: datetime) -> list[Facts]:
+def for_code(session: Session, work: Work, *, now: datetime) -> list[Facts | Silence]:
     """The mail with the code of `code:<id>`; none when nothing is stored about the address, or the code is not good any more."""
     row = row_of(session, work, MailedCode)
     code = code_of(row, now=now) if row is not None else ""
     if row is None or not code:
-        return silent(work, "no code is to be sent")
+        is_over = row is not None and row.expires_at <= now and row.sealed_code is not None
+        return silent(work, Silence("no code is to be sent", is_too_late=is_over))
     business = business_of(session)
     return [
         CodeNews(

@@ -14,6 +14,7 @@ from portal.errors import Invalid
 from portal.notifications.facts import Facts, Person, WaitFacts, WaitlistNews
 from portal.notifications.history import booking_key, read_history
 from portal.notifications.models import Mail
+from portal.notifications.news import Silence
 from portal.notifications.people import resources_of
 from portal.notifications.sources import business_of, house_of, own_words, row_of, settings, silent
 from portal.notifications.stop_links import stop_url
@@ -24,7 +25,7 @@ log = structlog.get_logger()
 OPEN = ("waiting", "offered")
 
 
-def for_waitlist(session: Session, work: Work, *, now: datetime) -> list[Facts]:
+def for_waitlist(session: Session, work: Work, *, now: datetime) -> list[Facts | Silence]:
     """The news of `entry:<id>` for the person who waits: one mail, or none. The newest news tells the whole present state."""
     entry = row_of(session, work, WaitlistEntry)
     if entry is None or not entry.customer_email:
@@ -36,7 +37,7 @@ def for_waitlist(session: Session, work: Work, *, now: datetime) -> list[Facts]:
         return silent(work, f"the entry is {entry.status} meanwhile")
     if news == "offered" and (offer is None or offer.state != "open" or offer.ends_at <= now):
         if entry.status != "waiting" or _was_told(session, entry):
-            return silent(work, "the offer is over")
+            return silent(work, Silence("the offer is over", is_too_late=True))
         news, offer = "joined", None  # this news took the place of the first mail, and they must have their link
     business, reader = business_of(session), _reader(entry)
     return [

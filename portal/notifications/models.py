@@ -32,6 +32,12 @@ class Mail(Model):
     last_error: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(Instant, default=now_utc)
     sent_at: Mapped[datetime | None] = mapped_column(Instant)
+    outbox_id: Mapped[int | None] = mapped_column(index=True)
+    """The outbox entry that carries it; entries that are done are forgotten before mails are."""
+    tried_at: Mapped[datetime | None] = mapped_column(Instant)
+    given_up: Mapped[str] = mapped_column(String(12), default="", server_default="")
+    """Why it is not tried any more, though nobody refused it: "too late", or "overtaken" by newer news. Its state is failed then."""
+    given_up_at: Mapped[datetime | None] = mapped_column(Instant)
     bounced_at: Mapped[datetime | None] = mapped_column(Instant)
     """When another server sent it back after it had left; its state is failed then."""
     __table_args__ = (

@@ -41,9 +41,10 @@ class News:
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """No mail, and why."""
+    """No mail, and why. `is_too_late`: there was something to say, but it came to nothing while it made sense."""
 
     reason: str
+    is_too_late: bool = False
 
 
 def what_to_tell(
@@ -57,7 +58,7 @@ def what_to_tell(
     if current.news in ("cancelled", "refused"):
         return current
     if start_at <= now and not _is_still_expected(current, earlier, now=now):
-        return Silence("the start is over")
+        return Silence("the start is over", is_too_late=True)
     if _never_heard_of_it(current, earlier):
         return replace(current, news="pending" if status == "pending" else "booked", previous_start_at=None)
     return _with_missed_moves(current, _untold(earlier))
@@ -72,7 +73,7 @@ def is_reminder_due(
     if start_at != meant_for:
         return Silence("the appointment has another time meanwhile")
     if start_at <= now:
-        return Silence("the start is over")
+        return Silence("the start is over", is_too_late=True)
     if has_later:
         return Silence("a later reminder takes its place")
     return None if wants_reminders else Silence("the customer wants no reminders")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import structlog
 from flask import current_app
@@ -12,8 +12,9 @@ from sqlalchemy.orm import Session
 from portal.business.models import Business
 from portal.config import Settings
 from portal.i18n import known_language
-from portal.notifications.facts import House, OwnWords, Person
+from portal.notifications.facts import Facts, House, OwnWords, Person
 from portal.notifications.models import MailText
+from portal.notifications.news import Silence
 from portal.notifications.wording import tag_for
 from portal.outbox import Work
 
@@ -59,7 +60,9 @@ def settings() -> Settings:
     return found
 
 
-def silent(work: Work, reason: str) -> list[Any]:
+def silent(work: Work, why: str | Silence) -> list[Facts | Silence]:
     """No mail, and why, for whoever reads the log."""
-    log.info("no mail", entry_id=work.entry_id, subject=work.subject, news=work.payload.get("news"), reason=reason)
-    return []
+    silence = why if isinstance(why, Silence) else Silence(why)
+    about = {"subject": work.subject, "news": work.payload.get("news")}
+    log.info("no mail", entry_id=work.entry_id, reason=silence.reason, **about)
+    return [silence]

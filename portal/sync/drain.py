@@ -14,10 +14,9 @@ from portal.clock import now_utc
 from portal.db import read_transaction, transaction
 from portal.errors import NotYet
 from portal.failpoints import reach
-from portal.outbox import OutboxEntry, Work
+from portal.outbox import GiveUp, LeaseLost, OutboxEntry, Work
 from portal.sync import receipts
 from portal.sync.lines import FIRST_REST, LineBusy
-from portal.sync.publish import LeaseLost
 from portal.sync.states import Decision, classify
 
 log = structlog.get_logger()
@@ -48,6 +47,10 @@ def do(work: Work, handler: Callable[[Work], None]) -> None:
     except NotYet as wait:
         _give_back(work, after=timedelta(seconds=wait.after), error=str(wait))
         return
+    except GiveUp as error:
+        log.warning("a mail was given up", topic=work.topic, subject=work.subject, reason=str(error))
+        _drop(work, str(error))
+        return
     except Exception as error:
         _settle_failure(work, error)
         return
@@ -66,7 +69,7 @@ def _has_due(session: Session) -> bool:
 def _settle_failure(work: Work, error: Exception) -> None:
     decision = classify(error)
     _log(work, error, decision)
-    is_too_old = decision.kind == "retry" and now_utc() - work.created_at > outbox.STUCK_AFTER
+    is_too_old = decision.kind == "retry" and not work.is_mail and now_utc() > work.tried_until
     if decision.kind == "stuck" or is_too_old:
         transaction(lambda session: _stick(session, work, decision.reason, is_too_old=is_too_old))
     elif decision.kind == "wait":
@@ -78,6 +81,7 @@ def _settle_failure(work: Work, error: Exception) -> None:
             lambda session: outbox.postpone(
                 session, work.entry_id, work.lease_token,
                 error=decision.reason, attempts=work.attempts, retry_after=decision.retry_after,
+                longest=outbox.LONGEST_WAIT_OF_MAILS if work.is_mail else outbox.LONGEST_WAIT,
             )
         )  # fmt: skip
 
@@ -86,6 +90,10 @@ def _stick(session: Session, work: Work, reason: str, *, is_too_old: bool) -> No
     is_ours = outbox.settle(session, work.entry_id, work.lease_token, state="stuck", error=reason)
     if is_ours and is_too_old and work.topic == "calendar.publish":
         receipts.give_up(session, work.subject_id, reason)
+
+
+def _drop(work: Work, reason: str) -> None:
+    transaction(lambda session: outbox.settle(session, work.entry_id, work.lease_token, state="dropped", error=reason))
 
 
 def _give_back(work: Work, *, after: timedelta, error: str | None) -> None:

@@ -23,13 +23,13 @@ from portal.clock import now_utc
 from portal.db import read_transaction, transaction
 from portal.errors import TryAgain
 from portal.failpoints import reach
-from portal.outbox import OutboxEntry, Work
+from portal.outbox import LeaseLost, OutboxEntry, Work
 from portal.sync import ledger, partings, shared, subscriptions
 from portal.sync.desired import LinkView
 from portal.sync.lines import line_to
 from portal.sync.models import Conflict as OpenConflict
 from portal.sync.models import Question
-from portal.sync.publish import LeaseLost, view
+from portal.sync.publish import view
 from portal.sync.sentences import moment
 from portal.sync.states import Paused, classify
 from portal.sync.writing import delete_event

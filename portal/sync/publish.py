@@ -21,7 +21,7 @@ from portal.calendars.models import Calendar, Connection
 from portal.clock import now_utc
 from portal.db import read_transaction, transaction, write_transaction
 from portal.failpoints import reach
-from portal.outbox import Work
+from portal.outbox import LeaseLost, Work
 from portal.sync import conflicts, ledger, outside, receipts, shared, states
 from portal.sync.desired import LinkView, Step, Wanted, draft_event, next_step
 from portal.sync.event_text import Subject
@@ -35,10 +35,6 @@ from providers.calendars.content import draft_hash
 from providers.errors import ProviderError, Temporary
 
 ROUNDS = 3
-
-
-class LeaseLost(Exception):
-    """This handler was away too long and another one took over: what it learnt no longer counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,8 @@ The errors are leaves of the tree in `providers.errors`, so one decision covers 
 ::
 
     Temporary
-    └── TemporaryDeliveryError    not now: server down, busy, or its settings have to be mended first; try again later
+    └── TemporaryDeliveryError    not now: this recipient or this mail has to wait; try again later
+        └── MailServerDown            no mail at all leaves: the server is down, hangs, or its settings have to be mended first
     ProviderError
     └── DeliveryRefused           never in this form: no such recipient, message not wanted; retrying is of no use
 """
@@ -26,6 +27,10 @@ class TemporaryDeliveryError(Temporary):
     """The message could not be handed over now. `retry_after` is in seconds."""
 
 
+class MailServerDown(TemporaryDeliveryError):
+    """The mail server takes no mail from us, whoever it is for: there is no use in trying others at this moment."""
+
+
 class DeliveryRefused(ProviderError):
     """This message will never be accepted. `str(error)` says why, in words for staff."""
 
@@ -34,9 +39,9 @@ class DeliveryRefused(ProviderError):
 class MailDraft:
     """One mail to one person.
 
-    `message_key` becomes the left part of the Message-ID: the same news has the same key, however often it is sent. `sender` is
-    "Name <address>". `calendar` is a whole VCALENDAR and `calendar_method` its METHOD. `kind` is only for the file name. `stop_url` ends
-    such mails, by a page for people and by a POST for mail programs (RFC 8058).
+    `message_key` becomes the left part of the Message-ID: the same news has the same key, however often it is sent. `sender` is "Name <address>";
+    `reply_to` where answers go, if that is another address. `calendar` is a whole VCALENDAR and `calendar_method` its METHOD. `kind` is only for
+    the file name. `stop_url` ends such mails, by a page for people and by a POST for mail programs (RFC 8058).
     """
 
     message_key: str

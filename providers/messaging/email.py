@@ -2,12 +2,17 @@
 
 What the server answers is sorted by whom it concerns. Its refusal of this recipient or of this message is final. Everything else (no
 connection, no sign-in, a sender that it does not take, no relaying) concerns all mails: they wait until it is mended.
+
+A server that accepts and then says nothing, or a byte now and then, is as good as down: each answer has to be there, whole, within seconds,
+and the whole mail within a minute, so that people are told in time.
 """
 
 from __future__ import annotations
 
 import contextlib
+import io
 import smtplib
+import socket
 import ssl
 import time
 from dataclasses import dataclass, field
@@ -15,11 +20,14 @@ from email.message import EmailMessage
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from providers.messaging.base import Delivery, DeliveryRefused, MailDraft, TemporaryDeliveryError
+from providers.messaging.base import Delivery, DeliveryRefused, MailDraft, MailServerDown, TemporaryDeliveryError
 from providers.messaging.mime import build_mime, envelope_address, header_text, is_international, to_bytes
 
-STEP_SECONDS = 20.0
-TOTAL_SECONDS = 60.0
+STEP_SECONDS = 10.0
+"""Within so long each answer must be there, whole; so must a connection, and a TLS handshake."""
+LAST_STEP_SECONDS = 30.0
+"""For the answer to a whole mail, which the server may look through first: to leave before it would send the mail twice."""
+TOTAL_SECONDS = 50.0
 """Below the 90 s for which the outbox lends an entry: a slow server must not lead to a second sender."""
 GOODBYE_SECONDS = 2.0
 
@@ -77,19 +85,21 @@ class SmtpMessenger:
             finally:
                 _say_goodbye(smtp)
         except smtplib.SMTPAuthenticationError as error:
-            raise TemporaryDeliveryError(
+            raise MailServerDown(
                 f"The mail server {name} does not accept the user name and password of SMTP_URL. {_words(error)}"
             ) from error
+        except smtplib.SMTPDataError as error:  # it took the recipient, and then not the mail
+            raise _about_this_mail(error.smtp_code, _bytes(error), recipient) from error
         except smtplib.SMTPResponseException as error:
-            raise TemporaryDeliveryError(f"The mail server {name} takes no mail now. {_words(error)}") from error
+            raise MailServerDown(f"The mail server {name} takes no mail now. {_words(error)}") from error
         except ssl.SSLError as error:
-            raise TemporaryDeliveryError(f"No safe connection to the mail server {name}: {error.reason}.") from error
+            raise MailServerDown(f"No safe connection to the mail server {name}: {error.reason}.") from error
         except (OSError, smtplib.SMTPException) as error:
             reason = getattr(error, "strerror", None) or header_text(str(error)) or type(error).__name__
-            raise TemporaryDeliveryError(f"The mail server {name} cannot be used: {reason}.") from error
+            raise MailServerDown(f"The mail server {name} cannot be used: {reason}.") from error
         return Delivery()
 
-    def _connect(self) -> smtplib.SMTP:
+    def _connect(self) -> _Smtp | _SmtpOverTls:
         server = self._server
         if server.is_tls:
             return _SmtpOverTls(server.host, server.port, timeout=STEP_SECONDS, context=self._context())
@@ -101,7 +111,7 @@ class SmtpMessenger:
             smtp.starttls(context=self._context())
             smtp.ehlo_or_helo_if_needed()
         elif not self._server.is_tls and self._server.username:
-            raise TemporaryDeliveryError(
+            raise MailServerDown(
                 f"The mail server {self._server.name} offers no encryption (STARTTLS), so the password of SMTP_URL was not sent to it."
             )
         if self._server.username:
@@ -112,20 +122,79 @@ class SmtpMessenger:
 
 
 class _WithinTime:
-    """Shortens the time limit of every step to what is left of the whole; mixed into smtplib's two clients."""
+    """Gives every step its time, and never more than what is left of the whole; mixed into smtplib's two clients.
+
+    A socket's own limit counts from the last byte, so a server that says one every few seconds would never meet it.
+    """
 
     sock: Any
+    file: Any
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self._ends_at = time.monotonic() + TOTAL_SECONDS
+        self._patience = STEP_SECONDS
         super().__init__(*arguments, **options)
 
     def send(self, data: Any) -> None:
-        left = self._ends_at - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("it took too long")
-        self.sock.settimeout(min(STEP_SECONDS, left))
+        self.sock.settimeout(_left(self._until(STEP_SECONDS)))
         super().send(data)  # type: ignore[misc]
+        self._patience = LAST_STEP_SECONDS if data[-5:] == b"\r\n.\r\n" else STEP_SECONDS
+
+    def getreply(self) -> tuple[int, bytes]:
+        if self.file is None:
+            self.file = _Answers(self.sock)
+        self.file.raw.until = self._until(self._patience)
+        return super().getreply()  # type: ignore[misc, no-any-return]
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> Any:
+        """Of several addresses each gets its time, but all of them together no more than the whole."""
+        failure: OSError | None = None
+        for *kind, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            sock = socket.socket(*kind)
+            try:
+                sock.settimeout(_left(self._until(timeout)))
+                sock.connect(address)
+            except OSError as error:
+                sock.close()
+                failure = error
+            else:
+                return self._secured(sock)
+        raise failure or OSError(f"{host} has no address")
+
+    def _secured(self, sock: socket.socket) -> socket.socket:
+        return sock
+
+    def _until(self, seconds: float) -> float:
+        return min(time.monotonic() + seconds, self._ends_at)
+
+
+class _Arriving(io.RawIOBase):
+    """The bytes that a socket receives, until a certain moment."""
+
+    def __init__(self, sock: Any) -> None:
+        self._sock = sock
+        self.until = 0.0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._sock.settimeout(_left(self.until))
+        return int(self._sock.recv_into(buffer))
+
+
+class _Answers(io.BufferedReader):
+    """A socket's bytes as lines; in the place of `sock.makefile`."""
+
+    def __init__(self, sock: Any) -> None:
+        super().__init__(_Arriving(sock))
+
+
+def _left(until: float) -> float:
+    left = until - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("timed out")
+    return left
 
 
 class _Smtp(_WithinTime, smtplib.SMTP):
@@ -133,29 +202,45 @@ class _Smtp(_WithinTime, smtplib.SMTP):
 
 
 class _SmtpOverTls(_WithinTime, smtplib.SMTP_SSL):
-    pass
+    def _secured(self, sock: socket.socket) -> socket.socket:
+        sock.settimeout(_left(self._until(STEP_SECONDS)))
+        return self.context.wrap_socket(sock, server_hostname=self._host)  # type: ignore[attr-defined]
 
 
-def _hand_over(smtp: smtplib.SMTP, message: EmailMessage, *, recipient: str) -> None:
+def _hand_over(smtp: _Smtp | _SmtpOverTls, message: EmailMessage, *, recipient: str) -> None:
     sender = envelope_address(message["From"].addresses[0].addr_spec)
     options = ["SMTPUTF8"] if is_international(message) else []
     if options and not smtp.has_extn("smtputf8"):
         raise DeliveryRefused(f"The mail server cannot write to addresses with letters like those of {recipient}.")
-    _expect_ok(smtp.mail(sender, options), f"The mail server does not accept MAIL_FROM ({sender}) as the sender.")
+    code, answer = smtp.mail(sender, options)
+    if not _is_ok(code):
+        raise MailServerDown(
+            f"The mail server does not accept MAIL_FROM ({sender}) as the sender. {_reply(code, answer)}"
+        )
     code, answer = smtp.rcpt(recipient)
-    if 500 <= code < 600 and not _concerns_all_mails(code, answer):
-        raise DeliveryRefused(f"The mail server refuses the recipient {recipient}. {_reply(code, answer)}")
-    _expect_ok((code, answer), f"The mail server does not take mail for {recipient} now.")
+    if not _is_ok(code):
+        raise _about_this_recipient(code, answer, recipient)
     code, answer = smtp.data(to_bytes(message))
+    if not _is_ok(code):
+        raise _about_this_mail(code, answer, recipient)
+
+
+def _about_this_recipient(code: int, answer: bytes, recipient: str) -> Exception:
+    if 500 <= code < 600 and not _concerns_all_mails(code, answer):
+        return DeliveryRefused(f"The mail server refuses the recipient {recipient}. {_reply(code, answer)}")
+    kind = MailServerDown if code == 421 or 500 <= code < 600 else TemporaryDeliveryError
+    return kind(f"The mail server does not take mail for {recipient} now. {_reply(code, answer)}")
+
+
+def _about_this_mail(code: int, answer: bytes, recipient: str) -> Exception:
     if 500 <= code < 600:
-        raise DeliveryRefused(f"The mail server refuses the mail to {recipient}. {_reply(code, answer)}")
-    _expect_ok((code, answer), "The mail server could not take the mail.")
+        return DeliveryRefused(f"The mail server refuses the mail to {recipient}. {_reply(code, answer)}")
+    kind = MailServerDown if code == 421 else TemporaryDeliveryError
+    return kind(f"The mail server could not take the mail. {_reply(code, answer)}")
 
 
-def _expect_ok(reply: tuple[int, bytes], sentence: str) -> None:
-    code, answer = reply
-    if not 200 <= code < 300:
-        raise TemporaryDeliveryError(f"{sentence} {_reply(code, answer)}")
+def _is_ok(code: int) -> bool:
+    return 200 <= code < 300
 
 
 def _concerns_all_mails(code: int, answer: bytes) -> bool:
@@ -164,8 +249,12 @@ def _concerns_all_mails(code: int, answer: bytes) -> bool:
 
 
 def _words(error: smtplib.SMTPResponseException) -> str:
+    return _reply(error.smtp_code, _bytes(error))
+
+
+def _bytes(error: smtplib.SMTPResponseException) -> bytes:
     text = error.smtp_error
-    return _reply(error.smtp_code, text if isinstance(text, bytes) else str(text).encode())
+    return text if isinstance(text, bytes) else str(text).encode()
 
 
 def _reply(code: int, answer: bytes) -> str:

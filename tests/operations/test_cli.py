@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import text
 
 from portal import cli
+from portal.commands import instance
 from portal.db import transaction
 from portal.extensions import db
 from portal.outbox import OutboxEntry
@@ -310,3 +311,28 @@ def test_the_console_makes_lists_and_revokes_tokens(business):
     assert business("token", "revoke", "nothing")[0] == 1
     assert business("token", "add", "x", "--scope", "everything")[0] == 1
     assert business("token", "add", "x", "--expires", "yesterday")[0] == 1
+
+
+def test_what_is_stuck_is_tried_again_singly_or_all_together(business):
+    ids = []
+    with instance():
+        for topic in ("notify.customer", "calendar.publish", "waitlist.look"):
+            entry = OutboxEntry(topic=topic, subject="booking:1", state="stuck", last_error="refused", attempts=7)
+            db.session.add(entry)
+            db.session.commit()
+            ids.append(entry.id)
+    assert business("outbox")[0] == 1
+    assert business("outbox", "retry")[0] == 2
+    assert business("outbox", "retry", "--all", "1")[0] == 2
+    assert business("outbox", "retry", "nonsense")[0] == 2
+    status, _, complaint = business("outbox", "retry", str(ids[0]), "987654")
+    assert status == 1
+    assert "987654" in complaint
+    assert business("outbox")[0] == 1, "all of those named, or none"
+    status, said, _ = business("outbox", "retry", str(ids[0]))
+    assert (status, said) == (0, "1 entry is tried again.\n")
+    status, said, _ = business("outbox", "retry", "--all", "--json")
+    assert (status, sorted(json.loads(said))) == (0, sorted(ids))
+    status, said, _ = business("outbox", "--json")
+    assert status == 0
+    assert {(row["state"], row["attempts"]) for row in json.loads(said) if row["id"] in ids} == {("todo", 0)}

@@ -11,7 +11,7 @@ from portal import outbox
 from portal.clock import now_utc
 from portal.db import transaction
 from portal.notifications import deliver as delivering
-from portal.outbox import OutboxEntry, Work
+from portal.outbox import GiveUp, OutboxEntry, Work
 from providers.errors import ProviderError
 from providers.messaging.memory import MemoryMessenger
 
@@ -50,6 +50,9 @@ def deliver(work: Work) -> ProviderError | None:
     except ProviderError as error:
         transaction(partial(_put_back, work=work, error=error))
         return error
+    except GiveUp as end:
+        transaction(partial(_drop, work=work, reason=str(end)))
+        return None
     transaction(lambda session: outbox.settle(session, work.entry_id, work.lease_token))
     return None
 
@@ -91,3 +94,7 @@ def _part(message: EmailMessage, kind: str) -> str:
 def _put_back(session, *, work: Work, error: ProviderError) -> None:
     entry = session.get_one(OutboxEntry, work.entry_id)
     entry.lease_until, entry.lease_token, entry.last_error = None, None, str(error)
+
+
+def _drop(session, *, work: Work, reason: str) -> None:
+    outbox.settle(session, work.entry_id, work.lease_token, state="dropped", error=reason)

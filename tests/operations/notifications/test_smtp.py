@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import datetime as dt
 import ipaddress
 import socket
@@ -16,7 +18,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 
 from providers.messaging import email as smtp
-from providers.messaging.base import DeliveryRefused, TemporaryDeliveryError
+from providers.messaging.base import DeliveryRefused, MailServerDown, TemporaryDeliveryError
 from providers.messaging.email import SmtpMessenger, SmtpServer, read_smtp_url
 from tests.unit.notifications.test_mime import DRAFT, text_of
 
@@ -27,6 +29,7 @@ class Mailbox:
     def __init__(self) -> None:
         self.received: list = []
         self.answers: dict[str, str] = {}
+        self.thinks_for = 0.0
 
     async def handle_MAIL(self, server, session, envelope, address, options):
         if "MAIL" in self.answers:
@@ -41,6 +44,7 @@ class Mailbox:
         return "250 OK"
 
     async def handle_DATA(self, server, session, envelope):
+        await asyncio.sleep(self.thinks_for)
         if "DATA" in self.answers:
             return self.answers["DATA"]
         self.received.append((envelope.mail_from, envelope.rcpt_tos, envelope.original_content))
@@ -194,6 +198,75 @@ def test_a_silent_server_does_not_hold_us_for_long(monkeypatch):
         with pytest.raises(TemporaryDeliveryError, match="timed out"):
             SmtpMessenger(SmtpServer(host="127.0.0.1", port=listener.getsockname()[1])).send(DRAFT)
     assert time.monotonic() - started < 3
+
+
+@contextlib.contextmanager
+def scripted(*steps, every=0.0):
+    """A server that says these bytes, one step after each line of ours, a byte at a time with `every` seconds between; then nothing more."""
+
+    def serve():
+        connection, _ = listener.accept()
+        with connection, contextlib.suppress(OSError):
+            for number, said in enumerate(steps):
+                if number and not connection.recv(65536):
+                    return
+                for byte in said:
+                    connection.sendall(bytes([byte]))
+                    time.sleep(every)
+            while connection.recv(65536):
+                pass
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, daemon=True).start()
+        yield SmtpServer(host="127.0.0.1", port=listener.getsockname()[1])
+
+
+HELLO, YES, GO_ON = b"220 mail.example\r\n", b"250 OK\r\n", b"354 go on\r\n"
+
+
+@pytest.mark.parametrize("answered", range(6))
+def test_a_server_that_falls_silent_at_any_step_is_down(monkeypatch, answered):
+    monkeypatch.setattr(smtp, "STEP_SECONDS", 0.2)
+    monkeypatch.setattr(smtp, "LAST_STEP_SECONDS", 0.2)
+    with scripted(*[HELLO, YES, YES, YES, GO_ON][:answered]) as server:
+        started = time.monotonic()
+        with pytest.raises(MailServerDown, match="timed out"):
+            SmtpMessenger(server).send(DRAFT)
+    assert time.monotonic() - started < 2
+
+
+def test_a_server_that_says_a_byte_now_and_then_is_down(monkeypatch):
+    monkeypatch.setattr(smtp, "STEP_SECONDS", 0.3)
+    with scripted(b"220 " + b"x" * 10_000, every=0.05) as server:
+        started = time.monotonic()
+        with pytest.raises(MailServerDown, match="timed out"):
+            SmtpMessenger(server).send(DRAFT)
+    assert time.monotonic() - started < 2
+
+
+@pytest.mark.parametrize("said", [b"", b"\x16\x03\x03\x40\x00" + b"\x02" * 10_000], ids=["silent", "a byte at a time"])
+@pytest.mark.parametrize("is_tls", [True, False], ids=["from the start", "STARTTLS"])
+def test_a_hanging_tls_handshake_is_a_server_that_is_down(monkeypatch, said, is_tls):
+    monkeypatch.setattr(smtp, "STEP_SECONDS", 0.3)
+    offers = [] if is_tls else [HELLO, b"250-mail\r\n250 STARTTLS\r\n", b"220 go on\r\n"]
+    with scripted(*offers, said, every=0.02 if is_tls else 0.002) as server:
+        started = time.monotonic()
+        with pytest.raises(MailServerDown):
+            SmtpMessenger(replace(server, is_tls=is_tls)).send(DRAFT)
+    assert time.monotonic() - started < 2
+
+
+def test_the_answer_to_a_whole_mail_may_take_longer_than_others(server, mailbox, monkeypatch):
+    """To leave before it would send the mail twice."""
+    monkeypatch.setattr(smtp, "STEP_SECONDS", 0.3)
+    mailbox.thinks_for = 0.6
+    SmtpMessenger(server).send(DRAFT)
+    assert len(mailbox.received) == 1
+
+
+def test_what_hangs_is_known_within_a_minute():
+    assert smtp.STEP_SECONDS <= 10
+    assert smtp.TOTAL_SECONDS < 60
 
 
 def test_a_slow_server_is_left_when_the_whole_takes_too_long(monkeypatch):
