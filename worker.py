@@ -14,13 +14,15 @@ from types import FrameType
 
 from portal.app import create_app
 from portal.background import Background, release_connections
+from portal.fitness import require_fit
 
 FINISH_SECONDS = 4.0
 LOOK_FOR_REDIS_EVERY = 2.0
 
 
-def main() -> None:
-    """Run until a signal comes. The process's exit status is 0 then."""
+def main(*, is_proven: bool = False) -> None:
+    """Run until a signal comes. The process's exit status is 0 then. Raises what `portal.fitness` raises when the database is not fit, unless
+    the parent has proved it (`is_proven`)."""
     stopping = threading.Event()
 
     def stop(_number: int, _frame: FrameType | None) -> None:
@@ -33,6 +35,9 @@ def main() -> None:
     background = None
     try:
         app = create_app()
+        if not is_proven:
+            with app.app_context():
+                require_fit()
         background = Background(app)
         background.start()
         while not stopping.is_set():
@@ -63,4 +68,6 @@ def answer_doorbell(url: str, stopping: threading.Event) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from portal.cli import run
+
+    sys.exit(run(["worker"]))  # what is wrong is one sentence, as with the command

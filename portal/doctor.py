@@ -29,6 +29,7 @@ from portal.outbox import OutboxEntry
 from portal.vitals import read_vitals, words
 
 LEAST_SPACE = 500 * 2**20
+LONG_WAIT = timedelta(minutes=15)
 CLOCK_TOLERANCE = timedelta(seconds=5)
 
 __all__ = ["Finding", "examine", "invariants"]
@@ -93,6 +94,11 @@ def _vital(session: Session) -> Iterator[Finding]:
     if not vitals.problems and vitals.worker_seen is not None:
         waiting = vitals.outbox.get("todo", 0)
         yield Finding("worker and outbox", "ok", f"Seen {words(vitals.worker_seen)} ago; {waiting} entries wait.")
+    if vitals.outbox_waiting is not None and vitals.outbox_waiting > LONG_WAIT:
+        sentence = (
+            f"The oldest entry has been waiting for {words(vitals.outbox_waiting)}: `lockstep outbox` says for what."
+        )
+        yield Finding("outbox", "warn", sentence)
     for number, what in (
         (vitals.open_questions, "outside changes wait for an answer (/admin/questions)"),
         (vitals.open_conflicts, "bookings overlap outside events (/admin/questions)"),

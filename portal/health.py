@@ -33,7 +33,7 @@ def healthz() -> Response:
 
 @bp.get("/readyz")
 def readyz() -> tuple[Response, int]:
-    """200 when everything that must run does, else 503 with the reasons."""
+    """200 when everything of the portal's own that must run does, else 503 with the reasons. Servers outside are not asked about here."""
     try:
         problems = _vitals().problems
     except SQLAlchemyError:
@@ -69,7 +69,12 @@ class _Collector:
         vitals = self._vitals
         for name, sentence, age in (
             ("worker_silent_seconds", "Time since the worker was last seen", vitals.worker_seen),
-            ("outbox_oldest_due_seconds", "Time that the oldest due outbox entry has been waiting", vitals.outbox_age),
+            ("outbox_oldest_due_seconds", "Time that the oldest outbox entry has been left undone", vitals.outbox_age),
+            (
+                "outbox_oldest_waiting_seconds",
+                "Age of the oldest outbox entry that is not done, be it that a server outside is away",
+                vitals.outbox_waiting,
+            ),
             (
                 "calendar_oldest_read_seconds",
                 "Time since the busy source that was read longest ago",

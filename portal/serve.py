@@ -90,17 +90,14 @@ def start_queue(tree: ProcessTree, settings: Settings) -> QueueServer | None:
 def prepare(settings: Settings) -> Flask:
     """The application, its database brought up to date and proven to refuse double bookings."""
     from portal.app import create_app
-    from portal.booking.self_test import NotGuarded, self_test
+    from portal.fitness import require_guards
     from portal.upgrade import bring_up_to_date
 
     app = create_app(settings)
     with app.app_context():
         for sentence in bring_up_to_date(settings):
             _say(sentence)
-        try:
-            self_test()
-        except NotGuarded as error:
-            raise CannotStart(str(error)) from error
+        require_guards()
     return app
 
 
@@ -219,7 +216,7 @@ def _with_queue(settings: Settings, queue: QueueServer | None) -> Settings:
 def _run_worker() -> None:
     import worker
 
-    worker.main()
+    worker.main(is_proven=True)
 
 
 def _say(sentence: str) -> None:

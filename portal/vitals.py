@@ -1,4 +1,8 @@
-"""How this instance is, in numbers: read by `/readyz`, `/metrics`, the API's health and `lockstep doctor`. Counts and ages only, nothing personal."""
+"""How this instance is, in numbers: read by `/readyz`, `/metrics`, the API's health and `lockstep doctor`. Counts and ages only, nothing personal.
+
+The portal itself is unwell when its worker is silent or leaves undone what it could do. A calendar or mail server that is away is somebody
+else's trouble: it shows in the states of connections, and in how long entries have been waiting.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Select, and_, case, exists, func, or_, select
+from sqlalchemy.orm import Session, aliased
 
 from portal.booking.models import Booking, EventLink
 from portal.calendars.models import Calendar, Connection
 from portal.clock import now_utc
+from portal.db import Instant
 from portal.errors import Refused
 from portal.extensions import db
 from portal.outbox import OutboxEntry
@@ -25,10 +30,12 @@ LATE_AFTER = timedelta(seconds=60)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vitals:
-    """`outbox_age` is how long the oldest entry that is due has been waiting; None when none is."""
+    """`outbox_age` is how long the worker has left undone the oldest entry that it could do, `outbox_waiting` how long the oldest one that was due
+    has not been done, for whatever reason; None when there is none."""
 
     worker_seen: timedelta | None
     outbox_age: timedelta | None
+    outbox_waiting: timedelta | None
     outbox: dict[str, int]
     connections: dict[str, int]
     bookings: dict[str, int]
@@ -56,8 +63,6 @@ class Vitals:
 def read_vitals(session: Session, *, now: datetime) -> Vitals:
     """A few small queries."""
     seen = session.scalar(select(func.max(Lease.last_done_at)).where(Lease.name.startswith(HEARTBEAT)))
-    due = select(func.min(OutboxEntry.next_at)).where(OutboxEntry.state == "todo", OutboxEntry.next_at <= now)
-    oldest = session.scalar(due)
     read = session.scalar(
         select(func.min(Calendar.last_read_at))
         .join(Connection)
@@ -65,7 +70,8 @@ def read_vitals(session: Session, *, now: datetime) -> Vitals:
     )
     return Vitals(
         worker_seen=_age(seen, now),
-        outbox_age=_age(oldest, now),
+        outbox_age=_age(session.scalar(_oldest_left_undone(now)), now),
+        outbox_waiting=_age(session.scalar(_oldest_waiting(now)), now),
         outbox=_counts(session, OutboxEntry.state),
         connections=_counts(session, Connection.state, Connection.leaving.is_(False)),
         bookings=_counts(session, Booking.status),
@@ -102,6 +108,28 @@ def words(age: timedelta) -> str:
             number = seconds // size
             return f"{number} {name}{'s' if number != 1 else ''}"
     return "0 seconds"
+
+
+def _oldest_left_undone(now: datetime) -> Select[Any]:
+    """Since when an entry could be done: its turn has come, nobody is at it, and the one before it of the same subject is over. That one may be
+    waiting for a server that is away; an entry that was tried waits for its next turn."""
+    before = aliased(OutboxEntry)
+    is_before = and_(
+        before.subject == OutboxEntry.subject, before.topic == OutboxEntry.topic, before.id < OutboxEntry.id
+    )
+    is_blocked = exists().where(is_before, before.state == "todo")
+    is_free = or_(OutboxEntry.lease_until.is_(None), OutboxEntry.lease_until < now)
+    over_at = select(func.max(before.finished_at)).where(is_before).correlate(OutboxEntry).scalar_subquery()
+    since = case((over_at > OutboxEntry.next_at, over_at), else_=OutboxEntry.next_at)
+    return select(func.min(since, type_=Instant())).where(
+        OutboxEntry.state == "todo", OutboxEntry.next_at <= now, is_free, ~is_blocked
+    )
+
+
+def _oldest_waiting(now: datetime) -> Select[Any]:
+    """What was never due, such as a mail for tomorrow, does not count."""
+    was_due = or_(OutboxEntry.next_at <= now, OutboxEntry.attempts > 0)
+    return select(func.min(OutboxEntry.created_at)).where(OutboxEntry.state == "todo", was_due)
 
 
 def _age(moment: datetime | None, now: datetime) -> timedelta | None:

@@ -367,7 +367,14 @@ def _operation_schemas() -> Json:
                 "status": {"type": "string", "enum": ["ok", "attention"]},
                 "problems": _texts(),
                 "worker_silent_seconds": NUMBER_OR_NULL,
-                "outbox": _object({"waiting": NUMBER, "stuck": NUMBER, "oldest_due_seconds": NUMBER_OR_NULL}),
+                "outbox": _object(
+                    {
+                        "waiting": NUMBER,
+                        "stuck": NUMBER,
+                        "oldest_due_seconds": NUMBER_OR_NULL,
+                        "oldest_waiting_seconds": NUMBER_OR_NULL,
+                    }
+                ),
                 "connections": {"type": "object", "additionalProperties": NUMBER},
                 "open_questions": NUMBER, "open_conflicts": NUMBER, "quarantined_calendars": NUMBER,
             }

@@ -157,6 +157,7 @@ def health(vitals: Vitals) -> dict[str, Any]:
             "waiting": vitals.outbox.get("todo", 0),
             "stuck": vitals.outbox.get("stuck", 0),
             "oldest_due_seconds": _seconds(vitals.outbox_age),
+            "oldest_waiting_seconds": _seconds(vitals.outbox_waiting),
         },
         "connections": vitals.connections,
         "open_questions": vitals.open_questions,

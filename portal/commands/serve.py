@@ -41,17 +41,16 @@ def serve(host: str, port: int, demo: bool, google: bool) -> None:
 @_port
 def web(host: str, port: int) -> None:
     """Run the web server alone, for those who start each process themselves. Needs REDIS_URL to wake the worker at once."""
-    from portal import schema
     from portal.app import create_app
     from portal.extensions import db
+    from portal.fitness import require_fit
     from portal.web import listen, run_web
 
-    listener = listen(host, port)
     app = create_app()
     with app.app_context():
-        schema.require_current()
+        require_fit()
         db.engine.dispose()
-    run_web(app, listener)
+    run_web(app, listen(host, port))
 
 
 @click.command()

@@ -139,6 +139,16 @@ def test_the_doctor_misses_the_worker(app):
     assert any("last seen 3 minutes ago" in finding.sentence for finding in examine())
 
 
+def test_the_doctor_tells_of_entries_that_wait_long_for_a_server_that_is_away(app):
+    now = now_utc()
+    waits = OutboxEntry(topic="notify.customer", subject="booking:1", attempts=5, next_at=now + timedelta(minutes=9))
+    waits.created_at = now - timedelta(hours=2)
+    transaction(lambda session: session.add(waits))
+    assert "The oldest entry has been waiting for 2 hours: `lockstep outbox` says for what." in [
+        f.sentence for f in examine()
+    ]
+
+
 def test_the_doctor_tells_of_a_broken_connection_and_a_stuck_entry(app):
     calendar = make_calendar(make_resource())
     assert states(examine(), f"calendar {calendar.id}") == {"warn"}  # not read yet

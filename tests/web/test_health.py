@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import delete
 from sqlalchemy.exc import OperationalError
 
 from portal import health
 from portal.clock import now_utc
 from portal.db import transaction
+from portal.extensions import db
 from portal.outbox import OutboxEntry
 from portal.sync.models import Lease
 from portal.vitals import HEARTBEAT
@@ -57,6 +59,49 @@ def test_not_ready_when_the_outbox_is_late(client):
     answer = client.get("/readyz")
     assert answer.status_code == 503
     assert answer.json["problems"] == ["The oldest entry of the outbox has been due for 5 minutes."]
+
+
+@pytest.mark.parametrize("topic", ["calendar.publish", "notify.customer"])
+def test_ready_while_a_server_outside_is_away(client, topic):
+    """What was tried waits for its turn, what came later waits behind it, and what is being tried keeps somebody waiting."""
+    beat()
+    now = now_utc()
+    hours_ago = now - timedelta(hours=3)
+    entries = [
+        OutboxEntry(topic=topic, subject="appointment:1", next_at=now + timedelta(minutes=9), attempts=9, created_at=hours_ago),
+        OutboxEntry(topic=topic, subject="appointment:1", next_at=hours_ago, created_at=hours_ago),
+        OutboxEntry(
+            topic=topic, subject="appointment:2", next_at=now - timedelta(seconds=75), attempts=1,
+            lease_until=now + timedelta(seconds=15), lease_token="held",
+        ),
+    ]  # fmt: skip
+    transaction(lambda session: session.add_all(entries))
+    assert (client.get("/readyz").status_code, client.get("/readyz").json["problems"]) == (200, [])
+    vitals = health.read_vitals(db.session(), now=now)
+    assert (vitals.outbox_age, vitals.outbox_waiting) == (None, timedelta(hours=3))
+
+
+def test_an_entry_is_late_from_when_the_one_before_it_was_over(client):
+    beat()
+    now = now_utc()
+    hour_ago = now - timedelta(hours=1)
+    same = {"topic": "calendar.publish", "subject": "appointment:1", "next_at": hour_ago}
+    for over_at, late in ((now - timedelta(seconds=2), False), (now - timedelta(minutes=2), True)):
+        db.session.execute(delete(OutboxEntry))
+        db.session.add(OutboxEntry(**same, state="done", finished_at=over_at))
+        db.session.flush()
+        db.session.add(OutboxEntry(**same))
+        db.session.commit()
+        assert bool(health.read_vitals(db.session(), now=now).problems) is late
+
+
+def test_an_entry_whose_worker_died_is_late(client):
+    beat()
+    now = now_utc()
+    lease = {"lease_until": now - timedelta(minutes=2), "lease_token": "lost"}
+    late = OutboxEntry(topic="notify.customer", subject="booking:1", next_at=now - timedelta(minutes=4), **lease)
+    transaction(lambda session: session.add(late))
+    assert client.get("/readyz").status_code == 503
 
 
 def test_not_ready_without_a_database(client, monkeypatch):

@@ -1,0 +1,25 @@
+"""What must be true before this process serves anybody or works: tables of this very version, in a database that refuses double bookings."""
+
+from __future__ import annotations
+
+from portal import schema
+from portal.booking.self_test import NotGuarded, self_test
+from portal.errors import PortalError
+
+
+class NotFit(PortalError):
+    """Nothing may run on this database; the sentence says what to do."""
+
+
+def require_fit() -> None:
+    """Raises Invalid when the tables are older or newer than this program, NotFit when a clash is not refused. Needs an app context."""
+    schema.require_current()
+    require_guards()
+
+
+def require_guards() -> None:
+    """Raises NotFit when the database accepts a double booking."""
+    try:
+        self_test()
+    except NotGuarded as error:
+        raise NotFit(str(error)) from error
