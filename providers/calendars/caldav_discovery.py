@@ -6,9 +6,7 @@ The address may be the server, the principal, the home set or one calendar. RFC 
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from datetime import tzinfo
 from urllib.parse import urljoin
 from zoneinfo import ZoneInfo
 
@@ -17,7 +15,7 @@ from providers.calendars.caldav_errors import error_of
 from providers.calendars.caldav_wire import LISTING_SECONDS, USUAL_SECONDS, DavWire, canonical_path, checked_url
 from providers.calendars.caldav_xml import CS, C, D, Row, propfind, rows
 from providers.calendars.ical_lines import read_lines
-from providers.calendars.ical_zones import ZoneBook
+from providers.calendars.ical_zones import name_of_own_zone, named_zone
 from providers.errors import BadAnswer, Gone, Misconfigured, PermissionMissing
 
 _PRINCIPAL = f"{D}current-user-principal"
@@ -172,17 +170,5 @@ def _is_writable(row: Row) -> bool:
 
 def _zone_of(row: Row) -> str | None:
     """The IANA name of the calendar's own zone, if it has one that can be named."""
-    named = row.text(_ZONE_ID)
-    described = read_lines(row.text(_ZONE) or "")
-    for tzid in [*([named] if named else []), *described.zones]:
-        zone = _read_zone(tzid.strip(), described.zones)
-        if isinstance(zone, ZoneInfo):
-            return zone.key
-    return None
-
-
-def _read_zone(tzid: str, own: dict[str, list[str]]) -> tzinfo | None:
-    location = re.search(r"^X-LIC-LOCATION:(.+)$", "\n".join(own.get(tzid, [])), re.MULTILINE)
-    name = location[1].strip() if location else tzid
-    reading = ZoneBook(own={}, default_name=None, calendar_zone=ZoneInfo("UTC")).read(name)
-    return None if reading.problem else reading.zone
+    named = named_zone((row.text(_ZONE_ID) or "").strip())
+    return named.key if isinstance(named, ZoneInfo) else name_of_own_zone(read_lines(row.text(_ZONE) or "").zones)

@@ -1,33 +1,28 @@
 """The occurrences of a recurring object inside a window. Pure; called by `ical_mapping`.
 
-Everything is put onto one wall clock, that of the master's zone, before it is expanded: so overrides and
-exceptions written in other zones, or as dates against times, meet the occurrence that they mean.
-`recurring_ical_events` decides what a series is; a series without overrides or further dates, the usual one,
-takes a short cut to the same result.
+Everything is put onto one wall clock, that of the master, before it is expanded: so overrides and exceptions written in other zones, or
+as dates against times, meet the occurrence that they mean. An override counts for what it says, whatever else is said of its occurrence.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta, tzinfo
-from typing import Any, NamedTuple, TypeAlias
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
-import icalendar
-import recurring_ical_events
 from dateutil.rrule import rrulestr
 
+from providers.calendars.ical_durations import Unreadable
+from providers.calendars.ical_exceptions import A_DAY, SeriesClock, SingleDate, on_wall
 from providers.calendars.ical_lines import EventLines
-from providers.calendars.ical_rules import Rule, check_effort, may_fall_between, read_rule
-from providers.calendars.ical_times import EventTimes, Moment, Unreadable, moment_of, read_duration
+from providers.calendars.ical_rule_text import RuleReading, read_rule
+from providers.calendars.ical_rules import Rule, check_effort, may_fall_between
+from providers.calendars.ical_times import EventTimes, Moment
 from providers.calendars.ical_zones import ZoneBook
 
-MAX_DATES = 2_000
-"""EXDATEs and RDATEs near the window that are looked at. More EXDATEs leave time busy, never free."""
-
-_A_DAY = timedelta(days=1)
-_SOURCE = "X-LOCKSTEP-SOURCE"
-_SingleDate: TypeAlias = tuple[datetime, timedelta | None]
+MAX_RULES = 20
+"""RRULEs of one event that are followed; there should be one."""
 
 
 class Occurrence(NamedTuple):
@@ -49,207 +44,154 @@ class Series:
     problems: list[str] = field(default_factory=list)
 
 
+class _Override(NamedTuple):
+    """A VEVENT with a RECURRENCE-ID: which occurrence it changes, None when that cannot be read, and whether all that follow."""
+
+    source: int
+    meant: SingleDate | None
+    is_range: bool
+
+
 def occurrences(series: Series, window: tuple[datetime, datetime]) -> list[Occurrence]:
-    """All occurrences that overlap `window`, sorted. Raises BadRule, TooMuch, Unreadable."""
-    zone = series.times[0].start.zone
-    clock = (_on_wall(window[0], zone) - _A_DAY, _on_wall(window[1], zone) + _A_DAY)
-    if not series.has_master:
-        found = [Occurrence(t.start_at, t.end_at, n) for n, t in enumerate(series.times)]
-    elif len(series.events) == 1 and "RDATE" not in series.events[0]:
-        found = _plain_occurrences(series, clock)
-    else:
-        found = _any_occurrences(series, clock)
+    """All occurrences that overlap `window`, sorted. Raises BadRule, TooMuch."""
+    alone = [_as_it_says(series, source) for source in range(len(series.events))]
+    found = _all_occurrences(series, window) if series.has_master else alone
     return sorted(o for o in found if o.start_at < window[1] and o.end_at > window[0])
 
 
-def _plain_occurrences(series: Series, clock: tuple[datetime, datetime]) -> list[Occurrence]:
-    """The short cut: one master, rules and exceptions, nothing else."""
-    master, times = series.events[0], series.times[0]
-    earliest = clock[0] - times.length
-    starts = set() if _is_over_at_once(master, times) else {times.start.wall}
-    for rule in _rules_within(master, times, (earliest, clock[1])):
-        expanded = rrulestr(_rule_text(rule, times), dtstart=times.start.wall)
-        starts.update(expanded.between(earliest, clock[1], inc=True))
-    starts -= {wall for wall, _ in _dates_near(series, "EXDATE", (earliest, clock[1]))}
-    return [_occurrence(start, times, 0) for start in starts if earliest <= start <= clock[1]]
-
-
-def _any_occurrences(series: Series, clock: tuple[datetime, datetime]) -> list[Occurrence]:
-    """The long way, by the library, on floating times."""
-    calendar = icalendar.Calendar()
-    for index, event in enumerate(series.events):
-        calendar.add_component(_floating_event(series, index, event, clock))
-    found = recurring_ical_events.of(calendar).between(clock[0], clock[1])
-    return [_told_occurrence(item, series) for item in found]
-
-
-def _floating_event(series: Series, index: int, event: EventLines, clock: tuple[datetime, datetime]) -> icalendar.Event:
-    """One VEVENT again, with every time on the master's wall clock."""
-    times, master = series.times[index], series.times[0]
-    built = icalendar.Event()
-    built.add("UID", "series")
-    built.add("SEQUENCE", _whole(event.text("SEQUENCE")))
-    built.add(_SOURCE, str(index))
-    start = _value_on_clock(times.start, master)
-    built.add("DTSTART", start)
-    built.add("DTEND", start + _length_for(start, times.length))
-    if (line := event.first("RECURRENCE-ID")) is not None:
-        moment = moment_of(line.value.strip(), line.parameter("TZID"), series.book)
-        parameters = {"RANGE": "THISANDFUTURE"} if _is_this_and_future(event) else {}
-        built.add("RECURRENCE-ID", _value_on_clock(moment, master), parameters=parameters)
-        return built
-    reach = (clock[0] - times.length - _reach_of_overrides(series), clock[1] + _reach_of_overrides(series))
-    for rule in _rules_within(event, times, reach):
-        built.add("RRULE", icalendar.vRecur.from_ical(_rule_text(rule, times)))
-    if _is_over_at_once(event, times):
-        # The rule was left out above, and without one the library would take the first day for an occurrence.
-        built.add("RRULE", {"FREQ": ["YEARLY"], "UNTIL": [times.start.wall - _A_DAY]})
-    for wall, _ in _dates_near(series, "EXDATE", reach):
-        built.add("EXDATE", wall.date() if master.start.is_all_day else wall)
-    for wall, length in _dates_near(series, "RDATE", reach):
-        if master.start.is_all_day:
-            built.add("RDATE", wall.date())
-        else:
-            built.add("RDATE", [(wall, wall + (length or times.length))], parameters={"VALUE": "PERIOD"})
-    return built
-
-
-def _told_occurrence(item: icalendar.Component, series: Series) -> Occurrence:
-    index = int(str(item.get(_SOURCE)))
-    event, times = series.events[index], series.times[index]
-    if "RECURRENCE-ID" in event and not _is_this_and_future(event):
-        # Taken from the object itself: its zone may not be the master's, and its end is exact.
-        return Occurrence(times.start_at, times.end_at, index)
-    start, end = _wall_of(item, "DTSTART"), _wall_of(item, "DTEND")
-    return _occurrence(start, series.times[0]._replace(length=end - start), index)
-
-
-def _wall_of(item: icalendar.Component, name: str) -> datetime:
-    value: Any = item[name]
-    return _as_wall(value.dt)
-
-
-def _rules_within(event: EventLines, times: EventTimes, clock: tuple[datetime, datetime]) -> list[Rule]:
-    """The rules that can matter on this stretch of the wall clock. Raises BadRule, TooMuch."""
-    rules = [read_rule(line.value) for line in event.get("RRULE", [])]
-    rules = [rule for rule in rules if may_fall_between(rule, times.start.wall, clock)]
-    for rule in rules:
-        check_effort(rule, times.start.wall, clock)
-    return rules
-
-
-def _is_over_at_once(event: EventLines, times: EventTimes) -> bool:
-    """True for a series whose last day lies before its first: what is left of one whose occurrences were all moved out."""
-    lasts = [_until_on_wall(rule, times) for rule in map(read_rule, (line.value for line in event.get("RRULE", [])))]
-    known = [last for last in lasts if last is not None]
-    return bool(known) and max(known) < times.start.wall
-
-
-def _rule_text(rule: Rule, times: EventTimes) -> str:
-    """The rule with its last moment on the master's wall clock, for a UNTIL in UTC would not compare."""
-    last = _until_on_wall(rule, times)
-    if last is None:
-        return rule.text
-    kept = [part for part in rule.text.upper().split(";") if part and not part.startswith("UNTIL=")]
-    return ";".join([*kept, f"UNTIL={last:%Y%m%dT%H%M%S}"])
-
-
-def _until_on_wall(rule: Rule, times: EventTimes) -> datetime | None:
-    until = rule.until
-    if until is None:
-        return None
-    if len(until) == 8:
-        last = datetime.strptime(until, "%Y%m%d")  # noqa: DTZ007
-        return last if times.start.is_all_day else last + _A_DAY - timedelta(seconds=1)
-    last = datetime.strptime(until[:15], "%Y%m%dT%H%M%S")  # noqa: DTZ007
-    if until.endswith("Z") and not times.start.is_all_day:
-        last = _on_wall(last.replace(tzinfo=UTC), times.start.zone)
-    return last
-
-
-def _dates_near(series: Series, name: str, clock: tuple[datetime, datetime]) -> list[_SingleDate]:
-    """EXDATE or RDATE values near a stretch of the wall clock, at most MAX_DATES."""
-    first, last = (f"{clock[0] - _A_DAY:%Y%m%d}", f"{clock[1] + _A_DAY:%Y%m%d}")
-    near = [
-        (value.strip(), line.parameter("TZID"))
-        for line in series.events[0].get(name, [])
-        for value in line.value.split(",")
-        if first <= value.strip()[:8] <= last
-    ]
-    if len(near) > MAX_DATES:
-        series.problems.append(f"It names more than {MAX_DATES:,} single dates: not all of them were read.")
-    dates = (_single_date(value, tzid, series) for value, tzid in near[:MAX_DATES])
-    return [found for found in dates if found is not None]
-
-
-def _single_date(value: str, tzid: str | None, series: Series) -> _SingleDate | None:
-    """(start on the wall clock, own length of a PERIOD), or None for a value that cannot be read, which is noted."""
+def _all_occurrences(series: Series, window: tuple[datetime, datetime]) -> list[Occurrence]:
     master = series.times[0]
-    start_text, _, end_text = value.partition("/")
-    try:
-        moment = moment_of(start_text, tzid, series.book)
-        wall = _as_wall(_value_on_clock(moment, master))
-        length = _period_length(end_text, tzid, wall, series) if end_text else None
-    except (Unreadable, OverflowError):
-        series.problems.append("One of its single dates could not be read.")
-        return None
-    if moment.is_all_day and not master.start.is_all_day:
-        # Some programs name only the day of an occurrence that has a time.
-        wall = datetime.combine(wall.date(), master.start.wall.time())
-    return wall, length
+    clock = SeriesClock(master, series.book, series.problems)
+    overrides = _overrides(series, clock)
+    ranges = sorted((o for o in overrides if o.is_range and o.meant), key=_meant_wall)
+    reach = max((_reach(series.times[o.source], _meant_wall(o)) for o in ranges), default=timedelta(0))
+    stretch = (
+        on_wall(window[0], clock.zone) - A_DAY - max(master.length, timedelta(0)) - reach,
+        on_wall(window[1], clock.zone) + A_DAY + reach,
+    )
+    starts = _starts(series, clock, stretch, overrides)
+    found = [_occurrence(wall, length, series, ranges) for wall, length in starts.items()]
+    return found + [_as_it_says(series, o.source) for o in overrides if not (o.is_range and o.meant)]
 
 
-def _period_length(text: str, tzid: str | None, wall: datetime, series: Series) -> timedelta:
-    if text.upper().startswith(("P", "+P")):
-        return sum(read_duration(text), timedelta(0))
-    return _as_wall(_value_on_clock(moment_of(text, tzid, series.book), series.times[0])) - wall
+def _starts(
+    series: Series, clock: SeriesClock, stretch: tuple[datetime, datetime], overrides: Sequence[_Override]
+) -> dict[datetime, timedelta | None]:
+    """Where occurrences begin that no single override has replaced, with the lengths that differ from the master's."""
+    event, master = series.events[0], series.times[0]
+    starts: dict[datetime, timedelta | None] = dict.fromkeys(_starts_by_rule(event, master, clock, stretch))
+    for date in clock.near(event.get("RDATE", []), stretch, frees=False):
+        starts[date.wall] = max(date.length or master.length, starts.get(date.wall) or timedelta(0))
+    changed = {o.meant.wall for o in overrides if o.meant}
+    for date in clock.near(event.get("EXDATE", []), stretch, frees=True):
+        # A date that was taken out and has a changed occurrence too: the changed one counts.
+        _take_out(starts, date)
+    for override in overrides:
+        if override.meant and not override.is_range:
+            _take_out(starts, override.meant)
+        elif override.meant:
+            starts.setdefault(override.meant.wall, None)
+    return {wall: length for wall, length in starts.items() if stretch[0] <= wall <= stretch[1] or wall in changed}
 
 
-def _value_on_clock(moment: Moment, master: EventTimes) -> date | datetime:
-    """A moment on the master's wall clock: a date where the master is all-day, compared by its own local
-    date.
+def _starts_by_rule(
+    event: EventLines, master: EventTimes, clock: SeriesClock, stretch: tuple[datetime, datetime]
+) -> set[datetime]:
+    readings = [read_rule(line.value, master.start.wall, clock.last) for line in event.get("RRULE", [])[:MAX_RULES]]
+    doubts = [doubt for reading in readings for doubt in reading.doubts]
+    if doubts:
+        clock.problems.append(
+            f"Its repetition could not be read in full, it takes more time rather than less. {doubts[0]}"
+        )
+    rules = [rule for reading in readings for rule in reading.rules]
+    starts = set() if _is_over_at_once(readings, master) else {master.start.wall}
+    for rule in rules:
+        if may_fall_between(rule, master.start.wall, stretch):
+            check_effort(rule, master.start.wall, stretch)
+            starts.update(_follow(rule, master.start.wall, stretch))
+    return starts
+
+
+def _follow(rule: Rule, start: datetime, stretch: tuple[datetime, datetime]) -> list[datetime]:
+    found = rrulestr(rule.text, dtstart=start).between(stretch[0] - A_DAY, stretch[1], inc=True)
+    if rule.forward_from is None:
+        return list(found)
+    return [wall if wall.day == rule.forward_from else wall + A_DAY for wall in found]
+
+
+def _is_over_at_once(readings: Sequence[RuleReading], master: EventTimes) -> bool:
+    """True for a series whose last day lies before its first: what is left of one whose occurrences were all moved out.
+
+    By a day at least, for an end that is closer may be a matter of zones or of the hour.
     """
-    if master.start.is_all_day:
-        return moment.wall.date()
-    if moment.is_all_day or moment.zone is master.start.zone:
-        return moment.wall
-    return _on_wall(moment.at(), master.start.zone)
+    lasts = [rule.last for reading in readings for rule in reading.rules if rule.count is None]
+    known = [last for last in lasts if last is not None]
+    return bool(known) and len(known) == len(lasts) and max(known) < master.start.wall - A_DAY
 
 
-def _occurrence(wall: datetime, times: EventTimes, source: int) -> Occurrence:
-    reading = times.start.reading
-    start = Moment(wall, reading).at()
-    end = Moment(wall + times.length, reading).at()
+def _take_out(starts: dict[datetime, timedelta | None], date: SingleDate) -> None:
+    """The occurrence that a date means; one that names only the day means the only one of that day."""
+    if date.wall in starts:
+        del starts[date.wall]
+    elif date.is_day and len(same := [wall for wall in starts if wall.date() == date.wall.date()]) == 1:
+        del starts[same[0]]
+
+
+def _overrides(series: Series, clock: SeriesClock) -> list[_Override]:
+    """The changed occurrences. Of several for one date the newest count; of what date is left open only what they say."""
+    found = []
+    for source, event in enumerate(series.events[1:], 1):
+        line = event["RECURRENCE-ID"][0]
+        value, tzid = line.dated()
+        meant = None
+        try:
+            (meant,) = clock.single(value, tzid, frees=True)
+        except (Unreadable, OverflowError):
+            clock.problems.append("It does not say readably which date one of its changed occurrences had.")
+        found.append(_Override(source, meant, (line.parameter("RANGE") or "").upper() == "THISANDFUTURE"))
+    newest: dict[tuple[SingleDate, bool], int] = {}
+    for override in found:
+        if override.meant:
+            key = (override.meant, override.is_range)
+            newest[key] = max(newest.get(key, 0), _sequence(series, override))
+    return [o for o in found if not o.meant or _sequence(series, o) == newest[o.meant, o.is_range]]
+
+
+def _occurrence(wall: datetime, length: timedelta | None, series: Series, ranges: Sequence[_Override]) -> Occurrence:
+    """One start as an occurrence, moved where an override changes it together with all that follow."""
+    master = series.times[0]
+    governing = next((o for o in reversed(ranges) if _meant_wall(o) <= wall), None)
+    if governing is None:
+        return _placed(wall, length if length is not None else master.length, series, 0)
+    times = series.times[governing.source]
+    return _placed(wall + _shift(times, _meant_wall(governing), master), times.length, series, governing.source)
+
+
+def _placed(wall: datetime, length: timedelta, series: Series, source: int) -> Occurrence:
+    reading = series.times[0].start.reading
+    start, end = Moment(wall, reading).at(), Moment(wall + length, reading).at()
     return Occurrence(start - reading.error, end + reading.error, source)
 
 
-def _reach_of_overrides(series: Series) -> timedelta:
+def _as_it_says(series: Series, source: int) -> Occurrence:
+    times = series.times[source]
+    error = times.start.reading.error
+    return Occurrence(times.start_at - error, times.end_at + error, source)
+
+
+def _shift(times: EventTimes, meant: datetime, master: EventTimes) -> timedelta:
+    return on_wall(times.start_at, master.start.zone) - meant
+
+
+def _reach(times: EventTimes, meant: datetime) -> timedelta:
     """How far an override moves occurrences: that much further afield the rules must be followed."""
-    reach = _A_DAY
-    for event, times in zip(series.events[1:], series.times[1:], strict=True):
-        line = event.first("RECURRENCE-ID")
-        if line is not None and _is_this_and_future(event):
-            meant = moment_of(line.value.strip(), line.parameter("TZID"), series.book)
-            reach = max(reach, abs(times.start_at - meant.at()) + times.length + _A_DAY)
-    return reach
+    return abs(times.start.wall - meant) + max(times.length, timedelta(0)) + A_DAY
 
 
-def _is_this_and_future(event: EventLines) -> bool:
-    line = event.first("RECURRENCE-ID")
-    return line is not None and (line.parameter("RANGE") or "").upper() == "THISANDFUTURE"
+def _meant_wall(override: _Override) -> datetime:
+    return override.meant.wall if override.meant else datetime.min  # noqa: DTZ901
 
 
-def _length_for(start: date | datetime, length: timedelta) -> timedelta:
-    return length if isinstance(start, datetime) else timedelta(days=max(1, length.days))
-
-
-def _on_wall(at: datetime, zone: tzinfo) -> datetime:
-    return at.astimezone(zone).replace(tzinfo=None)
-
-
-def _as_wall(value: date | datetime) -> datetime:
-    return value.replace(tzinfo=None) if isinstance(value, datetime) else datetime(value.year, value.month, value.day)  # noqa: DTZ001
-
-
-def _whole(text: str) -> int:
+def _sequence(series: Series, override: _Override) -> int:
+    text = series.events[override.source].text("SEQUENCE")
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0

@@ -5,11 +5,14 @@ Whether an event takes time, first match wins; when unsure it does, and carries 
 
 1. our own mark: no, for the booking counts already;
 2. STATUS:CANCELLED: no (a cancelled occurrence frees only itself);
-3. TRANSP:TRANSPARENT: no; without TRANSP, Exchange's busy status FREE: no;
+3. TRANSP:TRANSPARENT, or without it Exchange's busy status FREE: no, unless the two contradict each other;
 4. declined by one of the owner's addresses: no;
 5. everything else, tentative too: yes, for as long as it has any length;
 6. a whole day takes the local day of the calendar's zone, 23 to 25 hours;
-7. a rule that cannot be read leaves the first event; one that means too much takes all its time.
+7. an end that cannot be read is the end of its day; an end that is its start takes no time;
+8. a time zone with several meanings takes the time of each;
+9. a rule that says nothing leaves the first event, one that can be read in part takes more rather than less, and one that means too
+   much takes all its time.
 """
 
 from __future__ import annotations
@@ -20,17 +23,21 @@ from datetime import UTC
 
 from providers.calendars.base import EventMark, RemoteEvent, Span
 from providers.calendars.content import content_hash
+from providers.calendars.ical_durations import Unreadable
 from providers.calendars.ical_expand import Occurrence, Series, occurrences
 from providers.calendars.ical_lines import EventLines, ObjectLines, read_lines, unescaped
 from providers.calendars.ical_rules import BadRule, TooMuch
-from providers.calendars.ical_times import EventTimes, Unreadable, read_times
+from providers.calendars.ical_times import EventTimes, read_times
 from providers.calendars.ical_zones import ZoneBook, named_zone
 
 MAX_OBJECT = 5_000_000
 """Characters of one object. Of a larger one only the beginning is read."""
 
 _BEGINNING = 65_536
-_FREE_STATES = ("X-MICROSOFT-CDO-BUSYSTATUS", "X-MICROSOFT-CDO-INTENDEDSTATUS")
+_MAX_CHOICES = 4
+_STATES = ("X-MICROSOFT-CDO-BUSYSTATUS", "X-MICROSOFT-MSNCALENDAR-BUSYSTATUS")
+_INTENDED = ("X-MICROSOFT-CDO-INTENDEDSTATUS", "X-MICROSOFT-MSNCALENDAR-INTENDEDSTATUS")
+_TAKING_STATES = ("BUSY", "OOF", "TENTATIVE")
 
 
 def read_event(
@@ -76,18 +83,43 @@ def _read(
         # A task or a note is no event and no problem.
         doubt = None if lines.has_other_entries else "This entry holds no event that could be read."
         return RemoteEvent(remote_id=remote_id, etag=etag, problem=doubt)
-    book = ZoneBook(own=lines.zones, default_name=lines.default_zone, calendar_zone=named_zone(zone) or UTC)
-    all_series = _all_series(lines, book, problems)
+    if lines.is_cut_off:
+        problems.append("This entry was cut off: it says nowhere that it ends.")
     mark = mark_of(lines.events[0].text("X-LOCKSTEP"))
-    spans = () if mark else [span for series in all_series for span in _busy(series, window, own_addresses)]
+    first, spans = _read_in_all_zones(lines, window, zone, own_addresses, problems)
     return replace(
-        _identity(all_series[0] if all_series else Series(lines.events[:1], (), book)),
+        _identity(first),
         remote_id=remote_id,
         etag=etag,
         mark=mark,
-        busy=tuple(sorted(set(spans))),
+        busy=() if mark else spans,
         problem=" ".join(dict.fromkeys(problems)) or None,
     )
+
+
+def _read_in_all_zones(
+    lines: ObjectLines, window: Span, zone: str, own_addresses: frozenset[str], problems: list[str]
+) -> tuple[Series, tuple[Span, ...]]:
+    """(the series that names the object, the time it takes). Where a zone means more than one, the object takes the time of each."""
+    named: Series | None = None
+    spans: set[Span] = set()
+    choice, choices = 0, 1
+    while choice < min(choices, _MAX_CHOICES):
+        book = ZoneBook(
+            own=lines.zones,
+            default_name=lines.default_zone,
+            calendar_zone=named_zone(zone) or UTC,
+            window=window,
+            choice=choice,
+        )
+        all_series = _all_series(lines, book, problems if choice == 0 else [])
+        found = {span for series in all_series for span in _busy(series, window, own_addresses)}
+        if choice and not found <= spans:
+            problems.append("Its time zone may mean more than one: the time of each counts.")
+        named = named or (all_series[0] if all_series else Series(lines.events[:1], (), book))
+        spans |= found
+        choice, choices = choice + 1, book.choices
+    return named or Series(lines.events[:1], (), book), tuple(sorted(spans))
 
 
 def _all_series(lines: ObjectLines, book: ZoneBook, problems: list[str]) -> list[Series]:
@@ -105,6 +137,7 @@ def _all_series(lines: ObjectLines, book: ZoneBook, problems: list[str]) -> list
             continue
         readable.append((event, times))
         problems.extend(times.problems)
+        problems.extend(filter(None, [_contradiction(event)]))
     masters = sorted((pair for pair in readable if "RECURRENCE-ID" not in pair[0]), key=_newness, reverse=True)
     overrides = [pair for pair in readable if "RECURRENCE-ID" in pair[0]]
     if not masters:
@@ -128,7 +161,7 @@ def _identity(series: Series) -> RemoteEvent:
     """The first event of a series in the words of the contract, without what depends on the asker."""
     first, times = series.events[0], series.times[0] if series.times else None
     uid, summary = unescaped(first.text("UID")), unescaped(first.text("SUMMARY"))
-    is_cancelled = first.text("STATUS").upper() == "CANCELLED"
+    is_cancelled = _is_cancelled(first)
     start_at, end_at = (times.start_at, times.end_at) if times else (None, None)
     return RemoteEvent(
         remote_id="",
@@ -187,16 +220,33 @@ def _occurrences(series: Series, window: Span) -> list[Occurrence]:
 
 def _takes_time(event: EventLines, own_addresses: frozenset[str]) -> bool:
     """Whether an event takes time at all; the order is that of the table, the first match wins."""
-    if event.text("STATUS").upper() == "CANCELLED" or _is_transparent(event):
+    if _is_cancelled(event) or _is_transparent(event):
         return False
     return not _is_declined(event, own_addresses)
 
 
+def _is_cancelled(event: EventLines) -> bool:
+    return _said(event, ["STATUS"]) == {"CANCELLED"}
+
+
 def _is_transparent(event: EventLines) -> bool:
-    if transparency := event.text("TRANSP").upper():
-        return transparency == "TRANSPARENT"
-    # Exchange writes its own property, and through some gateways nothing else.
-    return any(event.text(name).upper() == "FREE" for name in _FREE_STATES)
+    """Whether all that it says of itself is "free". Exchange has a property of its own for that, which decides for Exchange's readers;
+    what the organiser had in mind counts only where nothing else is said.
+    """
+    if transparency := _said(event, ["TRANSP"]):
+        return transparency == {"TRANSPARENT"} and _said(event, _STATES).isdisjoint(_TAKING_STATES)
+    return (_said(event, _STATES) or _said(event, _INTENDED)) == {"FREE"}
+
+
+def _contradiction(event: EventLines) -> str | None:
+    if event.text("TRANSP").upper() == "TRANSPARENT" and not _is_transparent(event):
+        return "It says that it is free and that it is busy: it takes its time."
+    return None
+
+
+def _said(event: EventLines, names: Sequence[str]) -> set[str]:
+    """All that is said under these names, in capitals."""
+    return {said for name in names for line in event.get(name, ()) if (said := line.value.strip().upper())}
 
 
 def _is_declined(event: EventLines, own_addresses: frozenset[str]) -> bool:

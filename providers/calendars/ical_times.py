@@ -1,26 +1,27 @@
 """Dates, times and durations of iCalendar as instants. Pure; called by `ical_mapping` and `ical_expand`.
 
-Value types follow RFC 5545 section 3.3. Wall-clock times that do not exist are read with the offset before
-the change, those that exist twice as the first, as the RFC says.
+Value types follow RFC 5545 section 3.3, and other spellings are read as well as they can be. Wall-clock times that do not
+exist are read with the offset before the change, those that exist twice as the first, as the RFC says.
 """
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta, tzinfo
-from typing import NamedTuple
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from typing import NamedTuple, TypeAlias
 
+from providers.calendars.ical_durations import Unreadable, is_sound, read_duration
 from providers.calendars.ical_lines import EventLines, Line
-from providers.calendars.ical_zones import ZoneBook, ZoneReading
+from providers.calendars.ical_zones import ZoneBook, ZoneReading, zone_name
 
 LAST_INSTANT = datetime(9999, 12, 30, tzinfo=UTC)
 _MOMENT = re.compile(r"(\d{4})(\d\d)(\d\d)(?:T(\d\d)(\d\d)(\d\d)(Z)?)?")
-_DURATION = re.compile(r"([+-]?)P(?:(\d{1,9})W)?(?:(\d{1,9})D)?(?:T(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,9})S)?)?")
+_ODD_MOMENT = re.compile(
+    r"(\d{4})([-/.]?)(\d\d)\2(\d\d)(?:[T ]*(\d\d):?(\d\d)(?::?(\d\d)(?:[.,]\d*)?)? ?(Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)?)?T?"
+)
 _UTC_READING = ZoneReading(UTC)
-
-
-class Unreadable(ValueError):
-    """A date or time that says nothing. Stays inside the iCalendar mapping."""
+_A_DAY = timedelta(days=1)
+_NIGHT = timedelta(hours=12)
 
 
 class Moment(NamedTuple):
@@ -53,29 +54,52 @@ class EventTimes(NamedTuple):
 
 def read_moment(line: Line, book: ZoneBook) -> Moment:
     """A DATE or DATE-TIME property. Raises Unreadable."""
-    tzid = line.parameter("TZID")
-    rest, _, value = line.value.strip().rpartition(":")
-    # A zone's name with a colon in it belongs in quotes, and often has none: the date is what comes last.
-    return moment_of(value, f"{tzid}:{rest}" if rest else tzid, book)
+    value, tzid = line.dated()
+    return moment_of(value, tzid, book)
 
 
-def moment_of(value: str, tzid: str | None, book: ZoneBook) -> Moment:
-    """One DATE or DATE-TIME value; the shape of the value decides, for VALUE= is often wrong. Raises
-    Unreadable."""
+def moment_of(value: str, tzid: str | None, book: ZoneBook, floating: ZoneReading | None = None) -> Moment:
+    """One DATE or DATE-TIME value; the shape of the value decides, for VALUE= is often wrong. `floating` is the zone of a time that
+    names none, where another time tells it. Raises Unreadable.
+    """
     match = _MOMENT.fullmatch(value)
     if match is None:
-        raise Unreadable(f"“{value[:40]}” is no date.")
+        return _odd_moment(value, tzid, book, floating)
     year, month, day, hour, minute, second, zulu = match.groups()
-    try:
-        if hour is None:
-            return Moment(datetime(int(year), int(month), int(day)), ZoneReading(book.default), True)  # noqa: DTZ001
-        # A leap second is the one second 60 there is; Python knows none.
-        wall = datetime(int(year), int(month), int(day), int(hour), int(minute), min(int(second), 59))  # noqa: DTZ001
-    except ValueError as error:
-        raise Unreadable(f"“{value[:40]}” is no date.") from error
+    if hour is None:
+        return Moment(_wall(value, year, month, day), ZoneReading(book.default), True)
+    wall = _wall(value, year, month, day, hour, minute, second)
     if zulu:
-        return Moment(wall, _UTC_READING)
-    return Moment(wall, book.read(tzid) if tzid else book.floating())
+        return Moment(wall, book.in_utc(tzid) if tzid else _UTC_READING)
+    return Moment(wall, book.read(tzid) if tzid else floating or book.floating())
+
+
+def _odd_moment(value: str, tzid: str | None, book: ZoneBook, floating: ZoneReading | None) -> Moment:
+    """The other spellings of ISO 8601, and blanks and small letters."""
+    match = _ODD_MOMENT.fullmatch(value.strip().upper())
+    if match is None:
+        raise Unreadable(f"“{value[:40]}” is no date.")
+    year, _, month, day, hour, minute, second, suffix = match.groups()
+    plain = f"{year}{month}{day}" + (f"T{hour}{minute}{second or '00'}" if hour else "")
+    if suffix in (None, "Z", "UTC", "GMT"):
+        return moment_of(f"{plain}Z" if suffix else plain, tzid, book, floating)
+    offset = timedelta(hours=int(suffix[1:3]), minutes=int(suffix[3:].lstrip(":") or 0))
+    if offset >= _A_DAY:
+        raise Unreadable(f"“{value[:40]}” is no date.")
+    wall = _wall(value, year, month, day, hour, minute, second or "0")
+    return Moment(wall, ZoneReading(timezone(-offset if suffix[0] == "-" else offset)))
+
+
+def _wall(
+    value: str, year: str, month: str, day: str, hour: str = "0", minute: str = "0", second: str = "0"
+) -> datetime:
+    try:
+        if hour == "24" and int(minute) == int(second) == 0:
+            return datetime(int(year), int(month), int(day)) + _A_DAY  # noqa: DTZ001
+        # A leap second is the one second 60 there is; Python knows none.
+        return datetime(int(year), int(month), int(day), int(hour), int(minute), min(int(second), 59))  # noqa: DTZ001
+    except (ValueError, OverflowError) as error:
+        raise Unreadable(f"“{value[:40]}” is no date.") from error
 
 
 def read_times(event: EventLines, book: ZoneBook) -> EventTimes:
@@ -86,66 +110,105 @@ def read_times(event: EventLines, book: ZoneBook) -> EventTimes:
     line = event.first("DTSTART")
     if line is None:
         raise Unreadable("It has no start.")
-    start = read_moment(line, book)
+    start = _start(event, line, book)
     try:
         start_at = start.at()
     except OverflowError as error:
         raise Unreadable("Its start lies beyond all calendars.") from error
     problems = [start.reading.problem] if start.reading.problem else []
-    end_at, length, doubt = _end(event, start, start_at, book)
-    if doubt:
-        problems.append(doubt)
+    end_at, length, doubts = _end(event, start, start_at, book)
+    problems.extend(doubts)
     if end_at < start_at:
-        problems.append("It ends before it starts: both ends were exchanged.")
-        start_at, end_at, length = end_at, start_at, -length
-        start = Moment(start.wall - length, start.reading, start.is_all_day)
+        return _turned_round(start, start_at, end_at, length, problems)
     return EventTimes(start, start_at, end_at, length, tuple(problems))
 
 
-def _end(
-    event: EventLines, start: Moment, start_at: datetime, book: ZoneBook
-) -> tuple[datetime, timedelta, str | None]:
-    """(end, length on the wall clock, what was wrong)."""
+def _start(event: EventLines, line: Line, book: ZoneBook) -> Moment:
+    """The start. One that names no zone goes by the zone of the end, where that leads to an earlier time."""
+    start = read_moment(line, book)
+    if not start.reading.is_floating or (end_line := event.first("DTEND")) is None:
+        return start
     try:
-        if (line := event.first("DTEND")) is not None:
-            return _end_at(read_moment(line, book), start, start_at)
-        if event.text("DURATION"):
-            return _end_after(event.text("DURATION"), start)
-    except Unreadable as error:
-        doubt: str | None = f"Its end could not be read. {error}"
-    except OverflowError:
-        return LAST_INSTANT, LAST_INSTANT - start_at, "It ends beyond all calendars: all time after its start is taken."
-    else:
-        doubt = None
+        end = read_moment(end_line, book)
+        told = start._replace(reading=end.reading._replace(problem=f"{_NO_ZONE} {zone_name(end.zone)}."))
+        return start if end.reading.is_floating or end.is_all_day or start.at() <= told.at() else told
+    except (Unreadable, OverflowError):
+        return start
+
+
+_NO_ZONE = "Its start names no time zone: it was read in"
+_End: TypeAlias = tuple[datetime, timedelta, list[str]]
+"""End, length on the wall clock, what was wrong."""
+
+
+def _end(event: EventLines, start: Moment, start_at: datetime, book: ZoneBook) -> _End:
+    """By DTEND or DURATION, whichever is readable; where both are there, which should not be, by the later one."""
+    ends: list[_End] = []
+    doubts: list[str] = []
+    for name, read in (("DTEND", _end_at), ("DURATION", _end_after)):
+        for line in event.get(name, [])[:2]:
+            try:
+                ends.append(read(line, start, start_at, book))
+            except Unreadable as error:
+                doubts.append(f"Its end could not be read. {error}")
+            except OverflowError:
+                doubt = "It ends beyond all calendars: all time after its start is taken."
+                return LAST_INSTANT, LAST_INSTANT - start_at, [doubt]
+    if ends:
+        end_at, length, told = max(ends, key=lambda end: end[0])
+        return end_at, length, told
     if start.is_all_day:
-        day = timedelta(days=1)
-        return Moment(start.wall + day, start.reading, True).at(), day, doubt
-    return start_at, timedelta(0), doubt
+        return Moment(start.wall + _A_DAY, start.reading, True).at(), _A_DAY, doubts
+    if doubts:
+        length = _until_midnight(start_at, book.default)
+        return start_at + length, length, [*doubts, "All of its day from its start on is taken."]
+    return start_at, timedelta(0), []
 
 
-def _end_at(end: Moment, start: Moment, start_at: datetime) -> tuple[datetime, timedelta, str | None]:
-    if start.is_all_day and end.is_all_day and end.wall == start.wall:
+def _end_at(line: Line, start: Moment, start_at: datetime, book: ZoneBook) -> _End:
+    value, tzid = line.dated()
+    # Without a zone, an end goes by the clock of its start.
+    end = moment_of(value, tzid, book, start.reading)
+    doubts = [end.reading.problem] if end.reading.problem and end.reading.problem != start.reading.problem else []
+    if end.is_all_day and (not start.is_all_day or end.wall == start.wall):
         # Some programs write the last day where the first day after belongs.
-        end = Moment(end.wall + timedelta(days=1), end.reading, True)
+        is_last_day = end.wall <= start.wall
+        end = Moment(end.wall + _A_DAY if is_last_day else end.wall, start.reading, True)
+        if not start.is_all_day:
+            doubts.append("It begins at a time and ends with a day: all of its last day counts.")
     end_at = end.at()
     length = end.wall - start.wall if end.zone is start.zone else end_at - start_at
-    return end_at, length, end.reading.problem if end.reading.problem != start.reading.problem else None
+    return end_at, length, doubts
 
 
-def _end_after(value: str, start: Moment) -> tuple[datetime, timedelta, str | None]:
-    nominal, exact = read_duration(value)
+def _end_after(line: Line, start: Moment, start_at: datetime, book: ZoneBook) -> _End:
+    nominal, exact = read_duration(line.value)
     wall_end = Moment(start.wall + nominal, start.reading, start.is_all_day)
-    return wall_end.at() + exact, nominal + exact, None
+    end_at = wall_end.at() + exact
+    doubt = f"Its length “{line.value.strip()[:40]}” is no sound one: it was read as {nominal + exact}."
+    if start.is_all_day and end_at <= start_at:
+        return Moment(start.wall + _A_DAY, start.reading, True).at(), _A_DAY, []
+    return end_at, nominal + exact, [] if is_sound(line.value) else [doubt]
 
 
-def read_duration(value: str) -> tuple[timedelta, timedelta]:
-    """(days on the wall clock, exact time) of a DURATION. Raises Unreadable, OverflowError."""
-    match = _DURATION.fullmatch(value.strip().upper())
-    if match is None or value.strip().upper().endswith(("P", "T")):
-        raise Unreadable(f"“{value[:40]}” is no duration.")
-    sign = -1 if match[1] == "-" else 1
-    weeks, days, hours, minutes, seconds = (int(part or 0) for part in match.groups()[1:])
-    return (
-        sign * timedelta(weeks=weeks, days=days),
-        sign * timedelta(hours=hours, minutes=minutes, seconds=seconds),
-    )
+def _until_midnight(start_at: datetime, zone: tzinfo) -> timedelta:
+    """The rest of the day on the calendar's wall, an hour at least."""
+    local = start_at.astimezone(zone)
+    midnight = local.replace(hour=0, minute=0, second=0, fold=0) + _A_DAY
+    return max(midnight.astimezone(UTC) - start_at, timedelta(hours=1))
+
+
+def _turned_round(
+    start: Moment, start_at: datetime, end_at: datetime, length: timedelta, problems: list[str]
+) -> EventTimes:
+    """An end before the start. Both are exchanged, and what may be meant by it is taken as well."""
+    problems.append("It ends before it starts: both ends were exchanged.")
+    turned = Moment(start.wall + length, start.reading, start.is_all_day)
+    until, length = start_at, -length
+    if start.is_all_day:
+        # The day that it names as its first must not stay free.
+        until, length = Moment(start.wall + _A_DAY, start.reading, True).at(), length + _A_DAY
+    elif end_at + _A_DAY - start_at <= _NIGHT:
+        # From ten in the evening to six in the morning, with the date of the evening on both.
+        until, length = end_at + _A_DAY, _A_DAY
+    return EventTimes(turned, end_at, until, length, tuple(problems))

@@ -1,23 +1,29 @@
 """Which time zone a TZID means. Pure; called by `ical_times`.
 
-Names in the IANA database count as such. Anything else is looked for, in this order: the VTIMEZONE that the
-object brings along, the names that Windows uses, an offset written into the name, and at last the zone of the
-calendar: the last two are guesses and said to be so.
+First match wins:
+
+1. the VTIMEZONE that the object brings along, whatever else its name may mean (“EST” with summer time); where it names a place of the
+   IANA database and shows other times than that, as programs with old or shortened rules write it, both count;
+2. what the name means by itself, by `ical_zone_names`; where that is more than one zone, all of them count;
+3. an offset written into the name, with an hour of doubt;
+4. the only VTIMEZONE that came along, and the zone of the calendar: both count;
+5. the zone of the calendar.
+
+From the third on it is a guess. Guesses, and names with several meanings that lead to other times, are said.
 """
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, timedelta, timezone, tzinfo
-from functools import lru_cache
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from icalendar import Timezone
-from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
+from providers.calendars.base import Span
+from providers.calendars.ical_zone_names import alike, named_zone, named_zones, offset_in_name, spellings
+from providers.calendars.ical_zone_rules import BadZone, DescribedZone, agree, described_zones, location_of
 
-_OFFSET_HINT = re.compile(r"(?:UTC|GMT|Z)?\s*([+-])\s*(\d{1,2}):?(\d{2})?\b", re.IGNORECASE)
 _OFFSET_ERROR = timedelta(hours=1)
+_SAMPLE: Span = (datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC))
 
 
 class ZoneReading(NamedTuple):
@@ -26,55 +32,114 @@ class ZoneReading(NamedTuple):
     zone: tzinfo
     error: timedelta = timedelta(0)
     problem: str | None = None
+    is_floating: bool = False
 
 
 class ZoneBook:
-    """The zones of one object: its own VTIMEZONEs, its default zone, and the zone of the calendar it lies in."""
+    """The zones of one object: its own VTIMEZONEs, its default zone, and the zone of the calendar it lies in.
 
-    def __init__(self, *, own: dict[str, list[str]], default_name: str | None, calendar_zone: tzinfo) -> None:
+    A name may have several meanings. `choice` says which one this book gives: the likeliest is 0; `choices` counts how many there were to
+    choose from among the names that were asked for. `window` is the time in which two zones must agree to count as one.
+    """
+
+    def __init__(
+        self,
+        *,
+        own: dict[str, list[str]],
+        default_name: str | None,
+        calendar_zone: tzinfo,
+        window: Span = _SAMPLE,
+        choice: int = 0,
+    ) -> None:
         self._own = own
-        default = named_zone(default_name) if default_name else None
+        self._window = window
+        self._choice = choice
         self._calendar_zone = calendar_zone
-        self.default = default or calendar_zone
+        self._readings: dict[str, ZoneReading] = {}
+        self.choices = 1
+        default = self.read(default_name) if default_name else None
+        self.default = default.zone if default is not None else calendar_zone
 
     def read(self, tzid: str) -> ZoneReading:
         """The zone of a TZID; a guess is marked as one. Never raises."""
-        zone = named_zone(tzid) or self._zone_brought_along(tzid) or _windows_zone(tzid)
-        if zone is not None:
-            return ZoneReading(zone)
-        offset = _offset_in_name(tzid)
-        if offset is not None:
-            doubt = f"Its time zone “{tzid[:60]}” is not known: an hour of doubt was added."
-            return ZoneReading(offset, _OFFSET_ERROR, doubt)
-        guess = zone_name(self._calendar_zone)
-        return ZoneReading(
-            self._calendar_zone, problem=f"Its time zone “{tzid[:60]}” is not known: it was read in {guess}."
-        )
+        if tzid not in self._readings:
+            self._readings[tzid] = self._chosen(self._meanings(tzid))
+        return self._readings[tzid]
+
+    def in_utc(self, tzid: str) -> ZoneReading:
+        """The zone of a time that says both UTC and a TZID, which it must not: UTC, or else that zone."""
+        key = f"{tzid}\0"
+        if key not in self._readings:
+            named = [reading for reading in self._meanings(tzid) if reading.problem is None]
+            self._readings[key] = self._chosen([ZoneReading(UTC), *named])
+        return self._readings[key]
 
     def floating(self) -> ZoneReading:
         """The zone of a time that names none."""
-        return ZoneReading(self.default, problem=f"It names no time zone: it was read in {zone_name(self.default)}.")
+        said = f"It names no time zone: it was read in {zone_name(self.default)}."
+        return ZoneReading(self.default, problem=said, is_floating=True)
 
-    def _zone_brought_along(self, tzid: str) -> tzinfo | None:
-        lines = self._own.get(tzid)
-        return _zone_from_lines("\r\n".join(lines)) if lines else None
+    def _chosen(self, readings: list[ZoneReading]) -> ZoneReading:
+        self.choices = max(self.choices, len(readings))
+        return readings[min(self._choice, len(readings) - 1)]
+
+    def _meanings(self, tzid: str) -> list[ZoneReading]:
+        problem = None
+        if (lines := self._described(tzid)) is not None:
+            try:
+                return [ZoneReading(zone) for zone in self._brought_along(tzid, "\n".join(lines))]
+            except BadZone as error:
+                problem = f"What it says of its time zone “{tzid[:60]}” cannot be used. {error}"
+        if zones := named_zones(tzid):
+            return [ZoneReading(zone, problem=problem) for zone in zones]
+        return self._guesses(tzid, problem)
+
+    def _described(self, tzid: str) -> list[str] | None:
+        if not self._own or tzid in self._own:
+            return self._own.get(tzid)
+        asked = set(spellings(tzid))
+        return next((lines for name, lines in self._own.items() if not asked.isdisjoint(spellings(name))), None)
+
+    def _brought_along(self, tzid: str, text: str) -> list[tzinfo]:
+        """The zone that the object describes, and the place that its name or location stands for, where that is another."""
+        place = _place(tzid) or _place(location_of(text) or "")
+        try:
+            zones: tuple[DescribedZone, ...] = described_zones(text)
+        except BadZone:
+            if place is not None and "BEGIN:STANDARD" not in text.upper() and "BEGIN:DAYLIGHT" not in text.upper():
+                # Nothing but a name: some programs write no more.
+                return [place]
+            raise
+        if place is None:
+            return list(zones)
+        others = [zone for zone in zones if not _agree_in(self._window, zone, place)]
+        return [*others, place]
+
+    def _guesses(self, tzid: str, problem: str | None) -> list[ZoneReading]:
+        said = f"Its time zone “{tzid[:60]}” is not known"
+        offset = offset_in_name(tzid)
+        if offset is not None:
+            return [ZoneReading(offset, _OFFSET_ERROR, f"{said}: an hour of doubt was added.")]
+        guess = ZoneReading(self._calendar_zone, problem=f"{said}: it was read in {zone_name(self._calendar_zone)}.")
+        if len(self._own) == 1 and problem is None:
+            # The only zone that came along is likely to be the one that is meant.
+            (lines,) = self._own.values()
+            try:
+                zone = described_zones("\n".join(lines))[0]
+            except BadZone:
+                return [guess]
+            return [ZoneReading(zone, problem=f"{said}: the one that came along was taken."), guess]
+        return [guess._replace(problem=f"{problem} {guess.problem}" if problem else guess.problem)]
 
 
-@lru_cache(maxsize=1024)
-def named_zone(name: str) -> tzinfo | None:
-    """The IANA zone of that name, also when it hides at the end of a path as some programs write it; or None."""
-    name = name.strip().strip('"')
-    if name.upper() in ("UTC", "Z", "GMT", "ETC/UTC"):
-        return UTC
-    parts = name.strip("/").split("/")
-    for size in range(min(3, len(parts)), 0, -1):
-        tail = "/".join(parts[-size:])
-        # A single last word is trusted only when it is the whole name: “/x/Eastern” is no zone.
-        if size == 1 and len(parts) > 1:
-            break
-        zone = _iana_zone(tail)
-        if zone is not None:
-            return zone
+def name_of_own_zone(own: dict[str, list[str]]) -> str | None:
+    """The IANA name of the zone that a VTIMEZONE describes, by its rules if its own name means other times; or None."""
+    for tzid in own:
+        reading = ZoneBook(own=own, default_name=None, calendar_zone=UTC).read(tzid)
+        known = [reading.zone] if isinstance(reading.zone, ZoneInfo) else alike(reading.zone)
+        same = (zone for zone in known if reading.problem is None and _agree_in(_SAMPLE, zone, reading.zone))
+        if isinstance(found := next(same, None), ZoneInfo):
+            return found.key
     return None
 
 
@@ -83,45 +148,13 @@ def zone_name(zone: tzinfo) -> str:
     return getattr(zone, "key", None) or str(zone)
 
 
-def _iana_zone(name: str) -> tzinfo | None:
-    try:
-        return ZoneInfo(name)
-    except Exception:
-        # Names are strangers' text: KeyError, ValueError, IsADirectoryError and more are possible.
-        return None
+def _agree_in(window: Span, one: tzinfo, other: tzinfo) -> bool:
+    return agree(one, other, window[0], (window[1] - window[0]).days + 1)
 
 
-def _windows_zone(tzid: str) -> tzinfo | None:
-    name = WINDOWS_TO_OLSON.get(tzid.strip().strip('"'))
-    return _iana_zone(name) if name else None
+def _place(name: str) -> tzinfo | None:
+    """The IANA zone that is named after a place. Of other names, such as EST, the object's own description knows more."""
+    return named_zone(name) if "/" in name else None
 
 
-def _offset_in_name(tzid: str) -> tzinfo | None:
-    match = _OFFSET_HINT.search(tzid)
-    if match is None:
-        return None
-    offset = timedelta(hours=int(match[2]), minutes=int(match[3] or 0))
-    if offset >= timedelta(hours=15):
-        return None
-    return timezone(-offset if match[1] == "-" else offset)
-
-
-@lru_cache(maxsize=256)
-def _zone_from_lines(text: str) -> tzinfo | None:
-    """The zone that a VTIMEZONE describes, or None when it cannot be used."""
-    location = re.search(r"^X-LIC-LOCATION:(.+)$", text, re.MULTILINE)
-    if location is not None and (known := named_zone(location[1])) is not None:
-        return known
-    if any("FREQ=YEARLY" not in rule.upper() for rule in re.findall(r"^RRULE[;:].*$", text, re.MULTILINE)):
-        # Zones change by the year. Anything finer is a mistake or a trap that would be expanded without end.
-        return None
-    try:
-        component = Timezone.from_ical(text)
-        if not isinstance(component, Timezone):
-            return None
-        zone: tzinfo = component.to_tz(lookup_tzid=False)
-        zone.utcoffset(None)
-    except Exception:
-        # A stranger's VTIMEZONE may break the library in any way; then the name alone has to do.
-        return None
-    return zone
+__all__ = ["ZoneBook", "ZoneReading", "named_zone", "zone_name"]

@@ -46,6 +46,18 @@ def test_a_plain_event_takes_its_time() -> None:
         "CLASS:PRIVATE",
         "X-MICROSOFT-CDO-BUSYSTATUS:BUSY",
         "X-MICROSOFT-CDO-BUSYSTATUS:OOF",
+        "X-MICROSOFT-CDO-BUSYSTATUS:TENTATIVE",
+        "X-MICROSOFT-CDO-BUSYSTATUS:WORKINGELSEWHERE",
+        "X-MICROSOFT-CDO-BUSYSTATUS:BUSY\nX-MICROSOFT-CDO-INTENDEDSTATUS:FREE",
+        "X-MICROSOFT-CDO-INTENDEDSTATUS:FREE\nX-MICROSOFT-CDO-BUSYSTATUS:OOF",
+        "x-microsoft-cdo-busystatus:tentative\nX-MICROSOFT-CDO-INTENDEDSTATUS:FREE",
+        "X-MICROSOFT-CDO-BUSYSTATUS:WORKINGELSEWHERE\nX-MICROSOFT-CDO-INTENDEDSTATUS:FREE",
+        "X-MICROSOFT-MSNCALENDAR-BUSYSTATUS:BUSY\nX-MICROSOFT-CDO-INTENDEDSTATUS:FREE",
+        "X-MICROSOFT-CDO-BUSYSTATUS:FREE\nX-MICROSOFT-MSNCALENDAR-BUSYSTATUS:BUSY",
+        "TRANSP:OPAQUE\nX-MICROSOFT-CDO-INTENDEDSTATUS:FREE",
+        "TRANSP:TRANSPARENT\nTRANSP:OPAQUE",
+        "TRANSP:\nX-MICROSOFT-CDO-BUSYSTATUS:BUSY",
+        "STATUS:CANCELLED\nSTATUS:CONFIRMED",
         "TRANSP:OPAQUE\nX-MICROSOFT-CDO-BUSYSTATUS:FREE",
         "ATTENDEE;PARTSTAT=ACCEPTED:mailto:ana@studio.example",
         "ATTENDEE;PARTSTAT=NEEDS-ACTION:mailto:ana@studio.example",
@@ -66,6 +78,12 @@ def test_this_takes_time(line: str) -> None:
         "TRANSP:TRANSPARENT",
         "X-MICROSOFT-CDO-BUSYSTATUS:FREE",
         "X-MICROSOFT-CDO-INTENDEDSTATUS:FREE",
+        "X-MICROSOFT-CDO-BUSYSTATUS:FREE\nX-MICROSOFT-CDO-INTENDEDSTATUS:BUSY",
+        "X-MICROSOFT-CDO-BUSYSTATUS: free ",
+        "X-MICROSOFT-MSNCALENDAR-BUSYSTATUS:FREE",
+        "TRANSP:TRANSPARENT\nX-MICROSOFT-CDO-BUSYSTATUS:WORKINGELSEWHERE",
+        "TRANSP:TRANSPARENT\nX-MICROSOFT-CDO-INTENDEDSTATUS:BUSY",
+        "STATUS:CANCELLED\nX-MICROSOFT-CDO-BUSYSTATUS:BUSY",
         "ATTENDEE;PARTSTAT=DECLINED:mailto:ana@studio.example",
         'ATTENDEE;PARTSTAT=DECLINED;CN="Ng: Ana; B.":MAILTO:Ana@Home.example',
         "ATTENDEE;EMAIL=ana@home.example;PARTSTAT=DECLINED:/principals/ana/",
@@ -74,6 +92,13 @@ def test_this_takes_time(line: str) -> None:
 )
 def test_this_takes_no_time(line: str) -> None:
     assert event(f"{TEN}\n{line}").busy == ()
+
+
+@pytest.mark.parametrize("state", ["BUSY", "OOF", "TENTATIVE"])
+def test_an_event_that_is_free_and_busy_takes_its_time_and_says_so(state: str) -> None:
+    found = event(f"{TEN}\nTRANSP:TRANSPARENT\nX-MICROSOFT-CDO-BUSYSTATUS:{state}")
+    assert found.busy == (AT_TEN,)
+    assert "free" in str(found.problem)
 
 
 def test_a_cancelled_event_says_so() -> None:
@@ -268,8 +293,8 @@ def test_an_end_in_another_zone_is_that_instant() -> None:
     ("body", "busy"),
     [
         ("DTSTART:20270310T100000Z\nDTEND:20270310T090000Z", [(at(10, 9), at(10, 10))]),
-        ("DTSTART:20270310T100000Z\nDTEND:rubbish", []),
-        ("DTSTART:20270310T100000Z\nDURATION:P", []),
+        ("DTSTART:20270310T100000Z\nDTEND:rubbish", [(at(10, 10), at(10, 23))]),
+        ("DTSTART:20270310T100000Z\nDURATION:P", [(at(10, 10), at(10, 23))]),
         ("DTSTART:20270310T100000Z\nDURATION:P9999999W", [(at(10, 10), WINDOW[1])]),
         ("DTSTART:rubbish\nDTEND:20270310T110000Z", []),
         ("DTSTART:20270230T100000Z", []),
