@@ -10,9 +10,9 @@ checked, answers limited in time and size. Called by whoever opens a calendar pr
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 import requests
@@ -29,6 +29,8 @@ TOTAL_SECONDS = 20.0
 ANSWER_BYTES = 10_000_000
 PATIENCE = Patience()
 _PIECE = 65_536
+Into: TypeAlias = Callable[[requests.Response], Callable[[bytes], None]]
+"""Given an answer's head, it gives whoever takes the body."""
 
 
 class AnswerTooLarge(requests.exceptions.RequestException):
@@ -56,8 +58,8 @@ class GuardedSession(requests.Session):
     """A `requests.Session` that refuses what must not be reached and ends what takes too long.
 
     `timeout=` of a request is (seconds to connect, seconds in all) or the latter alone; silence, or a byte now and then, ends it
-    sooner (`Patience`). `answer_limit` is the largest
-    answer in bytes after unpacking; it may be raised before a request that is known to be large.
+    sooner (`Patience`). `answer_limit` is the largest answer in bytes after unpacking; it may be raised before a request that is known
+    to be large. `into=` is asked, with the answer's head, for whoever takes its body piece by piece; the body is not kept then.
     """
 
     def __init__(self, guard: AddressGuard, *, verify: bool | str, patience: Patience) -> None:
@@ -92,12 +94,13 @@ class GuardedSession(requests.Session):
         self._guard.check_url(url)
         connect, total = self._limits(options.pop("timeout", None))
         self._deadline.start(connect=connect, total=total)
+        into = options.pop("into", None)
         for name in ("proxies", "verify", "cert"):
             options.pop(name, None)
         options.update(allow_redirects=False, stream=True, timeout=(connect, min(total, self._patience.quiet)))
         try:
             answer = super().request(method, url, **options)
-            _read_within(answer, self.answer_limit)
+            _read_or_close(answer, self.answer_limit, into)
         except (requests.exceptions.ConnectionError, TimeoutError) as error:
             raise _plainly(error, url) from error
         return answer
@@ -128,21 +131,28 @@ class _GuardedAdapter(HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = self._pools
 
 
-def _read_within(answer: requests.Response, limit: int) -> None:
+def _read_or_close(answer: requests.Response, limit: int, into: Into | None) -> None:
+    try:
+        _read_within(answer, limit, take=into(answer) if into else None)
+    except BaseException:
+        answer.close()  # what is left of it is of no use to anybody
+        raise
+
+
+def _read_within(answer: requests.Response, limit: int, *, take: Callable[[bytes], None] | None) -> None:
     """Read the whole body, unpacked piece by piece, and stop at the limit: a small answer may unpack to a huge one."""
     declared = answer.headers.get("Content-Length", "")
     if declared.isdecimal() and int(declared) > limit:
-        answer.close()
         raise AnswerTooLarge("The answer is larger than anything sensible.")
-    pieces, size = [], 0
+    body, size = bytearray(), 0
+    take = take or body.extend
     for piece in answer.iter_content(_PIECE):
         size += len(piece)
         if size > limit:
-            answer.close()
             raise AnswerTooLarge("The answer is larger than anything sensible.")
-        pieces.append(piece)
+        take(piece)
     # What `Response.content` would set; it was read here to keep within the limit.
-    answer.__dict__.update(_content=b"".join(pieces), _content_consumed=True)
+    answer.__dict__.update(_content=bytes(body), _content_consumed=True)
 
 
 def _plainly(error: Exception, url: str) -> Exception:

@@ -27,11 +27,15 @@ class ProviderError(Exception):
 
 
 class Temporary(ProviderError):
-    """The server is down, slow, busy or unreachable. `retry_after` is in seconds."""
+    """The server is down, slow, busy or unreachable. `retry_after` is in seconds.
 
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+    `is_refusal`: it answered at once that it fails, which may concern this very request alone.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None, is_refusal: bool = False) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.is_refusal = is_refusal
 
 
 class Throttled(Temporary):

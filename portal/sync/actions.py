@@ -73,6 +73,13 @@ class Store:
 
 
 @dataclass(frozen=True, slots=True)
+class Unread:
+    """This object stands there but could not be had: what is known of it stays, and it is shown as unreadable."""
+
+    event: RemoteEvent
+
+
+@dataclass(frozen=True, slots=True)
 class Drop:
     """Forget this object and its busy time."""
 
@@ -111,7 +118,7 @@ class Forget:
     tie: Tie
 
 
-Action: TypeAlias = Store | Drop | Adopt | MovedOutside | RemovedOutside | Forget
+Action: TypeAlias = Store | Unread | Drop | Adopt | MovedOutside | RemovedOutside | Forget
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from portal.sync.actions import (
     RemovedOutside,
     Situation,
     Store,
+    Unread,
 )
 from providers.calendars.base import Span
 
@@ -38,9 +39,11 @@ CHUNK = 500
 def carry_out(session: Session, calendar: Calendar, actions: Sequence[Action], *, situation: Situation) -> None:
     """Make the database agree with what was read, and hand outside changes of our own events to their rule."""
     stores = [action for action in actions if isinstance(action, Store)]
+    unread = [action for action in actions if isinstance(action, Unread)]
     drops = [action.remote_id for action in actions if isinstance(action, Drop)]
     is_first = session.scalar(select(RemoteObject.etag).where(RemoteObject.calendar_id == calendar.id).limit(1)) is None
     _store_objects(session, calendar.id, stores, is_first=is_first)
+    _note_unread(session, calendar.id, unread)
     changed = _store_busy(session, calendar, stores, is_first=is_first)
     changed |= _drop_objects(session, calendar.id, drops)
     for action in actions:
@@ -48,7 +51,7 @@ def carry_out(session: Session, calendar: Calendar, actions: Sequence[Action], *
     if changed:
         session.flush()
         conflicts.refresh_calendar(session, calendar, changed, now=situation.now)
-    if stores or drops:
+    if stores or drops or unread:
         _count_unreadable(session, calendar)
 
 
@@ -112,6 +115,21 @@ def _store_objects(session: Session, calendar_id: int, stores: Sequence[Store], 
         if remote_id in known and known[remote_id] != row:
             here = (RemoteObject.calendar_id == calendar_id, RemoteObject.remote_id == remote_id)
             session.execute(update(RemoteObject).where(*here).values(row))
+
+
+def _note_unread(session: Session, calendar_id: int, unread: Sequence[Unread]) -> None:
+    """Without an etag, so that they are asked for again; all else that is known of them, and their busy time, stays."""
+    wanted = {action.event.remote_id: _text(action.event.problem or "", 1000) for action in unread}
+    known = _known_rows(session, calendar_id, list(wanted))
+    for remote_id, problem in wanted.items():
+        if remote_id not in known:
+            session.execute(
+                insert(RemoteObject),
+                {"calendar_id": calendar_id, "remote_id": remote_id, "etag": "", "problem": problem},
+            )
+        elif (known[remote_id]["etag"], known[remote_id]["problem"]) != ("", problem):
+            here = (RemoteObject.calendar_id == calendar_id, RemoteObject.remote_id == remote_id)
+            session.execute(update(RemoteObject).where(*here).values(etag="", problem=problem))
 
 
 def _object_row(calendar_id: int, store: Store) -> dict[str, Any]:
@@ -186,7 +204,7 @@ def _delete_where(session: Session, table: Any, calendar_id: int, remote_ids: Se
 
 
 def _act_on_link(session: Session, action: Action, *, now: datetime) -> None:
-    if isinstance(action, Store | Drop):
+    if isinstance(action, Store | Unread | Drop):
         return
     link = session.get(EventLink, action.tie.link_id)
     if link is None:

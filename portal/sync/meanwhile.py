@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from portal.calendars.models import BusyInterval, Calendar, Connection, RemoteObject
 from portal.sync import overview
-from portal.sync.actions import Action, Drop, MovedOutside, RemovedOutside, Situation, Store
+from portal.sync.actions import Action, Drop, MovedOutside, RemovedOutside, Situation, Store, Unread
 from providers.calendars.base import Span
 
 NAMED = 10
@@ -99,6 +99,8 @@ def summarise(
     horizon = situation.window[1] - (situation.now - since)
     found: dict[str, list[dict[str, Any]]] = {"new": [], "moved": [], "gone": [], "ours": []}
     for action in actions:
+        if isinstance(action, Unread):
+            continue
         if isinstance(action, Store | Drop):
             kind, about = _foreign(action, known, now=situation.now, horizon=horizon)
         else:

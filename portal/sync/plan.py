@@ -5,6 +5,7 @@ An object is *ours* when an event link names it. What becomes of an object, firs
 =====================================================  ==========================================================
 what the batch shows                                   what follows
 =====================================================  ==========================================================
+any object that stands there but could not be had      shown as unreadable; what is known of its time goes on counting
 foreign object                                         its busy time blocks; recurring ones are expanded already
 our mark, but no link names it (a copy made by hand)   blocks like a foreign one; our copy of a finished booking too
 ours, but for somebody who shares this very calendar   takes no time here: that person's link looks after it
@@ -46,6 +47,7 @@ from portal.sync.actions import (
     Store,
     Suspicion,
     Tie,
+    Unread,
 )
 from providers.calendars.base import ChangeBatch, RemoteEvent, Span
 
@@ -129,7 +131,9 @@ def _ties_by_object(batch: ChangeBatch, situation: Situation) -> dict[str, Tie]:
 
 
 def _judge_standing(event: RemoteEvent, tie: Tie | None, situation: Situation, result: Plan) -> None:
-    if tie is None:
+    if event.is_unread:
+        result.actions.append(Unread(event))
+    elif tie is None:
         result.actions.append(_store_foreign(event, situation))
     elif tie.is_pending:
         result.actions.append(Store(event, (), is_ours=True))

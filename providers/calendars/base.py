@@ -100,6 +100,8 @@ class RemoteEvent:
     content_hash: str = ""
     problem: str | None = None
     meeting_url: str = ""
+    is_unread: bool = False
+    """It stands there, but could not be had: what is known of its time goes on counting. `problem` says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,8 +111,9 @@ class ChangeBatch:
     With `is_complete` the batch accounts for every object: known objects that stand neither in `upserts` nor
     in `unchanged` are gone (mark and sweep). Without it, only `removals` are gone; they are explicit
     tombstones. A removal may name an object that was never known. `next_token` is None where the server has
-    no change feed. With `is_windowed` each occurrence of a series is an object of its own, named `<series>_<original time>`, and a complete
-    batch accounts only for what touches the window: that an object is missing whose time is over says nothing.
+    no change feed, and where something could not be had: then all is listed again the next time.
+    With `is_windowed` each occurrence of a series is an object of its own, named `<series>_<original time>`, and a complete batch accounts
+    only for what touches the window: that an object is missing whose time is over says nothing.
     """
 
     upserts: tuple[RemoteEvent, ...] = ()

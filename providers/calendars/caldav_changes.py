@@ -7,7 +7,7 @@ etags. Objects are fetched afterwards, only those that are new or other than kno
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import islice
@@ -16,12 +16,13 @@ from urllib.parse import urlsplit
 from providers.calendars.base import CalendarRef, ChangeBatch, RemoteEvent, Span
 from providers.calendars.caldav_discovery import CalendarState, look_at_calendar, read_versions
 from providers.calendars.caldav_errors import error_of
-from providers.calendars.caldav_objects import fetch_events, told
+from providers.calendars.caldav_objects import Listed, fetch_events, told
 from providers.calendars.caldav_wire import LISTING_BYTES, LISTING_SECONDS, DavAnswer, DavWire, path_of
 from providers.calendars.caldav_xml import (
     CALENDAR_DATA,
     ETAG,
     D,
+    Row,
     next_token,
     propfind,
     query_by_time,
@@ -39,6 +40,11 @@ LONG_FETCH_SECONDS = 15.0
 """When reading all objects would take longer, only those are read that can matter."""
 
 MAX_PAGES = 100
+MOST_OBJECTS = 100_000
+_TRUSTS_CTAG = 2000
+"""Of a calendar with more objects it is believed that nothing changed when its ctag says so; smaller ones are listed all the same."""
+_NAMED_AGAIN = 50
+"""So many objects that a change feed names with an etag known already are read again."""
 _KIND = f"{D}resourcetype"
 # Servers decide about dates and floating times in a zone of their own; a day more on both sides covers all zones.
 _MARGIN = timedelta(days=1)
@@ -46,9 +52,9 @@ _MARGIN = timedelta(days=1)
 
 @dataclass(slots=True)
 class _Feed:
-    """A change feed read to its end: path -> etag of what stands there, and what is gone."""
+    """A change feed read to its end: what stands there, by path, and what is gone."""
 
-    present: dict[str, str] = field(default_factory=dict)
+    present: dict[str, Listed] = field(default_factory=dict)
     removed: set[str] = field(default_factory=set)
     token: str | None = None
 
@@ -59,9 +65,10 @@ def read_changes(
     """The contract's `changes` for one CalDAV calendar."""
     if sync_token is not None and not sync_token.startswith(CTAG_TOKEN):
         return _read_since(wire, calendar, sync_token, window=window, known=known)
-    if sync_token is not None and sync_token == _ctag_token(read_versions(wire, calendar.remote_id)[1]):
+    if sync_token is not None and _is_as_it_was(wire, calendar, sync_token, known):
         return ChangeBatch(next_token=sync_token)
-    return _read_everything(wire, calendar, look_at_calendar(wire, calendar.remote_id), window=window, known=known)
+    state = look_at_calendar(wire, calendar.remote_id)
+    return _read_everything(wire, calendar, state, window=window, known=known, has_changed=sync_token is not None)
 
 
 def read_busy(wire: DavWire, calendar: CalendarRef, window: Span) -> list[RemoteEvent]:
@@ -85,40 +92,56 @@ def _read_since(
     wire: DavWire, calendar: CalendarRef, sync_token: str, *, window: Span, known: Mapping[str, str]
 ) -> ChangeBatch:
     feed = _read_feed(wire, calendar, sync_token)
-    same = {path for path, etag in feed.present.items() if known.get(path) == etag}
+    same = {path for path, its in feed.present.items() if _is_same(its, known.get(path))}
     if len(known) >= 10 and len(same) > len(known) / 2:
         # Some servers answer a token that they no longer know with a whole list and no removals. A true feed does not
         # name most of what we hold, unchanged.
         raise SyncTokenExpired("The server no longer knows our place in its change feed and lists everything instead.")
-    changed = {path: etag for path, etag in feed.present.items() if path not in same}
+    if len(same) <= _NAMED_AGAIN:
+        # The feed says that they changed. Perhaps by ourselves; or the server gives the same etag whatever happens.
+        same = set()
+    changed = {path: its for path, its in feed.present.items() if path not in same}
     upserts: tuple[RemoteEvent, ...] = ()
     if changed:
         zone = look_at_calendar(wire, calendar.remote_id).zone or calendar.zone
         upserts = tuple(fetch_events(wire, calendar, changed, window=window, zone=zone))
     return ChangeBatch(
-        upserts=upserts, unchanged=frozenset(same), removals=tuple(sorted(feed.removed)), next_token=feed.token
+        upserts=upserts,
+        unchanged=frozenset(same),
+        removals=tuple(sorted(feed.removed)),
+        next_token=_token_after(upserts, feed.token),
     )
 
 
 def _read_everything(
-    wire: DavWire, calendar: CalendarRef, state: CalendarState, *, window: Span, known: Mapping[str, str]
+    wire: DavWire,
+    calendar: CalendarRef,
+    state: CalendarState,
+    *,
+    window: Span,
+    known: Mapping[str, str],
+    has_changed: bool,
 ) -> ChangeBatch:
-    """All of a calendar. What can never matter again is listed but not fetched."""
+    """All of a calendar. What can never matter again is listed but not fetched. `has_changed`: its ctag is another one."""
     present, token = _list_everything(wire, calendar, state)
-    changed = {path: etag for path, etag in present.items() if known.get(path) != etag}
+    changed = {path: its for path, its in present.items() if not _is_same(its, known.get(path))}
+    if has_changed and not changed and present.keys() == known.keys():
+        changed = present  # something changed, the server says, and yet no etag did
     upserts = _fetch_what_matters(wire, calendar, changed, window=window, zone=state.zone or calendar.zone, known=known)
     # An object that is listed but could not be had stands there all the same: it must not be swept away.
     accounted = {event.remote_id for event in upserts}
     return ChangeBatch(
         upserts=tuple(upserts),
         unchanged=frozenset(path for path in present if path in known and path not in accounted),
-        next_token=token,
+        next_token=_token_after(upserts, token),
         is_complete=True,
     )
 
 
-def _list_everything(wire: DavWire, calendar: CalendarRef, state: CalendarState) -> tuple[dict[str, str], str | None]:
-    """(path -> etag of every object, token for the next time)."""
+def _list_everything(
+    wire: DavWire, calendar: CalendarRef, state: CalendarState
+) -> tuple[dict[str, Listed], str | None]:
+    """(every object by path, token for the next time)."""
     if state.has_sync:
         try:
             feed = _read_feed(wire, calendar, "")
@@ -136,7 +159,28 @@ def _ctag_token(ctag: str | None) -> str | None:
     return CTAG_TOKEN + ctag if ctag else None
 
 
-def _list_etags(wire: DavWire, calendar: CalendarRef) -> dict[str, str]:
+def _is_as_it_was(wire: DavWire, calendar: CalendarRef, sync_token: str, known: Mapping[str, str]) -> bool:
+    """By its ctag, and by its etags where listing them costs little: there are servers whose ctag stays as it is."""
+    if sync_token != _ctag_token(read_versions(wire, calendar.remote_id)[1]):
+        return False
+    return len(known) > _TRUSTS_CTAG or _is_unchanged(_list_etags(wire, calendar), known)
+
+
+def _is_same(its: Listed, known_etag: str | None) -> bool:
+    """True when it need not be read again. Where a server gives no etags, everything has to be."""
+    return bool(its.etag) and its.etag == known_etag
+
+
+def _is_unchanged(present: Mapping[str, Listed], known: Mapping[str, str]) -> bool:
+    return present.keys() == known.keys() and all(_is_same(its, known[path]) for path, its in present.items())
+
+
+def _token_after(upserts: Iterable[RemoteEvent], token: str | None) -> str | None:
+    """None where something could not be had: a feed would not name it again."""
+    return None if any(event.is_unread for event in upserts) else token
+
+
+def _list_etags(wire: DavWire, calendar: CalendarRef) -> dict[str, Listed]:
     answer = wire.send(
         "PROPFIND",
         calendar.remote_id,
@@ -147,17 +191,26 @@ def _list_etags(wire: DavWire, calendar: CalendarRef) -> dict[str, str]:
     )
     if answer.status != 207:
         raise error_of(answer)
-    return {
-        path_of(row.href): row.text(ETAG) or ""
-        for row in rows(answer.root)
-        if row.status < 300 and f"{D}collection" not in row.names(_KIND) and not _is_itself(calendar, row.href)
-    }
+    present: dict[str, Listed] = {}
+    for row in rows(answer.root):
+        if row.status < 300 and f"{D}collection" not in row.names(_KIND) and not _is_itself(calendar, row.href):
+            _add(present, row)
+    return present
+
+
+def _add(present: dict[str, Listed], row: Row) -> str:
+    """Take in one object; its path. Where a server means two objects by two spellings of one path, the second keeps its own."""
+    path, its = path_of(row.href), Listed(row.text(ETAG) or "", row.href.strip())
+    if path in present and present[path].href != its.href:
+        path = urlsplit(its.href).path if "://" in its.href[:10] else its.href
+    present[path] = its
+    return path
 
 
 def _fetch_what_matters(
     wire: DavWire,
     calendar: CalendarRef,
-    changed: dict[str, str],
+    changed: dict[str, Listed],
     *,
     window: Span,
     zone: str,
@@ -172,7 +225,7 @@ def _fetch_what_matters(
     started = time.monotonic()
     events = list(fetch_events(wire, calendar, first, window=window, zone=zone))
     seconds_each = (time.monotonic() - started) / max(1, len(first))
-    left = {path: etag for path, etag in changed.items() if path not in first}
+    left = {path: its for path, its in changed.items() if path not in first}
     if seconds_each * len(left) > LONG_FETCH_SECONDS:
         left = _inside_window(wire, calendar, left, window=window, known=known)
     events.extend(fetch_events(wire, calendar, left, window=window, zone=zone))
@@ -180,8 +233,8 @@ def _fetch_what_matters(
 
 
 def _inside_window(
-    wire: DavWire, calendar: CalendarRef, changed: dict[str, str], *, window: Span, known: Mapping[str, str]
-) -> dict[str, str]:
+    wire: DavWire, calendar: CalendarRef, changed: dict[str, Listed], *, window: Span, known: Mapping[str, str]
+) -> dict[str, Listed]:
     """Those that the server finds inside the window, and whatever is known already."""
     answer = wire.send(
         "REPORT",
@@ -195,7 +248,7 @@ def _inside_window(
         # Some refuse a query that finds too much. Then everything has to be fetched.
         return changed
     inside = {path_of(row.href) for row in rows(answer.root) if row.status < 300}
-    return {path: etag for path, etag in changed.items() if path in inside or path in known}
+    return {path: its for path, its in changed.items() if path_of(path) in inside or path in known}
 
 
 def _read_feed(wire: DavWire, calendar: CalendarRef, token: str) -> _Feed:
@@ -237,8 +290,9 @@ def _add_page(feed: _Feed, answer: DavAnswer, calendar: CalendarRef) -> bool:
             feed.removed.add(path)
             feed.present.pop(path, None)
         elif row.status < 300:
-            feed.present[path] = row.text(ETAG) or ""
-            feed.removed.discard(path)
+            feed.removed.discard(_add(feed.present, row))
+    if len(feed.present) > MOST_OBJECTS:
+        raise BadAnswer("This calendar has more entries than are read here. Please use a smaller one.")
     feed.token = next_token(answer.root)
     if feed.token is None:
         raise SyncTokenExpired("The server's change feed gives no place to go on from.")

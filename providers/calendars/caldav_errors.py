@@ -43,7 +43,9 @@ _BAD_DATA = frozenset(
 
 
 class AnswerTooLarge(BadAnswer):
-    """The answer is larger than was asked for; asking for less may help."""
+    """The answer is larger than was asked for; asking for less may help. `partial` is what was read of it."""
+
+    partial: object = None
 
 
 def error_of(answer: DavAnswer) -> ProviderError:
@@ -66,7 +68,7 @@ def error_of(answer: DavAnswer) -> ProviderError:
     if status in (405, 415, 421, 501):
         return Misconfigured("This address does not lead to a calendar.")
     if status in (408, 423, 425, 429) or status >= 500:
-        return Temporary(_out_of_order(status), retry_after=_retry_after(answer))
+        return Temporary(_out_of_order(status), retry_after=_retry_after(answer), is_refusal=status in (423, 500))
     return BadAnswer(f"The server's answer makes no sense here (status {status}).")
 
 
@@ -81,7 +83,9 @@ def error_of_failure(error: Exception, url: str) -> ProviderError:
     if isinstance(error, requests.exceptions.Timeout):
         return Temporary(f"{host} did not answer in time.")
     if getattr(error, "is_too_large", False):
-        return AnswerTooLarge(f"The answer of {host} is too large.")
+        return AnswerTooLarge(
+            f"{host} gives a larger answer than is read here. If the calendar is very large, please use a smaller one."
+        )
     if isinstance(error, _BROKEN_LINES) or not isinstance(error, requests.exceptions.RequestException):
         return Temporary(f"{host} could not be reached, or the connection broke.")
     return BadAnswer(f"The answer of {host} could not be read.")

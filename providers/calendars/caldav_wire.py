@@ -19,8 +19,10 @@ from caldav.lib import error as caldav_error
 from caldav.lib.auth import extract_auth_types
 from lxml import etree
 
-from providers.calendars.caldav_errors import error_of_failure
-from providers.errors import BadAnswer, Misconfigured
+from providers.calendars.caldav_answers import AnswerReading
+from providers.calendars.caldav_errors import AnswerTooLarge, error_of_failure
+from providers.calendars.caldav_xml import Multistatus
+from providers.errors import BadAnswer, Misconfigured, ProviderError
 
 CONNECT_SECONDS = 5.0
 USUAL_SECONDS = 20.0
@@ -28,27 +30,25 @@ LISTING_SECONDS = 300.0
 """The first listing of a large calendar: a cold server has been seen to need two minutes for 10,000 objects."""
 
 USUAL_BYTES = 10_000_000
-LISTING_BYTES = 64_000_000
+LISTING_BYTES = 16_000_000
+"""Some 50,000 objects. Listings are read as they come, so their text is never kept."""
 _MAX_REDIRECTS = 3
 
 # Apple names the account's own machine in its answers (p12-caldav.icloud.com). It is one house: credentials may follow.
 _ONE_HOUSE = ("icloud.com",)
 
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9/._~!$&'()*+,;=:@-]*")
-_ODD_ENCODING = "The server's answer is in an encoding that we do not read."
-_ENCODING = re.compile(rb"<\?xml[^>]*?encoding\s*=\s*[\"']([^\"']*)", re.IGNORECASE)
-_BEFORE_ROOT = re.compile(rb"(?:\s|<\?.*?\?>|<!--.*?-->)*", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class DavAnswer:
-    """What came back. `root` is the parsed XML or None; `preconditions` are the tags of a DAV:error body."""
+    """What came back. `root` is what a multistatus says, or None; `preconditions` are the tags of a DAV:error body."""
 
     url: str
     status: int
     headers: Mapping[str, str]
     body: bytes
-    root: Any = None
+    root: Multistatus | None = None
     preconditions: frozenset[str] = field(default_factory=frozenset)
 
 
@@ -114,20 +114,19 @@ class DavWire:
         return answer
 
     def _ask(self, method: str, url: str, body: str, headers: Mapping[str, str]) -> DavAnswer:
-        root = None
         try:
-            root = self._client.request(url, method, body, headers).tree
+            self._client.request(url, method, body, headers)
         except (caldav_error.AuthorizationError, caldav_error.RateLimitError):
             pass  # The library raises where we want to see the answer; the gate has kept it.
         except etree.XMLSyntaxError as error:
             raise BadAnswer("The server's answer broke off or is no XML.") from error
         except (requests.exceptions.RequestException, OSError) as error:
-            raise error_of_failure(error, url) from error
-        got = self._gate.take_answer()
+            raise self._gate.with_partial(error_of_failure(error, url)) from error
+        got, reading = self._gate.take_answer()
         preconditions = (
             frozenset(caldav_error.parse_preconditions(got.content)) if got.status_code >= 400 else frozenset()
         )
-        return DavAnswer(url, got.status_code, got.headers, got.content, root, preconditions)
+        return DavAnswer(url, got.status_code, got.headers, reading.body(), reading.multistatus(), preconditions)
 
     def _turn_to_digest(self, headers: Mapping[str, str]) -> bool:
         offered = extract_auth_types(headers.get("WWW-Authenticate", ""))
@@ -144,7 +143,8 @@ class _Gate:
     def __init__(self, home: str, http_session: Any) -> None:
         self._home = home
         self._session = http_session
-        self._answer: requests.Response | None = None
+        self._answer: tuple[requests.Response, AnswerReading] | None = None
+        self._reading = AnswerReading()
         self.limit = USUAL_BYTES
 
     def request(self, method: str, url: str, **options: Any) -> requests.Response:
@@ -153,19 +153,29 @@ class _Gate:
                 f"The server sends us to another place, {_origin(url)}. If you trust it, enter that address instead."
             )
         self._session.answer_limit = self.limit
+        self._reading = reading = AnswerReading()
         # verify, cert and proxies are the guarded session's own business.
         wanted = {name: options.get(name) for name in ("data", "headers", "auth", "timeout")}
-        answer: requests.Response = self._session.request(method, url, allow_redirects=False, **wanted)
-        self._answer = answer
-        _check_body(answer)
+        answer: requests.Response = self._session.request(
+            method, url, allow_redirects=False, into=reading.begin, **wanted
+        )
+        # The library would look for XML in whatever it gets; it gets refusals alone, to find out what they ask for.
+        answer._content = reading.refusal()
+        self._answer = answer, reading
         return answer
 
-    def take_answer(self) -> requests.Response:
+    def take_answer(self) -> tuple[requests.Response, AnswerReading]:
         """The answer to the last request, given out once."""
         answer, self._answer = self._answer, None
         if answer is None:
             raise BadAnswer("The server gave no answer.")
         return answer
+
+    def with_partial(self, error: ProviderError) -> ProviderError:
+        """The error, with what came before the answer became too large."""
+        if isinstance(error, AnswerTooLarge):
+            error.partial = self._reading.partial()
+        return error
 
     def close(self) -> None:
         self._session.close()
@@ -219,30 +229,3 @@ def _port(parts: SplitResult) -> int:
 def _origin(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"[:200]
-
-
-def _check_body(answer: requests.Response) -> None:
-    """Keep away from the XML parser what is none or is meant to harm it."""
-    content, kind = answer.content, answer.headers.get("Content-Type", "").lower()
-    if "html" in kind:
-        if answer.status_code in (200, 207):
-            raise BadAnswer("A web page came back instead of a calendar. Perhaps the address leads to a sign-in page.")
-        answer._content = b""
-        return
-    content = content.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if content.startswith(b"<"):
-        _check_prolog(content)
-    elif b"\x00" in content[:4] or content[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise BadAnswer(_ODD_ENCODING)
-    elif answer.status_code >= 400 and "xml" in kind:
-        answer._content = b""
-
-
-def _check_prolog(content: bytes) -> None:
-    """Refuse a document type, under which entities could be declared, and encodings in which one could hide."""
-    encoding = _ENCODING.match(content)
-    if b"\x00" in content[:4] or (encoding and encoding[1].lower() not in (b"utf-8", b"us-ascii", b"iso-8859-1")):
-        raise BadAnswer(_ODD_ENCODING)
-    prolog = _BEFORE_ROOT.match(content)
-    if content[prolog.end() if prolog else 0 :].startswith(b"<!"):
-        raise BadAnswer("The server's answer declares a document type. Such answers are not read.")

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+import re
+import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -652,10 +656,14 @@ def test_an_object_that_cannot_be_had_is_not_taken_for_deleted(
         return between.forward(replace(asked, body=body)) if body != asked.body else None
 
     between.script = hide
-    batch = read(provider, calendar, None, {kept: "old", hidden: "old"})
-    assert (by_id(batch).keys(), batch.unchanged, batch.is_complete) == ({kept}, {hidden}, True)
-    first = read(provider, calendar)
-    assert (by_id(first).keys(), first.removals) == ({kept}, ())
+    for known in ({kept: "old", hidden: "old"}, {}):
+        batch = read(provider, calendar, None, known)
+        found = by_id(batch)
+        assert (found.keys(), batch.removals, batch.is_complete) == ({kept, hidden}, (), True)
+        assert (found[kept].is_unread, found[hidden].is_unread) == (False, True)
+        assert found[hidden].problem
+        assert found[hidden].etag == ""
+        assert batch.next_token is None, "so that the calendar is listed again, and it is asked for once more"
 
 
 def test_one_poisoned_object_among_fifty_hides_no_other(
@@ -685,15 +693,191 @@ def test_one_object_over_which_the_server_fails_hides_no_other(
     huge = multistatus(row(paths[3], f"<C:calendar-data>{'x' * 11_000_000}</C:calendar-data>"))
 
     def fail(asked: Asked) -> Answer | None:
-        if b"multiget" not in asked.body or paths[3].encode() not in asked.body:
+        if paths[3] not in (asked.path, *asked.body.decode().replace("<", ">").split(">")):
             return None
-        return Answer(500) if kind == "500" else huge
+        if kind == "500":
+            return Answer(500)
+        return huge if b"multiget" in asked.body else Answer(200, {"Content-Type": "text/calendar"}, b"x" * 11_000_000)
 
     between.script = fail
     found = by_id(read(provider, calendar))
     assert found.keys() == set(paths)
     assert [path for path, event in found.items() if event.problem] == [paths[3]]
-    assert found[paths[3]].etag == ""
+    assert (found[paths[3]].etag, found[paths[3]].is_unread) == ("", True)
+
+
+def test_what_a_multiget_fails_over_is_asked_for_by_itself(
+    between: StandIn, provider: CalDavCalendars, calendar: CalendarRef, person: CalDavPerson
+) -> None:
+    paths = [person.add_event(f"No {number}", NINE, NINE + HOUR) for number in range(5)]
+    between.script = lambda asked: (
+        Answer(500) if b"multiget" in asked.body and paths[3].encode() in asked.body else None
+    )
+    batch = read(provider, calendar)
+    assert [event.problem for event in batch.upserts] == [None] * 5
+    assert batch.next_token
+
+
+SPELLINGS = {
+    "as it spelt it": lambda name: f"{name}%40host.ics",
+    "plain": lambda name: f"{name}@host.ics",
+    "small escapes": lambda name: f"{name}%c3%a9.ics",
+    "great escapes": lambda name: f"{name}%C3%A9.ics",
+    "escaped letters": lambda name: f"%65{name}.ics",
+    "a slash within": lambda name: f"a%2F{name}.ics",
+    "a blank": lambda name: f"my%20{name}.ics",
+    "two accents": lambda name: f"{name}e%CC%81.ics",
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS)
+@pytest.mark.parametrize("answers", ["alike", "whole addresses", "nothing but single objects", "composed"])
+def test_a_server_is_asked_for_its_objects_in_its_own_spelling(
+    between: StandIn, calendar: CalendarRef, spelling: Callable[[str], str], answers: str
+) -> None:
+    home = "/" + calendar.remote_id.split("/", 3)[3]
+    base = between.url.rstrip("/") if answers == "whole addresses" else ""
+    count = 80 if answers != "nothing but single objects" else 10
+    hrefs = [f"{base}{home}{spelling(f'ev{number:02}')}" for number in range(count)]
+    texts = {
+        href: vcalendar(f"UID:{n}\nDTSTART:20270301T{n % 20:02}0000Z\nDTEND:20270301T{n % 20:02}3000Z")
+        for n, href in enumerate(hrefs)
+    }
+
+    def script(asked: Asked) -> Answer | None:
+        if b"sync-collection" in asked.body:
+            return multistatus(*(row(href, "<D:getetag>1</D:getetag>") for href in hrefs), token="t")
+        if b"multiget" in asked.body:
+            named = [part.partition("<")[0] for part in asked.body.decode().split("<D:href>")[1:]]
+            known = [href for href in named if href in texts and answers != "nothing but single objects"]
+            composed = (lambda href: href.replace("e%CC%81", "%C3%A9")) if answers == "composed" else str
+            return multistatus(*(row(composed(h), f"<C:calendar-data>{texts[h]}</C:calendar-data>") for h in known))
+        if asked.method == "GET":
+            text = texts.get(base + asked.path)
+            return Answer(200, {"ETag": '"1"'}, text.encode()) if text else Answer(404)
+        return None
+
+    if answers == "nothing but single objects" and spelling in (
+        SPELLINGS["small escapes"],
+        SPELLINGS["escaped letters"],
+    ):
+        return  # to a GET these are one spelling (RFC 3986 section 6.2.2), and every client writes them so
+    between.script = script
+    provider = open_through(between)
+    batch = read(provider, calendar)
+    assert [event.problem for event in batch.upserts] == [None] * count
+    assert len({event.remote_id for event in batch.upserts}) == count
+    assert sum(len(event.busy) for event in batch.upserts) == count
+    provider.close()
+
+
+@pytest.mark.parametrize("spoilt", ["", "BEGIN:VCALENDAR\nBEGIN:VEVENT\nUID:1\nDTSTART:2027"], ids=["empty", "cut off"])
+def test_an_entry_that_comes_empty_or_in_part_is_asked_for_again_and_else_said_to_be_unread(
+    between: StandIn, provider: CalDavCalendars, calendar: CalendarRef, person: CalDavPerson, spoilt: str
+) -> None:
+    path = person.add_event("Dentist", NINE, NINE + HOUR)
+    data = f"<D:getetag>1</D:getetag><C:calendar-data>{spoilt}</C:calendar-data>"
+    between.script = lambda asked: multistatus(row(path, data)) if b"multiget" in asked.body else None
+    (event,) = read(provider, calendar).upserts
+    assert (event.problem, len(event.busy)) == (None, 1)
+    between.script = lambda asked: (
+        multistatus(row(path, data)) if b"multiget" in asked.body
+        else Answer(200, {"ETag": '"1"'}, spoilt.encode()) if asked.method == "GET" else None
+    )  # fmt: skip
+    batch = read(provider, calendar)
+    assert [bool(event.problem) for event in batch.upserts] == [True]
+    assert batch.next_token is None
+
+
+def test_a_server_without_any_etag_is_read_anew_each_time(
+    between: StandIn, provider: CalDavCalendars, calendar: CalendarRef, person: CalDavPerson
+) -> None:
+    """Neither its listing nor its objects have one, nor is there a change feed or a ctag."""
+    path = person.add_event("Dentist", NINE, NINE + HOUR)
+
+    def without_etags(asked: Asked, answer: Answer) -> Answer:
+        answer.headers.pop("ETag", None)
+        for name in (b"getetag", b"getctag", b"sync-collection", b"sync-token"):
+            answer.body = answer.body.replace(name, b"x-" + name)
+        return answer
+
+    between.spoil = without_etags
+    between.script = lambda asked: Answer(501) if b"sync-collection" in asked.body else None
+    first = by_id(read(provider, calendar))[path]
+    assert (first.etag, first.busy) == ("", ((NINE, NINE + HOUR),))
+    person.move_event(path, NINE + HOUR)
+    again = by_id(read(provider, calendar, None, {path: ""}))[path]
+    assert again.busy == ((NINE + HOUR, NINE + 2 * HOUR),)
+
+
+@pytest.mark.parametrize("feed", ["change feed", "ctag", "constant ctag"])
+def test_an_event_moved_in_place_is_noticed_whatever_the_server_says_of_versions(
+    between: StandIn, provider: CalDavCalendars, calendar: CalendarRef, person: CalDavPerson, feed: str
+) -> None:
+    """With a change feed or a true ctag even under the same etag for ever; with a ctag that stays as it is, by the etags."""
+    path = person.add_event("Dentist", NINE, NINE + HOUR)
+
+    def spoil(asked: Asked, answer: Answer) -> Answer:
+        if feed != "constant ctag":
+            answer.headers = {**answer.headers, "ETag": '"same"'}
+            answer.body = re.sub(rb"(getetag>)[^<]+", rb"\1&quot;same&quot;", answer.body)
+        else:
+            answer.body = re.sub(rb"(getctag>)[^<]+", rb"\1same", answer.body)
+        if feed != "change feed":
+            answer.body = answer.body.replace(b"sync-collection", b"x").replace(b"sync-token", b"x-token")
+        return answer
+
+    between.spoil = spoil
+    between.script = lambda asked: Answer(501) if b"sync-collection" in asked.body and feed != "change feed" else None
+    first = read(provider, calendar)
+    assert first.next_token
+    known = {path: by_id(first)[path].etag}
+    person.move_event(path, NINE + HOUR)
+    batch = read(provider, calendar, first.next_token, known)
+    assert by_id(batch)[path].busy == ((NINE + HOUR, NINE + 2 * HOUR),)
+
+
+SPACE = b" " * 50_000_000
+HEAD = b"<D:multistatus xmlns:D='DAV:'>"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="It looks at its memory in /proc.")
+def test_an_answer_with_too_much_is_never_held_whole(between: StandIn) -> None:
+    """Large ones, and small ones that unpack or unfold to more, are refused with a sentence, and with little of them in memory."""
+    answers = {
+        "/large/": Answer(207, XML, HEAD + SPACE + b"</D:multistatus>"),
+        "/unpacks-large/": Answer(207, {**XML, "Content-Encoding": "gzip"}, gzip.compress(HEAD + SPACE, 1)),
+        "/many-rows/": Answer(207, XML, HEAD + b"<D:response/>" * 1_000_000),
+        "/many-parts/": Answer(207, XML, HEAD + b"<D:response>" + b"<x/>" * 3_000_000),
+        "/refusal/": Answer(500, XML, b"<D:error xmlns:D='DAV:'>" + SPACE[:9_000_000]),
+        "/page/": Answer(200, {"Content-Type": "text/html"}, SPACE),
+    }
+    between.script = lambda asked: answers[asked.path]
+    code = """if True:
+        import re, sys
+        from pathlib import Path
+        from tests.providers.test_caldav_faults import CalendarRef, open_through, read
+        from providers.errors import ProviderError
+        from tests.providers.stand_in import StandIn
+        server, *paths = sys.argv[1:]
+        between = StandIn()
+        between.url, between.port = server, server.split(":")[2].strip("/")
+        provider = open_through(between)
+        most = lambda: int(re.search(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text())[1]) // 1024
+        before = most()
+        for path in paths:
+            try:
+                read(provider, CalendarRef(remote_id=server.rstrip("/") + path, zone="UTC"))
+            except ProviderError as error:
+                print(error)
+        print(most() - before)
+    """
+    run = subprocess.run(
+        [sys.executable, "-c", code, between.url, *answers], capture_output=True, text=True, check=True
+    )
+    *sentences, megabytes = run.stdout.splitlines()
+    assert len(sentences) == len(answers)
+    assert int(megabytes) < 40
 
 
 def test_a_server_that_gives_no_entry_at_all_is_out_of_order(
