@@ -1,8 +1,8 @@
 """Dates, times and zones in words. Pure; all pages and mails say them through here, so that they say them alike.
 
-Dates and times take a babel `Locale` (`locale_of(language)`), and local datetimes or dates: which zone is meant is the caller's decision.
-English means British habits (Thursday 3 December, 14:05) unless the language names a country, such as "en-US". Durations and places
-speak the language that `portal.i18n.speaking` has set.
+Dates and times take a babel `Locale`, and local datetimes or dates: which zone is meant is the caller's decision. `locale_of` alone decides
+between 2:05 PM and 14:05, and between American and other habits: by the country that the reader's language names ("en-US"), else by the
+business's (`country_of` its zone), else as in Britain. Durations and places speak the language that `portal.i18n.speaking` has set.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from unicodedata import combining, normalize
 from zoneinfo import ZoneInfo, available_timezones
 
 from babel import Locale, UnknownLocaleError
+from babel.core import get_global
 from babel.dates import format_date, format_skeleton, format_time, get_day_names
 
 from portal import i18n
@@ -27,6 +28,7 @@ _PATTERNS = {
     "hu": {"long": "y. MMMM d., EEEE", "day": "MMMM d., EEEE", "short": "MMM d., EEE"},
 }
 _DAY = 24 * 60
+_CLOCKS = {"h12": "hm", "h24": "Hm"}
 _REGIONS = {
     "Africa": say_later("Africa"),
     "America": say_later("America"),
@@ -41,19 +43,35 @@ _REGIONS = {
 }
 
 
-@lru_cache(maxsize=64)
-def locale_of(language: str) -> Locale:
-    """The locale of a language tag such as "es" or "en-US"; British English for one that is not known."""
-    try:
-        locale = Locale.parse(language.replace("-", "_"))
-    except (ValueError, UnknownLocaleError):
-        return Locale("en", "GB")
-    return Locale("en", "GB") if locale.language == "en" and not locale.territory else locale
+@lru_cache(maxsize=256)
+def locale_of(language: str, country: str = "") -> Locale:
+    """The locale of a language tag such as "es" or "en-US"; where it names no country, with the habits of `country`, the business's.
+
+    British English for a tag that is not known. A modifier says that the clock is another than the language's own has: `_clock` reads it.
+    """
+    locale = _parse(language) or Locale("en")
+    if locale.territory:
+        return locale
+    there = _parse(f"und_{country}") if country else None
+    usual = Locale("en", "GB") if locale.language == "en" else locale
+    if there is None:
+        return usual
+    usual = _parse(f"{locale.language}_{country}") or usual
+    if _has_halves(usual) == _has_halves(there):
+        return usual
+    return Locale(usual.language, usual.territory, modifier="h12" if _has_halves(there) else "h24")
 
 
 def present_locale() -> Locale:
     """The locale of the language that is spoken now (`portal.i18n.speaking`); on a page, its reader's."""
-    return locale_of(i18n.language_tag())
+    return locale_of(i18n.language_tag(), i18n.country())
+
+
+def country_of(zone: str) -> str:
+    """The country in which a zone lies, as two letters; empty for UTC and its like."""
+    zone = get_global("zone_aliases").get(zone, zone)
+    territory: str = get_global("zone_territories").get(zone, "")
+    return "" if territory in ("001", "ZZ") else territory
 
 
 @lru_cache(maxsize=4096)
@@ -195,7 +213,23 @@ def _plain(name: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _clock(hour: int, minute: int, locale: Locale) -> str:
-    return format_time(datetime(2000, 1, 1, hour, minute, tzinfo=UTC), "short", locale=locale)
+    at = datetime(2000, 1, 1, hour, minute, tzinfo=UTC)
+    if locale.modifier in _CLOCKS:
+        return format_skeleton(_CLOCKS[locale.modifier], at, locale=locale)
+    return format_time(at, "short", locale=locale)
+
+
+def _has_halves(locale: Locale) -> bool:
+    """True where the clock has twelve hours."""
+    return "h" in locale.time_formats["short"].pattern
+
+
+def _parse(tag: str) -> Locale | None:
+    """None for what is not known."""
+    try:
+        return Locale.parse(tag.replace("-", "_"))
+    except (ValueError, UnknownLocaleError):
+        return None
 
 
 @lru_cache(maxsize=256)

@@ -24,6 +24,7 @@ LANGUAGES = {"en": "English", "es": "Español", "hu": "Magyar"}
 CATALOGS = Path(__file__).parent / "translations"
 _SOUNDS_LIKE_Y = re.compile(r"(?:i|í|hi(?![aeo])|hí|y(?![aeiouáéíóú]))", re.IGNORECASE)
 _spoken: ContextVar[str] = ContextVar("language", default="en")
+_country: ContextVar[str] = ContextVar("country", default="")
 
 
 def language() -> str:
@@ -36,13 +37,20 @@ def language_tag() -> str:
     return _spoken.get()
 
 
+def country() -> str:
+    """The business's country, whose habits count where the tag names none: `portal.dates.locale_of`."""
+    return _country.get()
+
+
 @contextmanager
-def speaking(tag: str) -> Iterator[None]:
+def speaking(tag: str, *, country: str = "") -> Iterator[None]:
     """Say everything in this language ("es", "es-MX") meanwhile; one that is not known is English."""
     token = _spoken.set(tag if tag[:2] in LANGUAGES and tag[2:3] in ("", "-") else known_language(tag))
+    place = _country.set(country)
     try:
         yield
     finally:
+        _country.reset(place)
         _spoken.reset(token)
 
 

@@ -123,7 +123,8 @@ def _way_back(target: str, *, came_from: str) -> str:
 
 
 def _speak() -> None:
-    spoken: AbstractContextManager[None] = speaking(page_tag())
+    country = "" if request.blueprint in _MACHINES else current_site().country
+    spoken: AbstractContextManager[None] = speaking(page_tag(), country=country)
     spoken.__enter__()
     g.spoken = spoken
 

@@ -23,6 +23,11 @@ class Site:
     zone: str = "UTC"
     language: str = "en"
 
+    @property
+    def country(self) -> str:
+        """Whose habits count where a reader's language names no country."""
+        return dates.country_of(self.zone)
+
 
 def current_site() -> Site:
     """The business of this instance, read once per request."""

@@ -1,7 +1,7 @@
 """Serves `static/` with a hash of the content in each address, compressed once, kept by browsers for ever.
 
-At start the stylesheets of the whole site are joined into one file (a first page may cost four requests), every file gets its hash
-into its name, and copies in Brotli and gzip are put beside it under `data`/static, where WhiteNoise serves them. A changed file has a
+At start the stylesheets of the whole site are joined into one file (a first page may cost four requests), our own scripts leave their
+comments at home (a first page may weigh 20 kB of script), every file gets its hash into its name, and copies in Brotli and gzip are put beside it under `data`/static, where WhiteNoise serves them. A changed file has a
 new address, so nothing ever needs to be revalidated. Templates ask `asset("site.css")` for the address.
 """
 
@@ -22,6 +22,8 @@ PREFIX = "static"
 SITE_CSS = ("tokens", "base", "layout", "buttons", "forms", "components", "booking", "print")
 """The files of `static/css` that make up site.css, in this order; any other file there is served on its own."""
 SUFFIXES = {".css", ".js", ".svg", ".png", ".txt"}
+_REMARK = re.compile(rb"^\s*(//.*|/\*\*.*\*/)\n|^ +", re.MULTILINE)
+"""A line that is nothing but a comment, or the blanks before one."""
 _HASHED = re.compile(r"\.[0-9a-f]{12}\.\w+$")
 
 
@@ -50,8 +52,9 @@ def _sources(static: Path) -> Iterator[tuple[str, bytes]]:
     yield "site.css", b"\n".join((static / "css" / f"{part}.css").read_bytes() for part in SITE_CSS)
     for path in sorted(static.rglob("*")):
         is_part = path.suffix == ".css" and path.stem in SITE_CSS
+        is_ours = path.suffix == ".js" and not path.stem.endswith(".min")
         if path.suffix in SUFFIXES and not is_part:
-            yield path.name, path.read_bytes()
+            yield path.name, _REMARK.sub(b"", path.read_bytes()) if is_ours else path.read_bytes()
 
 
 def _build(folder: Path, name: str, content: bytes) -> str:

@@ -70,6 +70,7 @@ def form(
 ) -> Response:
     """The form for a time that is held; 422 with the errors beside the fields when something does not fit, 409 when this customer may not
     have one more. The time stays held in any case."""
+    search = search.opened_at(booking.appointment.start_at)
     values = _form_values(form, search) | {
         "held_at": pages.instant_text(booking.appointment.start_at),
         "summary": summarize(search.session, booking, zone=search.choice.zone, locale=search.locale),
@@ -84,6 +85,7 @@ def form(
 def lost(form: BookingForm, search: Search, error: PortalError) -> Response:
     """409: the time is not held any more. What was typed stays; the same time, if it is free, and the nearest are offered."""
     start_at = pages.read_instant(form.start_at or form.held_at)
+    search = search.opened_at(start_at)
     values = _form_values(replace(form, hold=""), search) | {
         "held_at": form.held_at,
         "offer": make_offer(search, error, start_at),
@@ -115,6 +117,7 @@ def slots_values(search: Search, day: Day | None) -> dict[str, Any]:
         "place": place_words(search.service),
         "search": search,
         "choice": search.choice,
+        "here": replace(search.choice, day=day.on, month=None) if day else search.choice,
         "day": day,
         "own": own,
         "version": f"{day.version if day else 'none'}-{own['time'] if own else ''}",
@@ -144,7 +147,8 @@ def _waitlist_url(search: Search, start_at: datetime, near: Sequence[Slot]) -> s
 
 
 def hold_url(slug: str, token: str, search: Search) -> str:
-    return url_for("booking.hold_form", slug=slug, token=token) + search.choice.query(day=None, month=None)
+    """The address of the form. It keeps in mind where the visitor was, for the way back."""
+    return url_for("booking.hold_form", slug=slug, token=token) + search.choice.query()
 
 
 def _own_hold(search: Search) -> dict[str, str] | None:
@@ -160,7 +164,7 @@ def _own_hold(search: Search) -> dict[str, str] | None:
     appointment = booking.appointment
     return {
         **pages.when(appointment.start_at, appointment.end_at, search.choice.zone, search.locale),
-        "url": hold_url(slug, kept.token, search),
+        "url": hold_url(slug, kept.token, search.opened_at(appointment.start_at)),
         "release_url": url_for("booking.release_hold", slug=slug, token=kept.token),
     }
 

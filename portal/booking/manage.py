@@ -80,9 +80,11 @@ def move_form(token: str) -> Response:
     search = _search(booking)
     start_at = pages.read_instant(request.args.get("start_at", ""))
     if start_at is not None:
+        search = search.opened_at(start_at)
         end_at = start_at + timedelta(minutes=search.service.duration)
         values["to"] = pages.when(start_at, end_at, search.choice.zone, search.locale)
         values["start_at"] = pages.instant_text(start_at)
+        values["page_url"] = url_for("manage.move_form", token=token)
         return make_response(render_template("manage/move_confirm.html", choice=search.choice, **values))
     return _picker(search, token, values)
 
@@ -100,6 +102,7 @@ def move(token: str) -> Response:
     try:
         operations.move_booking(booking_id, start_at, by="customer", now=search.now)
     except SlotTaken as error:
+        search = search.opened_at(start_at)
         offer = answers.make_offer(search, error, start_at)
         return _picker(search, token, _values(booking, token), offer=offer, status=409)
     except (TooLate, NotAllowedNow) as error:
@@ -196,17 +199,29 @@ def _limit(start_at: datetime, minutes: int, zone: str) -> str:
 
 
 def _zone(booking: Booking) -> str:
-    """The zone that was asked for, else the one that the customer booked in, else the business's."""
-    wishes = (request.args.get("zone", ""), booking.customer_zone)
-    return next((zone for zone in wishes if zone and dates.is_zone(zone)), current_site().zone)
+    """The zone that was asked for, else the usual one."""
+    asked = (request.form if request.method == "POST" else request.args).get("zone", "")
+    return asked if dates.is_zone(asked) else _usual_zone(booking)
+
+
+def _usual_zone(booking: Booking) -> str:
+    """The one that the customer booked in, else the business's."""
+    return booking.customer_zone if dates.is_zone(booking.customer_zone) else current_site().zone
 
 
 def _search(booking: Booking) -> Search:
     asked = request.form if request.method == "POST" else request.args
     session: Session = db.session()
-    zone = {"zone": _zone(booking)}
     service = booking.appointment.service
-    return picker.open_search(session, service, {**zone, **asked}, site=current_site(), now=now_utc(), moving=booking)
+    return picker.open_search(
+        session,
+        service,
+        asked,
+        site=current_site(),
+        now=now_utc(),
+        moving=booking,
+        usual_zone=_usual_zone(booking),
+    )
 
 
 def _picker(search: Search, token: str, values: dict[str, Any], *, offer: Any = None, status: int = 200) -> Response:

@@ -22,7 +22,7 @@ from portal.i18n import capital, say, say_later, say_n
 MOST_PEOPLE = 12
 """Longer lists of party sizes help nobody; larger parties call."""
 _ANY = 99_999
-_PARTS = ((say_later("Morning"), 12), (say_later("Afternoon"), 17), (say_later("Evening"), 24))
+_PARTS = ((say_later("Night"), 5), (say_later("Morning"), 12), (say_later("Afternoon"), 17), (say_later("Evening"), 24))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +31,8 @@ class Choice:
 
     business_zone: str
     zone: str
+    usual_zone: str = ""
+    """The zone in which the page opens when its address names none; the business's where nothing else is known of the visitor."""
     day: date | None = None
     month: date | None = None
     resource: str = ""
@@ -42,7 +44,7 @@ class Choice:
         parts = {
             "day": new.day.isoformat() if new.day else "",
             "month": f"{new.month:%Y-%m}" if new.month else "",
-            "zone": "" if new.zone == new.business_zone else new.zone,
+            "zone": "" if new.zone == (new.usual_zone or new.business_zone) else new.zone,
             "resource": new.resource,
             "people": "" if new.people == 1 else str(new.people),
             "seen": seen,
@@ -109,34 +111,47 @@ class Cell:
     is_today: bool
     is_chosen: bool
     is_full: bool = False
+    is_beside: bool = False
+    """Of the month before or after: it fills up the week."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Month:
-    """A month as weeks of seven cells; None where a day belongs to another month. Weeks that are over are left out."""
+    """A month as weeks of seven cells, with the days of other months that fill up its weeks; None where such a day cannot be booked.
+    Weeks that are over are left out. `is_open` says that a narrow screen shows it whole, and not only the week of the chosen day."""
 
     title: str
+    first: date
+    earliest: date
+    latest: date
+    """The first days of the first and the last month that can be looked at."""
     weekdays: Sequence[tuple[str, str]]
     weeks: Sequence[Sequence[Cell | None]]
     previous: tuple[date, str] | None
     next: tuple[date, str] | None
     count: int
+    is_open: bool = False
 
 
 def read_choice(
-    asked: Mapping[str, str], *, business_zone: str, resources: Collection[str], capacity: int
+    asked: Mapping[str, str],
+    *,
+    business_zone: str,
+    resources: Collection[str],
+    capacity: int,
+    usual_zone: str = "",
 ) -> tuple[Choice, list[str]]:
     """What an address asks for, and a sentence for each part of it that cannot be had (the usual is taken instead).
 
     The sentences never repeat what was typed: these pages are compressed, and what stands next to secrets must not be chosen by others.
     """
     problems: list[str] = []
-    choice = Choice(business_zone=business_zone, zone=business_zone)
+    choice = Choice(business_zone=business_zone, zone=usual_zone or business_zone, usual_zone=usual_zone)
     zone, resource, people = (asked.get(key, "") for key in ("zone", "resource", "people"))
     if zone and dates.is_zone(zone):
         choice = replace(choice, zone=zone)
     elif zone:
-        place = dates.city(business_zone)
+        place = dates.city(choice.zone)
         problems.append(say("We do not know that time zone, so times are shown as they are in %(place)s.", place=place))
     if resource in resources:
         choice = replace(choice, resource=resource)
@@ -221,28 +236,45 @@ def show_month(
     chosen: date | None,
     last: date,
     full: Collection[date] = (),
+    is_open: bool = False,
 ) -> Month:
     """A month with the number of free times of each day. `last` is the last local date that can be booked at all; on the dates
     of `full` there is a waitlist to join."""
-    length = (next_month(first) - first).days
-    cells: list[Cell | None] = [None] * ((first.weekday() - locale.first_week_day) % 7)
-    for on in (first + timedelta(days=n) for n in range(length)):
+    from_on, to_on = weeks_of_month(first, locale)
+
+    def cell(on: date) -> Cell | None:
+        is_beside = on.replace(day=1) != first
+        if is_beside and not today <= on <= last:
+            return None
         count = len(days.get(on, ()))
         none = say("full, with a waitlist") if on in full else say("none free")
         free = say_n("1 time free", "%(number)s times free", count) if count else none
         name = f"{dates.long_date(on, locale)}, {free}"
-        cells.append(Cell(on, name, count, on == today, on == chosen, on in full))
-    cells += [None] * (-len(cells) % 7)
+        return Cell(on, name, count, on == today, on == chosen, on in full, is_beside)
+
+    cells = [cell(from_on + timedelta(days=n)) for n in range((to_on - from_on).days + 1)]
     weeks = [cells[i : i + 7] for i in range(0, len(cells), 7)]
     before, after = previous_month(first), next_month(first)
     return Month(
         title=capital(dates.month_name(first, locale)),
+        first=first,
+        earliest=min(first, today.replace(day=1)),
+        latest=max(first, last.replace(day=1)),
         weekdays=dates.weekday_names(locale),
         weeks=[week for week in weeks if not _is_over(week, today)] or weeks,
         previous=(before, dates.month_name(before, locale)) if first > today else None,
         next=(after, dates.month_name(after, locale)) if after <= last else None,
-        count=sum(cell.count for cell in cells if cell),
+        count=sum(each.count for each in cells if each and not each.is_beside),
+        is_open=is_open,
     )
+
+
+def weeks_of_month(first: date, locale: Locale) -> tuple[date, date]:
+    """The first and the last day of the whole weeks that a month touches."""
+    last = next_month(first) - timedelta(days=1)
+    before = (first.weekday() - locale.first_week_day) % 7
+    after = (locale.first_week_day - 1 - last.weekday()) % 7
+    return first - timedelta(days=before), last + timedelta(days=after)
 
 
 def when(start_at: datetime, end_at: datetime, zone: str, locale: Locale) -> dict[str, str]:

@@ -79,6 +79,12 @@ class Search:
         """Whether what is full can be waited for; who moves a booking has a place already."""
         return self.service.has_waitlist and self.moving is None
 
+    def opened_at(self, instant: datetime | None) -> Search:
+        """The same, open at the day of that instant unless it is open somewhere already."""
+        if instant is None or self.choice.day or self.choice.month:
+            return self
+        return replace(self, choice=replace(self.choice, day=instant.astimezone(ZoneInfo(self.choice.zone)).date()))
+
     def wanted(self) -> dict[str, Any]:
         """What every question to the queries has in common."""
         return {
@@ -110,13 +116,18 @@ def open_search(
     site: Site,
     now: datetime,
     moving: Booking | None = None,
+    usual_zone: str = "",
 ) -> Search:
     """Understand what an address (or a form) asks for. Never fails: what cannot be had is said in `problems`."""
     may_choose = service.assignment == "choose" and moving is None
     people = rows(session, _people(), service_id=service.id) if may_choose else []
     capacity = queries.largest_capacity(session, service, now=now)
     choice, problems = pages.read_choice(
-        asked, business_zone=site.zone, resources={row.slug for row in people}, capacity=capacity
+        asked,
+        business_zone=site.zone,
+        resources={row.slug for row in people},
+        capacity=capacity,
+        usual_zone=usual_zone,
     )
     ids = {row.slug: row.id for row in people}
     resource_id = ids.get(choice.resource)
@@ -168,13 +179,20 @@ def find_page(search: Search) -> Found:
             first = wanted_on.replace(day=1)
             days = _days_of_month(first, search)
     full = _full(days, search)
-    on = choice.day or _first_free(days) or (None if choice.month else wanted_on)
+    on = choice.day or _first_free(days, since=first) or (None if choice.month else wanted_on)
     day = _show_day(on, days, search, full=full) if on and (soonest or full.dates) else None
     chosen = day.on if day else None
     return Found(
         soonest=pages.show_times(soonest, choice, search.locale, capacity=search.capacity, with_date=True, today=today),
         month=pages.show_month(
-            first, days, search.locale, today=today, chosen=chosen, last=search.last_day, full=full.dates
+            first,
+            days,
+            search.locale,
+            today=today,
+            chosen=chosen,
+            last=search.last_day,
+            full=full.dates,
+            is_open=choice.day is None and choice.month is not None,
         ),
         day=day,
         jump=_why_this_day(day, soonest, search),
@@ -206,9 +224,9 @@ def _people() -> Any:
 
 
 def _days_of_month(first: date, search: Search) -> dict[date, list[Slot]]:
-    """Free slots of each day of a month, as far as it lies between today and the last day that can be booked."""
-    from_on = max(first, search.today)
-    to_on = min(pages.next_month(first) - timedelta(days=1), search.last_day)
+    """Free slots of each day of a month's whole weeks, as far as they lie between today and the last day that can be booked."""
+    monday, sunday = pages.weeks_of_month(first, search.locale)
+    from_on, to_on = max(monday, search.today), min(sunday, search.last_day)
     return _days(from_on, to_on, search) if from_on <= to_on else {}
 
 
@@ -226,8 +244,10 @@ def _soonest(days: Mapping[date, list[Slot]], search: Search) -> list[Slot]:
     return queries.soonest_slots(search.session, search.service, limit=SOONEST, **search.wanted())
 
 
-def _first_free(days: Mapping[date, list[Slot]]) -> date | None:
-    return min((on for on, slots in days.items() if slots), default=None)
+def _first_free(days: Mapping[date, list[Slot]], *, since: date = date.min) -> date | None:
+    """The first free one; of a month (`since` its first day) without the days of other months that fill up its weeks."""
+    until = pages.next_month(since) if since > date.min else date.max
+    return min((on for on, slots in days.items() if slots and since <= on < until), default=None)
 
 
 def _full(days: Mapping[date, list[Slot]], search: Search) -> Full:

@@ -92,6 +92,7 @@ def place_hold(slug: str) -> Response:
         return answers.lost(form, search, error) if form.key else answers.taken(search, start_at, error)
     for token in visitors.keep(slug, Kept(hold.token, form.start_at, form.resource, search.choice.people)):
         operations.release_hold(token)
+    search = search.opened_at(start_at)
     address = answers.hold_url(slug, hold.token, search)
     if not form.is_typed:
         return see_other(address)
@@ -124,6 +125,7 @@ def release_hold(slug: str, token: str) -> Response:
     operations.release_hold(token)
     kept = visitors.kept(slug)
     if kept and kept.token == token:
+        search = search.opened_at(pages.read_instant(kept.start_at))
         visitors.forget(slug)
     return see_other(url_for("booking.service", slug=slug) + search.choice.query())
 

@@ -187,7 +187,7 @@ def _event(
 ) -> CustomerEvent:
     """What goes into the customer's calendar, in the customer's language."""
     tag = tag_for(facts.customer.language, business.language)
-    locale = locale_for(tag)
+    locale = locale_for(tag, zone=business.zone)
     with speaking(tag):
         return customer_event(
             booking,

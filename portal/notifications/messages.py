@@ -254,7 +254,7 @@ def _footer(facts: Facts) -> str:
 
 def _reader(facts: Facts) -> Reader:
     reader, house = reader_of(facts), facts.house
-    return Reader(known_zone(reader.zone, house.zone), locale_for(reader.language, house.language))
+    return Reader(known_zone(reader.zone, house.zone), locale_for(reader.language, house.language, zone=house.zone))
 
 
 def _in_own_words(

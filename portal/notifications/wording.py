@@ -39,11 +39,12 @@ def tag_for(*tags: str) -> str:
     return next((tag for tag in tags if _language(tag) in LANGUAGES), "en")
 
 
-def locale_for(*tags: str) -> Locale:
-    """The locale for dates in a mail: the habits of the reader's country, where the tag names one that is known."""
-    tag = tag_for(*tags)
-    locale = dates.locale_of(tag)
-    return locale if locale.language == _language(tag) else dates.locale_of(_language(tag))
+def locale_for(*tags: str, zone: str) -> Locale:
+    """The locale for dates in a mail: the habits of the reader's country, where the tag names one that is known, else of the business's,
+    which lies in `zone`."""
+    tag, country = tag_for(*tags), dates.country_of(zone)
+    locale = dates.locale_of(tag, country)
+    return locale if locale.language == _language(tag) else dates.locale_of(_language(tag), country)
 
 
 def when(start_at: datetime, end_at: datetime, *, zone: str, locale: Locale) -> When:

@@ -70,6 +70,8 @@ class EntryPage:
     """Empty when the service cannot be booked any more."""
     again: str
     """The query string of the form to wait for the same again."""
+    on: date | None
+    """The day that is waited for, while it can still be booked."""
     booking_token: str
     booking_state: str
     version: str
@@ -110,6 +112,7 @@ def show_entry(session: Session, entry: WaitlistEntry, *, zone: str, locale: Loc
         needs_approval=service.needs_approval,
         service_slug=service.slug if service.is_active else "",
         again=_again(session, entry),
+        on=_wished_on(session, entry, zone, now),
         booking_token=manage_token(booking) if booking and booking.sealed_manage_token else "",
         booking_state=booking.status if booking else "",
         version=f"{state}-{entry.sequence}-{place}-{int(service.is_waitlist_paused)}-{offer.id if offer else 0}",
@@ -220,6 +223,15 @@ def _state(entry: WaitlistEntry, offered: Offered | None) -> str:
     if entry.status == "offered" and not (offered and offered.is_open):
         return "lapsed"
     return entry.status
+
+
+def _wished_on(session: Session, entry: WaitlistEntry, zone: str, now: datetime) -> date | None:
+    """The local day of what is waited for; None where that is any day, or a day that is over."""
+    appointment = _fixed(session, entry)
+    start_at = appointment.start_at if appointment else entry.start_at
+    on = start_at.astimezone(ZoneInfo(zone)).date() if start_at else entry.wish_on
+    is_over = on is None or on < now.astimezone(ZoneInfo(zone)).date()
+    return None if is_over or entry.wish == "any" else on
 
 
 def _again(session: Session, entry: WaitlistEntry) -> str:

@@ -58,7 +58,7 @@ def join(slug: str) -> Response:
             party_size=form.party(),
             appointment_start_at=form.appointment_at,
             wish_on=form.wish_on(search.today) if wish in ("day", "week") else None,
-            resource_slug=form.resource or None,
+            resource_slug=form.resource or None if wish != "appointment" else None,
             idempotency_key=form.key,
             now=search.now,
             answers=form.answers_to(search.service.questions),
@@ -71,7 +71,8 @@ def join(slug: str) -> Response:
         return _show_form(form, search, refusal=error, status=409)
     wake.ring()
     flash(say("We have written to %(email)s.", email=form.email.strip()), "ok")
-    wished = {"appointment": form.appointment, "day": form.day, "wish": form.wish, "zone": search.choice.zone}
+    names = ("appointment", "day", "wish", "resource", "people")
+    wished = {"zone": search.choice.zone} | {name: getattr(form, name) for name in names}
     return see_other(
         url_for("waitlist.joined", slug=slug) + f"?{urlencode({key: text for key, text in wished.items() if text})}"
     )
@@ -84,7 +85,7 @@ def joined(slug: str) -> Response:
     values = _wish_values(form, search, _appointment(form, search)) | {
         "service": search.service,
         "holds_for": dates.duration(search.service.offer_minutes),
-        "page_url": url_for("booking.service", slug=slug),
+        "back_url": _back_url(form, search),
     }
     return make_response(render_template("waitlist/joined.html", **values))
 
@@ -177,10 +178,16 @@ def _show_form(
         "holds_for": dates.duration(search.service.offer_minutes),
         "post_url": url_for("waitlist.join", slug=slug),
         "hold_url": url_for("booking.place_hold", slug=slug),
-        "page_url": url_for("booking.service", slug=slug),
+        "back_url": _back_url(form, search),
     }
     template = "waitlist/_join.html" if wants_partial() else "waitlist/join.html"
     return make_response(render_template(template, **values), status)
+
+
+def _back_url(form: WaitForm, search: Search) -> str:
+    """The service's page, where the visitor came from."""
+    there = search.opened_at(form.appointment_at).choice
+    return url_for("booking.service", slug=search.service.slug) + there.query()
 
 
 def _wish_values(form: WaitForm, search: Search, appointment: Appointment | None) -> dict[str, Any]:
@@ -273,7 +280,7 @@ def _values(entry: WaitlistEntry, token: str) -> dict[str, Any]:
         "token": token,
         "page": page,
         "holds_for": dates.duration(entry.service.offer_minutes),
-        "service_url": url_for("booking.service", slug=page.service_slug) if page.service_slug else "",
+        "service_url": url_for("booking.service", slug=page.service_slug, day=page.on) if page.service_slug else "",
         "again_url": _again_url(entry, page),
     }
 

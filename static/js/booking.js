@@ -1,5 +1,5 @@
 // What the pages can do when scripts run: nothing here is needed to book. htmx does the swapping; this file keeps
-// focus and announcements right, lets selects answer at once, and tells when a held time runs out.
+// focus and announcements right, makes one stop of the month for the Tab key, and tells when a held time runs out.
 "use strict";
 
 (() => {
@@ -13,12 +13,6 @@
     const status = byId("status");
     if (status) status.textContent = sentence;
   }
-
-  // --- Selects that answer at once ---------------------------------------------------------------------------------
-  document.addEventListener("change", (event) => {
-    const form = event.target.closest("form[data-submit-on-change]");
-    if (form) form.requestSubmit();
-  });
 
   // --- The device's time zone: suggested, never taken --------------------------------------------------------------
   function suggestZone() {
@@ -56,6 +50,8 @@
     htmx.ajax("GET", fragment.pathname + fragment.search, { source: slots, target: "#slots", swap: "outerHTML" })
       .then(() => {
         history.replaceState(null, "", address);
+        const whole = byId("month-all");
+        if (whole) whole.checked = false;
         const heading = byId("slots-title");
         heading?.focus({ preventScroll: true });
         byId("slots")?.scrollIntoView({ block: "nearest" });
@@ -72,8 +68,12 @@
     if (summary && (day !== shown.day || count !== shown.count)) announce(summary);
     if (day === shown.day) htmx.trigger("#overview", "refresh");
     shown = { day, count, version };
-    const hidden = document.querySelector('form[data-submit-on-change] input[name="day"]');
-    if (hidden && day) hidden.value = day;
+    keepInMind(day);
+  }
+
+  /** Every form of the page leads back to the day that is open now. */
+  function keepInMind(day) {
+    if (day) for (const field of document.querySelectorAll("#chooser [name=day], #soonest [name=day]")) field.value = day;
   }
 
   function markDay(day) {
@@ -81,8 +81,72 @@
     byId(`day-${day}`)?.setAttribute("aria-current", "date");
   }
 
+  // --- The month as a grid: one stop of the Tab key, arrows within -------------------------------------------------------
+  const DAY = ".month__day";
+  const STEPS = { ArrowUp: -7, ArrowDown: 7, ArrowLeft: -1, ArrowRight: 1 };
+  const MONTHS = { PageUp: -1, PageDown: 1 };
+  const dateOf = (cell) => cell.id.slice(4);
+  const iso = (...parts) => new Date(Date.UTC(...parts)).toISOString().slice(0, 10);
+
+  /** Give the table the roles and the one stop of a grid, unless it has them already. */
+  function makeGrid() {
+    const table = document.querySelector("#month table:not([role])");
+    if (!table) return;
+    table.setAttribute("role", "grid");
+    for (const cell of table.querySelectorAll(DAY)) {
+      cell.tabIndex = -1;
+      if (cell.href) continue;
+      cell.role = "link";
+      cell.ariaDisabled = "true";
+      cell.ariaLabel = cell.dataset.name;
+    }
+    const stop = ["[aria-current]", "a", DAY].map((kind) => table.querySelector(kind)).find(Boolean);
+    if (stop) stop.tabIndex = 0;
+  }
+
+  function goTo(cell) {
+    for (const each of document.querySelectorAll(DAY)) each.tabIndex = each === cell ? 0 : -1;
+    if (!cell.offsetParent) byId("month-all").checked = true; // its week is folded away
+    cell.focus();
+  }
+
+  document.addEventListener("keydown", (event) => {
+    const { target, key } = event;
+    if (!target.closest("[role=grid]") || event.ctrlKey || event.metaKey || event.altKey) return;
+    const [year, month, day] = dateOf(target).split("-").map(Number);
+    const week = target.closest("tr").querySelectorAll(DAY);
+    const months = MONTHS[key] * (event.shiftKey ? 12 : 1);
+    if (key === " ") target.click();
+    else if (STEPS[key]) goToDate(iso(year, month - 1, day + STEPS[key]));
+    else if (key === "Home") goTo(week[0]);
+    else if (key === "End") goTo(week[week.length - 1]);
+    else if (months) goToMonth([iso(year, month - 1 + months, day), iso(year, month + months, 0)].sort()[0]);
+    else return;
+    event.preventDefault();
+  });
+
+  function goToDate(date) {
+    const cell = byId(`day-${date}`);
+    if (cell) goTo(cell);
+    else goToMonth(date);
+  }
+
+  /** Fetch the month of a date, as far as there are months to be had, and focus the day that is nearest. */
+  async function goToMonth(date) {
+    const { first, last, month, url } = byId("month").dataset;
+    const wanted = [first, `${date.slice(0, 8)}01`, last].sort()[1];
+    if (wanted !== month) {
+      const address = url.replace(/month=[^&]*/, `month=${wanted.slice(0, 7)}`);
+      await htmx.ajax("GET", address, { target: "#month", select: "#month", swap: "outerHTML" });
+      makeGrid();
+      const days = [...document.querySelectorAll(`#month ${DAY}`)].filter((cell) => dateOf(cell).startsWith(wanted.slice(0, 7)));
+      goTo(days.find((cell) => dateOf(cell) >= date) || days.pop());
+    }
+    announce(document.querySelector(".month__title").textContent);
+  }
+
   // --- Refreshing: only while somebody looks, and never under a finger or a cursor --------------------------------------
-  let focusedTime = null;
+  let focusedTime = null, focusedDay = "", isWhole = false;
 
   document.addEventListener("htmx:beforeRequest", (event) => {
     const isPoll = event.detail.elt.matches("[data-poll]") && !event.detail.requestConfig.triggeringEvent;
@@ -91,6 +155,8 @@
   document.addEventListener("htmx:beforeSwap", () => {
     const active = document.activeElement;
     focusedTime = active?.matches("#slots .time") ? active.id : null;
+    focusedDay = active?.matches("#month .month__day") ? active.id : "";
+    isWhole = byId("month-all")?.checked;
   });
   // What was opened stays open, and what is being marked with the cursor stays under it.
   let opened = [];
@@ -128,7 +194,17 @@
   // --- After every swap ------------------------------------------------------------------------------------------------
   document.addEventListener("htmx:afterSettle", (event) => {
     const slots = byId("slots");
-    if (event.target.id === "month" || event.target.id === "soonest") markDay(shown.day);
+    if (event.target.id === "times") {
+      shown = { ...slots?.dataset };
+      announce(shown.summary || "");
+    } else if (event.target.id === "month" || event.target.id === "soonest") {
+      markDay(shown.day);
+      keepInMind(shown.day);
+      if (isWhole && byId("month-all")) byId("month-all").checked = true;
+    }
+    makeGrid();
+    if (focusedDay && byId(focusedDay) && document.activeElement === document.body) goTo(byId(focusedDay));
+    focusedDay = "";
     if (slots && event.target === slots) {
       afterSlots(slots);
       const isLost = focusedTime && !byId(focusedTime) && document.activeElement === document.body;
@@ -150,7 +226,8 @@
 
   document.addEventListener("DOMContentLoaded", () => {
     const slots = byId("slots");
-    if (slots) shown = { day: slots.dataset.day, count: slots.dataset.count, version: slots.dataset.version };
+    if (slots) shown = { ...slots.dataset };
+    makeGrid();
     suggestZone();
     watchHold();
     focusWhatMatters();

@@ -29,6 +29,7 @@ def address(sqlite_app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]
         name="First consultation",
         location="Calle Mayor 12",
         description="A calm half hour.",
+        horizon=100,
     )
     monkeypatch.setattr(forms, "LEAST_TIME", timedelta(0))
     sqlite_app.config["WTF_CSRF_ENABLED"] = True

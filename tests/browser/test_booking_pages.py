@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from portal.booking import operations
 from portal.booking.models import Booking
@@ -15,6 +15,8 @@ from portal.clock import now_utc
 from portal.extensions import db
 
 DAY = (now_utc() + timedelta(days=1)).date()
+MIDDLE = (now_utc().replace(day=1) + timedelta(days=32)).date().replace(day=11)
+"""A day with two weeks around it in its month, at most 41 days ahead."""
 SERVICE = f"/consultation?day={DAY}&resource=ana"
 
 
@@ -200,10 +202,131 @@ def test_the_devices_zone_is_suggested_and_never_taken(page: Page) -> None:
     context.close()
 
 
-def test_a_select_answers_at_once(page: Page) -> None:
-    page.goto("/consultation")
+def test_a_select_waits_for_its_button_and_the_focus_stays_there(page: Page) -> None:
+    page.goto(f"/consultation?day={DAY}")
+    select = page.locator("#field-zone")
+    select.focus()
+    page.keyboard.type("Lond")
+    expect(select).to_have_value("Europe/London")
+    page.keyboard.press("ArrowDown")
+    assert "zone=" not in page.url, "choosing alone changes nothing"
+    select.select_option("Europe/London")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator("#slots")).to_contain_text("London time")
+    expect(page.locator("#show-zone")).to_be_focused()
     page.get_by_label("With").select_option("Ben")
+    page.locator("#show-people").click()
     expect(page).to_have_url(re.compile("resource=ben"))
+    expect(page.locator("#show-people")).to_be_focused()
+    expect(page.locator("#slots")).to_contain_text("London time")
+    expect(page.locator("#status")).to_contain_text("times free on")
+    assert page.locator("#slots").get_attribute("data-day") == str(DAY)
+
+
+def test_the_month_is_one_stop_of_the_tab_key_with_arrows_inside(page: Page) -> None:
+    page.goto(f"/consultation?day={MIDDLE}")
+    grid = page.get_by_role("grid")
+    assert grid.locator("[tabindex='0']").count() == 1
+    at(page, MIDDLE).focus()
+    for key, days in (("ArrowRight", 1), ("ArrowDown", 8), ("ArrowLeft", 7), ("ArrowUp", 0)):
+        page.keyboard.press(key)
+        expect(at(page, MIDDLE + timedelta(days=days))).to_be_focused()
+    week = MIDDLE - timedelta(days=MIDDLE.weekday())
+    page.keyboard.press("Home")
+    expect(at(page, week)).to_be_focused()
+    page.keyboard.press("End")
+    expect(at(page, week + timedelta(days=6))).to_be_focused()
+    assert grid.locator("[tabindex='0']").count() == 1
+    page.keyboard.press("PageDown")
+    expect(page.locator("#day-" + str((week + timedelta(days=37)).replace(day=1)))).to_be_visible()
+    expect(page.locator("#status")).to_contain_text(str((week + timedelta(days=37)).year))
+    assert page.evaluate("document.activeElement.closest('[role=grid]') !== null")
+    page.keyboard.press("PageUp")
+    expect(at(page, MIDDLE)).to_be_visible()
+    page.keyboard.press("Shift+PageDown")
+    expect(page.locator("#month")).to_have_attribute(
+        "data-month", page.locator("#month").get_attribute("data-last") or ""
+    )
+    page.keyboard.press("Shift+PageUp")
+    expect(page.locator("#month")).to_have_attribute(
+        "data-month", page.locator("#month").get_attribute("data-first") or ""
+    )
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.closest('[role=grid]') === null")
+
+
+def test_space_chooses_the_day_under_the_focus(page: Page) -> None:
+    page.goto(SERVICE)
+    at(page, DAY).focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press(" ")
+    expect(page.locator("#slots-title")).to_be_focused()
+    assert page.locator("#slots").get_attribute("data-day") == str(DAY + timedelta(days=1))
+
+
+def at(page: Page, on: date) -> Locator:
+    return page.locator(f"#day-{on}")
+
+
+def test_choosing_another_time_leads_back_to_the_day_that_was_opened(page: Page) -> None:
+    later = DAY + timedelta(days=2)
+    page.goto(f"/consultation?day={later}&zone=Europe/London&resource=ben")
+    page.locator("#slots .time").first.click()
+    page.get_by_role("button", name="Choose another time").click()
+    expect(page.locator("#slots")).to_have_attribute("data-day", str(later))
+    expect(page.locator("#slots")).to_contain_text("London time")
+    expect(page.get_by_label("With")).to_have_value("ben")
+    page.locator("#slots .time").first.click()
+    expect(page.get_by_text("Held for you until")).to_be_visible()
+    page.go_back()
+    expect(page.locator("#slots")).to_have_attribute("data-day", str(later))
+
+
+@pytest.mark.parametrize("language", ["en-US", "es-MX", "hu"])
+@pytest.mark.parametrize("font", ["Inter", "Roboto"])
+def test_no_time_breaks_within_itself(page: Page, address: str, language: str, font: str) -> None:
+    browser = page.context.browser
+    assert browser is not None
+    context = browser.new_context(base_url=address, locale=language, bypass_csp=True)
+    reader = context.new_page()
+    reader.goto(SERVICE)
+    reader.add_style_tag(content=f"* {{ font-family: {font} !important; }}")
+    for width in (320, 375, 640, 768, 1280):
+        reader.set_viewport_size({"width": width, "height": 800})
+        assert reader.evaluate(BROKEN) == [], width
+        assert reader.evaluate("document.documentElement.scrollWidth") <= width
+    context.close()
+
+
+BROKEN = """() => [...document.querySelectorAll(".time")].filter((button) => {
+    const text = [...button.childNodes].find((node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
+    const range = document.createRange();
+    range.selectNodeContents(text);
+    return range.getClientRects().length !== 1 || button.scrollWidth > button.clientWidth;
+}).map((button) => button.innerText)"""
+
+
+def test_on_a_phone_the_times_begin_on_the_first_screen_below_one_week(page: Page) -> None:
+    page.set_viewport_size({"width": 375, "height": 812})
+    page.goto(f"/consultation?day={MIDDLE}")
+    top = page.locator("#slots .time").first.bounding_box()
+    assert top is not None
+    assert top["y"] < 600
+    expect(page.locator(".month tbody tr:visible")).to_have_count(1)
+    page.get_by_label("Whole month").check()
+    assert page.locator(".month tbody tr:visible").count() > 1
+    page.locator(".month__day[href]:visible").last.click()
+    expect(page.locator("#slots-title")).to_be_focused()
+    expect(page.locator(".month tbody tr:visible")).to_have_count(1)
+
+
+def test_on_a_phone_the_arrows_unfold_the_month(page: Page) -> None:
+    page.set_viewport_size({"width": 375, "height": 812})
+    page.goto(f"/consultation?day={MIDDLE}")
+    at(page, MIDDLE).focus()
+    page.keyboard.press("ArrowDown")
+    expect(at(page, MIDDLE + timedelta(days=7))).to_be_focused()
 
 
 @pytest.mark.parametrize("width", [320, 375])
@@ -237,11 +360,10 @@ def _check_narrow(page: Page, width: int) -> None:
     assert small == [], page.url
 
 
-def test_without_scripts_the_page_has_its_button_back(page: Page) -> None:
+def test_the_zone_can_be_chosen_without_scripts(page: Page) -> None:
     context = page.context.browser.new_context(java_script_enabled=False)  # type: ignore[union-attr]
     plain = context.new_page()
     page.goto("/consultation")
-    expect(page.get_by_role("button", name="Show times")).to_be_hidden()
     plain.goto(page.url)
     plain.get_by_label("Time zone").select_option("Asia/Tokyo")
     plain.get_by_role("button", name="Show times").click()
@@ -266,7 +388,7 @@ def test_a_page_left_open_in_the_background_is_quiet(page: Page) -> None:
 
 def test_dates_and_times_read_well_to_a_screen_reader(page: Page) -> None:
     page.goto(SERVICE)
-    expect(page.get_by_role("table")).to_be_visible()
+    expect(page.get_by_role("grid")).to_be_visible()
     assert page.get_by_role("heading", level=1).count() == 1
     assert page.get_by_role("group", name="Morning").get_by_role("button").first.inner_text() == "09:00"
     assert page.get_by_role("link", name="16 times free").count() >= 1

@@ -31,6 +31,34 @@ def test_dates_follow_the_language(language: str, long: str, short: str, clock: 
     assert dates.clock(datetime(2026, 12, 3, 14, 5, tzinfo=UTC), locale).replace(" ", "\u202f") == clock
 
 
+@pytest.mark.parametrize(
+    ("language", "zone", "day", "clock"),
+    [
+        ("en", "Europe/Madrid", "Thursday 3 December", "14:05"),
+        ("en-US", "Europe/Madrid", "Thursday, December 3", "2:05 PM"),
+        ("en-GB", "America/New_York", "Thursday 3 December", "14:05"),
+        ("en", "America/New_York", "Thursday, December 3", "2:05 PM"),
+        ("en", "US/Eastern", "Thursday, December 3", "2:05 PM"),
+        ("en", "Asia/Tokyo", "Thursday 3 December", "14:05"),
+        ("en", "America/Bogota", "Thursday 3 December", "2:05 pm"),
+        ("en", "Australia/Sydney", "Thursday 3 December", "2:05 pm"),
+        ("es", "America/New_York", "jueves, 3 de diciembre", "2:05 p.m."),
+        ("es-ES", "America/New_York", "jueves, 3 de diciembre", "14:05"),
+        ("hu", "Europe/Madrid", "december 3., csütörtök", "14:05"),
+        ("hu", "America/New_York", "december 3., csütörtök", "du. 2:05"),
+        ("xx", "America/New_York", "Thursday, December 3", "2:05 PM"),
+        ("en", "UTC", "Thursday 3 December", "14:05"),
+        ("en", "Mars/Olympus", "Thursday 3 December", "14:05"),
+    ],
+)
+def test_the_clock_is_that_of_the_readers_country_else_of_the_businesss(
+    language: str, zone: str, day: str, clock: str
+) -> None:
+    locale = dates.locale_of(language, dates.country_of(zone))
+    assert dates.day_and_month(DAY, locale) == day
+    assert dates.clock(datetime(2026, 12, 3, 14, 5, tzinfo=UTC), locale).replace("\u202f", " ") == clock
+
+
 @pytest.mark.parametrize("language", ["", "xx", "klingon", "en_GB_oed", "../etc"])
 def test_an_unknown_language_is_english(language: str) -> None:
     assert dates.locale_of(language).language == "en"

@@ -284,7 +284,7 @@ def marked(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
     """The pages with marked texts, Greek names and Greek dates."""
     monkeypatch.setattr(i18n, "catalog", lambda _tag: Marks())
     monkeypatch.setattr(flask_babel.Domain, "get_translations", lambda _self: Marks())
-    monkeypatch.setattr(dates, "locale_of", lambda _tag: Locale("el"))
+    monkeypatch.setattr(dates, "locale_of", lambda _tag, _country="": Locale("el"))
     business = db.session.query(Business).one()
     business.name = "Στούντιο"
     for row in [*queries.list_services(db.session()), *db.session.query(factories.Resource)]:

@@ -75,6 +75,15 @@ def test_a_day_is_told_in_parts() -> None:
     assert day.summary == "4 times free on Thursday 3 December"
 
 
+def test_three_at_night_is_no_morning() -> None:
+    slots = [slot(f"2026-12-03T{time}") for time in ("02:00", "03:59", "04:00")]
+    day = pages.show_day(date(2026, 12, 3), slots, HERE, BRITISH, today=TODAY)
+    assert [(part.name, [time.label for time in part.times]) for part in day.parts] == [
+        ("Night", ["03:00", "04:59"]),
+        ("Morning", ["05:00"]),
+    ]
+
+
 def test_a_day_of_another_year_says_which() -> None:
     assert pages.show_day(date(2027, 1, 4), [], HERE, BRITISH, today=TODAY).title == "Monday 4 January 2027"
 
@@ -113,6 +122,9 @@ def test_a_month_counts_the_times_of_each_day_and_leaves_out_weeks_that_are_over
     assert days[1].name == "Tuesday 17 November 2026, none free"
     assert [cell.on for cell in days if cell.is_chosen] == [date(2026, 11, 24)]
     assert all(len(week) == 7 for week in month.weeks)
+    assert days[-1].on == date(2026, 12, 6), "the last week is whole"
+    assert days[-1].is_beside
+    assert month.count == 1, "and its days of December do not count for November"
 
 
 def test_months_lead_to_their_neighbours_as_far_as_can_be_booked() -> None:

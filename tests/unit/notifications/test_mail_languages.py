@@ -22,7 +22,7 @@ MAILS = dict(all_mails("es"))
 def marked(monkeypatch: pytest.MonkeyPatch) -> None:
     for reader in (i18n, letters):
         monkeypatch.setattr(reader, "catalog", lambda _tag: Marks())
-    monkeypatch.setattr(dates, "locale_of", lambda _tag: Locale("el"))
+    monkeypatch.setattr(dates, "locale_of", lambda _tag, _country="": Locale("el"))
 
 
 def typed(facts: Facts) -> set[str]:
