@@ -1,8 +1,9 @@
 """Serves `static/` with a hash of the content in each address, compressed once, kept by browsers for ever.
 
 At start the stylesheets of the whole site are joined into one file (a first page may cost four requests), our own scripts leave their
-comments at home (a first page may weigh 20 kB of script), every file gets its hash into its name, and copies in Brotli and gzip are put beside it under `data`/static, where WhiteNoise serves them. A changed file has a
-new address, so nothing ever needs to be revalidated. Templates ask `asset("site.css")` for the address.
+comments at home (it may weigh 20 kB of script), every file gets its hash into its name, and copies in Brotli and gzip are put beside it
+under `data`/static, where WhiteNoise serves them. A changed file has a new address, so nothing ever needs to be revalidated.
+Templates ask `asset("site.css")` for the address.
 """
 
 from __future__ import annotations
