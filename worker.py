@@ -12,6 +12,9 @@ import sys
 import threading
 from types import FrameType
 
+import structlog
+
+from portal.adoption import settle
 from portal.app import create_app
 from portal.background import Background, release_connections
 from portal.fitness import require_fit
@@ -35,9 +38,12 @@ def main(*, is_proven: bool = False) -> None:
     background = None
     try:
         app = create_app()
-        if not is_proven:
-            with app.app_context():
+        with app.app_context():
+            if not is_proven:
                 require_fit()
+            found = settle()
+        if not found.is_ours:
+            structlog.get_logger().warning("not adopted", reason=found.sentence)
         background = Background(app)
         background.start()
         while not stopping.is_set():

@@ -38,6 +38,7 @@ MODELS = (
     "portal.business.models",
     "portal.calendars.models",
     "portal.customers.models",
+    "portal.instance.models",
     "portal.notifications.models",
     "portal.outbox",
     "portal.sync.models",

@@ -28,6 +28,7 @@ from portal.clock import now_utc
 from portal.db import read_transaction, transaction
 from portal.errors import PortalError
 from portal.extensions import db
+from portal.instance.standing import is_ours, standing
 from portal.outbox import Work
 from portal.sync import drain, due, leases, reconcile
 from portal.vitals import HEARTBEAT, SILENT_AFTER
@@ -231,6 +232,8 @@ class Background:
             .order_by(Calendar.next_read_at)
         ).all()  # fmt: skip
         due_rows = [row for row in rows if self._is_due(row)]
+        if due_rows and not standing(session).is_ours:
+            return []
         in_full = reconcile.due_calendars(session, now=now) if due_rows else set()
         return [_Turn(row.id, row.connection_id, row.id in in_full, row.failures > 0) for row in due_rows]
 
@@ -254,7 +257,9 @@ class Background:
         for periodic in jobs.PERIODIC:
             if self._stopping.is_set():
                 return
-            if self._is_time(periodic.name, periodic.every) and transaction(lambda s, p=periodic: self._take(s, p)):  # type: ignore[misc]
+            if not self._is_time(periodic.name, periodic.every):
+                continue
+            if (is_ours() or not periodic.speaks) and transaction(lambda s, p=periodic: self._take(s, p)):  # type: ignore[misc]
                 periodic.run()
 
     def _beat(self, session: Session) -> None:

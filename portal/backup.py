@@ -19,11 +19,12 @@ from typing import Any
 
 from flask import current_app
 from sqlalchemy import Connection, MetaData, delete, func, select, text, update
+from sqlalchemy.orm import Session
 
 from portal import schema
 from portal.accounts.models import PasswordReset
+from portal.adoption import stand_back
 from portal.archive import Progress, read_table, tables_of, write_tables
-from portal.calendars.models import Calendar
 from portal.calendars.models import Connection as CalendarConnection
 from portal.clock import now_utc
 from portal.config import Settings
@@ -170,9 +171,9 @@ def _calm(connection: Connection, made_at: str) -> None:
     """Nothing goes out by itself after a restore: the world went on since the backup."""
     reason = f"Restored from a backup of {made_at[:16].replace('T', ' ')} UTC. Look at the bookings, then resume."
     connection.execute(update(CalendarConnection).values(state="paused", state_since=now_utc(), state_reason=reason))
-    connection.execute(
-        update(Calendar).values(sync_token=None, read_lease_until=None, read_lease_token=None, next_read_at=now_utc())
-    )
+    with Session(bind=connection, join_transaction_mode="create_savepoint") as session:
+        stand_back(session, now=now_utc(), restored_from=f"{made_at[:16].replace('T', ' ')} UTC")
+        session.commit()
     waiting = update(OutboxEntry).where(OutboxEntry.state == "todo")
     connection.execute(waiting.values(lease_until=None, lease_token=None))
     connection.execute(

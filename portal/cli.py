@@ -40,6 +40,7 @@ COMMANDS = {
     "keys": ("operations:keys", "Look after the encryption keys."),
     "backup": ("backup:backup", "Write everything into one file."),
     "restore": ("backup:restore", "Put a backup into an empty instance."),
+    "adopt": ("adoption:adopt", "Let a copy or a restored backup go on in the other's place."),
 }
 
 

@@ -23,6 +23,7 @@ from portal.config import Settings
 from portal.db import database_now, read_transaction
 from portal.errors import Invalid
 from portal.extensions import db
+from portal.instance.standing import RESTORED, standing
 from portal.invariants import invariants
 from portal.keys import unreadable
 from portal.outbox import OutboxEntry
@@ -52,7 +53,7 @@ def examine(*, strict: bool = False) -> list[Finding]:
     findings = [*_database()]
     if any(finding.state == "bad" for finding in findings):
         return findings  # nothing else can be known
-    checks: list[Check] = [_guards, _vital, _connections, _google, _meetings, _stuck, _keys, _clock]
+    checks: list[Check] = [_guards, _instance, _vital, _connections, _google, _meetings, _stuck, _keys, _clock]
     for check in [*checks, _invariants] if strict else checks:
         findings += read_transaction(lambda session, check=check: list(check(session)))  # type: ignore[misc]
     return [*findings, *_disk()]
@@ -85,6 +86,15 @@ def _guards(_session: Session) -> Iterator[Finding]:
             yield Finding("self-test", "ok", sentence)
     except NotGuarded as error:
         yield Finding("self-test", "bad", str(error))
+
+
+def _instance(session: Session) -> Iterator[Finding]:
+    found = standing(session)
+    if not found.is_ours:
+        is_as_told = found.differences == (RESTORED,)  # whoever restored it was told, and looks at it first
+        yield Finding("instance", "warn" if is_as_told else "bad", found.sentence)
+    else:
+        yield Finding("instance", "ok", "Calendars, mails and reminders are this installation's.")
 
 
 def _vital(session: Session) -> Iterator[Finding]:

@@ -104,11 +104,13 @@ def _lies_ahead(moment: datetime) -> ColumnElement[bool]:
 
 @dataclass(frozen=True, slots=True)
 class Periodic:
-    """A piece of work that is due again and again. `run` is one transaction, or a few."""
+    """A piece of work that is due again and again. `run` is one transaction, or a few. What `speaks` leads to mails or to events in calendars,
+    and rests until the instance is adopted."""
 
     name: str
     every: timedelta
     run: Callable[[], object]
+    speaks: bool = False
 
 
 def sweep_holds() -> None:
@@ -207,15 +209,15 @@ def extend_series() -> None:
 
 PERIODIC = (
     Periodic("sweep holds", timedelta(seconds=30), sweep_holds),
-    Periodic("refuse unanswered requests", timedelta(seconds=30), refuse_unanswered),
-    Periodic("queue reminders", timedelta(seconds=5), queue_reminders),
+    Periodic("refuse unanswered requests", timedelta(seconds=30), refuse_unanswered, speaks=True),
+    Periodic("queue reminders", timedelta(seconds=5), queue_reminders, speaks=True),
     Periodic("plan reminders", timedelta(minutes=30), plan_reminders),
-    Periodic("look at waitlists", timedelta(seconds=2), look_at_waitlists),
+    Periodic("look at waitlists", timedelta(seconds=2), look_at_waitlists, speaks=True),
     Periodic("end old questions", timedelta(seconds=60), end_old_questions),
-    Periodic("make dates of series", timedelta(minutes=10), extend_series),
+    Periodic("make dates of series", timedelta(minutes=10), extend_series, speaks=True),
     Periodic("seal ledger", timedelta(seconds=60), seal_ledger),
-    Periodic("keep push subscriptions", timedelta(seconds=10), keep_subscriptions),
-    Periodic("try refused writes", timedelta(minutes=15), try_refused_writes),
+    Periodic("keep push subscriptions", timedelta(seconds=10), keep_subscriptions, speaks=True),
+    Periodic("try refused writes", timedelta(minutes=15), try_refused_writes, speaks=True),
     Periodic("forget customers by age", timedelta(hours=1), keep_retention),
     Periodic("forget finished entries", timedelta(hours=6), forget_finished),
 )

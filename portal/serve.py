@@ -89,6 +89,7 @@ def start_queue(tree: ProcessTree, settings: Settings) -> QueueServer | None:
 
 def prepare(settings: Settings) -> Flask:
     """The application, its database brought up to date and proven to refuse double bookings."""
+    from portal import adoption
     from portal.app import create_app
     from portal.fitness import require_guards
     from portal.upgrade import bring_up_to_date
@@ -98,6 +99,7 @@ def prepare(settings: Settings) -> Flask:
         for sentence in bring_up_to_date(settings):
             _say(sentence)
         require_guards()
+        adoption.settle()
     return app
 
 
@@ -125,11 +127,18 @@ def wait_until_served(tree: ProcessTree, options: Options, *, seconds: float = 3
 
 def announce(app: Flask, options: Options) -> None:
     """Tell where the portal is, and how the first owner gets in."""
+    from portal.db import read_transaction
+    from portal.instance.standing import standing
+
     settings: Settings = app.extensions["settings"]
     _say(f"Lockstep is ready at {settings.url} (data in {settings.data}). Ctrl-C stops it.")
     warning = address_warning(settings, options.host)
     if warning:
         _say(warning)
+    with app.app_context():
+        not_adopted = read_transaction(standing).sentence
+    if not_adopted:
+        _say(not_adopted)
     link = first_owner_link(app)
     if link:
         _say(f"There is no owner yet. Open this link once to become it:\n  {link}")

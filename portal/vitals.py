@@ -19,6 +19,7 @@ from portal.clock import now_utc
 from portal.db import Instant
 from portal.errors import Refused
 from portal.extensions import db
+from portal.instance.standing import standing
 from portal.outbox import OutboxEntry
 from portal.sync.models import Conflict, Lease, Question
 
@@ -44,6 +45,8 @@ class Vitals:
     open_conflicts: int
     quarantined_calendars: int
     oldest_read: timedelta | None
+    not_adopted: str = ""
+    """Why nothing leaves the portal before somebody adopts it. It is ready all the same, and its outbox rests."""
 
     @property
     def problems(self) -> list[str]:
@@ -63,6 +66,7 @@ class Vitals:
 def read_vitals(session: Session, *, now: datetime) -> Vitals:
     """A few small queries."""
     seen = session.scalar(select(func.max(Lease.last_done_at)).where(Lease.name.startswith(HEARTBEAT)))
+    instance = standing(session)
     read = session.scalar(
         select(func.min(Calendar.last_read_at))
         .join(Connection)
@@ -70,8 +74,9 @@ def read_vitals(session: Session, *, now: datetime) -> Vitals:
     )
     return Vitals(
         worker_seen=_age(seen, now),
-        outbox_age=_age(session.scalar(_oldest_left_undone(now)), now),
+        outbox_age=_age(session.scalar(_oldest_left_undone(now)), now) if instance.is_ours else None,
         outbox_waiting=_age(session.scalar(_oldest_waiting(now)), now),
+        not_adopted=instance.sentence,
         outbox=_counts(session, OutboxEntry.state),
         connections=_counts(session, Connection.state, Connection.leaving.is_(False)),
         bookings=_counts(session, Booking.status),

@@ -15,7 +15,7 @@ LAYERS = [
     {"clock", "config", "errors", "intervals", "failpoints", "i18n", "logs", "hypermedia", "headers"},
     {"availability", "security", "outbound"},
     {"extensions", "db"},
-    {"business", "accounts", "outbox", "calendars"},
+    {"business", "accounts", "outbox", "calendars", "instance"},
     {"booking"},
     {"waitlist"},
     {"sync", "notifications", "channels", "api", "customers"},

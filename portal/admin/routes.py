@@ -17,6 +17,7 @@ from portal.admin import (
     customers,
     dates,
     decisions,
+    instance,
     mails,
     people,
     queries,
@@ -46,6 +47,7 @@ __all__ = [
     "bp",
     "customers",
     "dates",
+    "instance",
     "mails",
     "people",
     "services",
@@ -217,14 +219,17 @@ def _booking_page(booking_id: int, *, problem: str = "", over: Sequence[Over] = 
 
 def _warnings(calendars: list[overview.CalendarFacts]) -> list[Warning]:
     session, now = db.session(), now_utc()
+    vitals = read_vitals(session, now=now)
     return find_warnings(
         calendars,
-        problems=read_vitals(session, now=now).problems,
+        problems=vitals.problems,
+        not_adopted=vitals.not_adopted,
+        may_adopt=current_user.is_admin,
         waiting_for_us=decisions.count_open(session, current_user),
         requests=decisions.count_requests(session, current_user, now=now),
         hanging=partings.hanging(session, resource_ids=queries.resource_ids_of(current_user), now=now),
         unreached=failures.unreached(session, resource_ids=queries.resource_ids_of(current_user), now=now),
-        mails_wait=failures.why_mails_wait(session, now=now),
+        mails_wait="" if vitals.not_adopted else failures.why_mails_wait(session, now=now),
         given_up=failures.given_up(session, resource_ids=queries.resource_ids_of(current_user), now=now),
         sees_all_mails=current_user.is_admin,
     )

@@ -150,8 +150,8 @@ def calendar(facts: CalendarFacts) -> dict[str, Any]:
 def health(vitals: Vitals) -> dict[str, Any]:
     """Numbers only; `problems` are sentences for people."""
     return {
-        "status": "attention" if vitals.problems or _needs_a_person(vitals) else "ok",
-        "problems": vitals.problems,
+        "status": "attention" if vitals.problems or vitals.not_adopted or _needs_a_person(vitals) else "ok",
+        "problems": [*vitals.problems, *([vitals.not_adopted] if vitals.not_adopted else [])],
         "worker_silent_seconds": _seconds(vitals.worker_seen),
         "outbox": {
             "waiting": vitals.outbox.get("todo", 0),

@@ -106,10 +106,15 @@ def timetable_facts() -> CompoundSelect[Any]:
 
 @cache
 def sources() -> Select[Any]:
+    """The calendars that must be readable. After a restore those that bookings are written into count too, and *keep offering* is no answer:
+    what was booked since the backup may stand there, and that is known."""
     calendar = _table(Calendar).c
+    is_unsure = calendar.unsure_since.is_not(None)
+    rule = case((and_(is_unsure, calendar.when_unreadable == "keep"), "pending"), else_=calendar.when_unreadable)
+    counts = or_(calendar.is_busy_source, and_(is_unsure, calendar.is_destination))
     return select(
-        calendar.id, calendar.resource_id, calendar.when_unreadable, calendar.freshness, calendar.last_read_at
-    ).where(calendar.resource_id.in_(_ids()), calendar.is_busy_source)
+        calendar.id, calendar.resource_id, rule.label("when_unreadable"), calendar.freshness, calendar.last_read_at
+    ).where(calendar.resource_id.in_(_ids()), counts)
 
 
 @cache

@@ -17,6 +17,7 @@ from flask import current_app
 from portal.calendars.models import Calendar, Connection
 from portal.errors import Invalid
 from portal.extensions import db
+from portal.instance.standing import require_ours
 from portal.security import token_hash
 from providers.calendars.base import AccessTokens, CalendarProvider, CalendarRef
 from providers.errors import Misconfigured
@@ -92,6 +93,7 @@ def provider_of(connection: Connection | Account, *, budget: float | None = None
 def kept_provider(account: Account) -> Iterator[CalendarProvider]:
     """Like `provider_of`, for the worker: this thread keeps the provider open, and its HTTP connections with it, until it fails."""
     refuse_open_transaction()
+    require_ours()
     kept = _kept_in_this_thread()
     key = (account.connection_id, _lasting(account), json.dumps(dict(account.account), sort_keys=True))
     provider = kept.pop(key, None) or open_provider(account)
@@ -159,6 +161,7 @@ def _opened(
     budget: float | None,
     tokens: AccessTokens | None = None,
 ) -> CalendarProvider:
+    require_ours()
     settings: Settings = current_app.extensions["settings"]
     session = None if kind == "memory" else _http_session(budget)
     return open_calendar_provider(

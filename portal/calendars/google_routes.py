@@ -27,6 +27,7 @@ from portal.errors import Invalid, NotFound
 from portal.extensions import db, limiter
 from portal.headers import let_forms_lead_to
 from portal.hypermedia import see_other
+from portal.instance.standing import require_ours
 from portal.outbound import guarded_session
 from portal.sync.consent import renew_consent
 from providers.errors import ProviderError
@@ -150,6 +151,7 @@ def _exchange(consent: consents.Consent, code: str) -> Grant:
 
     settings = _settings()
     db.session.rollback()  # whoever waits for a server holds no transaction
+    require_ours()
     with guarded_session(allow=settings.outbound_allow) as session, session.budget(connecting.BUDGET):
         return google_oauth.exchange(
             google_client(settings),

@@ -19,6 +19,7 @@ from portal.calendars.google_client import google_client
 from portal.calendars.models import Connection, ConnectionDraft
 from portal.clock import now_utc
 from portal.db import read_transaction, transaction
+from portal.instance.standing import require_ours
 from portal.outbound import guarded_session
 from portal.outbox import Work
 from providers.errors import ProviderError
@@ -48,6 +49,7 @@ def give_back(secret: Mapping[str, str]) -> bool:
         return False
     settings = current_app.extensions["settings"]
     try:
+        require_ours()
         with guarded_session(allow=settings.outbound_allow) as session, session.budget(BUDGET):
             google_oauth.revoke(google_client(settings), session, token=token)
     except ProviderError as error:

@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 from portal.calendars.access import Account, account_of, calendar_ref, open_provider
 from portal.calendars.models import Calendar, Connection, RemoteObject
 from portal.db import read_transaction
+from portal.instance.standing import standing
 from portal.intervals import Interval
 from providers.calendars.base import CalendarProvider, CalendarRef, Span
 from providers.errors import ProviderError
@@ -101,13 +102,17 @@ def _questions(session: Session, resource_ids: Sequence[int], *, now: datetime) 
             or_(Calendar.last_read_at.is_(None), Calendar.last_read_at < now - RECENT),
         )
     )
+    may_ask = standing(session).is_ours
     return [
         _Question(
             calendar.id,
             calendar.resource_id,
             account_of(calendar.connection),
             calendar_ref(calendar),
-            calendar.connection.state in ("needs reauth", "misconfigured", "paused") or calendar.failures >= TROUBLED,
+            not may_ask
+            or calendar.unsure_since is not None
+            or calendar.connection.state in ("needs reauth", "misconfigured", "paused")
+            or calendar.failures >= TROUBLED,
         )
         for calendar in calendars
     ]

@@ -65,6 +65,9 @@ class Calendar(Model):
     when_unreadable: Mapped[str] = mapped_column(String(8), default="pending")
     privacy: Mapped[str] = mapped_column(String(12), default="initials")
     """What events tell of customers: "busy only" (not even the service), "initials", or "full" (names and how to reach them)."""
+    unsure_since: Mapped[datetime | None] = mapped_column(Instant)
+    """Since a restore or a copy, until it has been read completely: what stands there may have been booked elsewhere. It counts as unreadable
+    meanwhile, busy source or not, and nothing is written into it."""
     freshness: Mapped[int] = mapped_column(default=600)
     """Seconds after the last good read beyond which `when_unreadable` applies."""
     sync_token: Mapped[str | None] = mapped_column(Text)

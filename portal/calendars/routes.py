@@ -25,6 +25,7 @@ from portal.config import Settings
 from portal.errors import Invalid, NotAllowedNow, NotFound
 from portal.extensions import db, limiter
 from portal.hypermedia import see_other, wants_partial
+from portal.instance.standing import standing
 from portal.sync import accounts, connections, overview
 from providers.errors import ProviderError
 
@@ -49,6 +50,7 @@ def index() -> Any:
         "poll_seconds": settings.poll_seconds,
         "words": words,
         "now": now,
+        "not_adopted": standing(db.session()).sentence,
     }
     return render_template("admin/_integrations.html" if wants_partial() else "admin/integrations.html", **page)
 

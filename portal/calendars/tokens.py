@@ -28,6 +28,7 @@ from portal.clock import now_utc
 from portal.db import read_transaction, transaction
 from portal.errors import Invalid
 from portal.failpoints import reach
+from portal.instance.standing import require_ours
 from portal.outbound import guarded_session
 from providers.errors import AccessRevoked, BadAnswer, Misconfigured, ProviderError, Temporary
 
@@ -223,6 +224,7 @@ def _end_lease(connection: Connection, lease: str) -> None:
 def _ask(refresh_token: str) -> Tokens:
     from providers.calendars import google_oauth
 
+    require_ours()  # a copy that fetched new tokens could end those of the original
     settings = current_app.extensions["settings"]
     with guarded_session(allow=settings.outbound_allow) as session, session.budget(BUDGET):
         return google_oauth.refresh(google_client(settings), session, refresh_token=refresh_token, now=now_utc())

@@ -21,11 +21,13 @@ if TYPE_CHECKING:
 def instance() -> Iterator[Flask]:
     """The application of this instance with its context pushed and its database up to date. Raises Invalid when it is not."""
     from portal import schema
+    from portal.adoption import settle
     from portal.app import create_app
 
     app = create_app()
     with app.app_context():
         schema.require_current()
+        settle()
         yield app
 
 

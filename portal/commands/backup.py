@@ -40,7 +40,8 @@ def restore(file: Path) -> None:
         with _progress() as progress:
             count = restore_backup(file, app.extensions["settings"], progress=progress)
     click.echo(
-        f"{count} rows were restored. Start Lockstep, look at the bookings, then resume the calendars on the integrations page."
+        f"{count} rows were restored. Start Lockstep and look at the bookings. Nothing leaves the portal until you adopt it (under Today, or with "
+        "`lockstep adopt`) and resume the calendars on the integrations page."
     )
 
 

@@ -41,6 +41,7 @@ def serve(host: str, port: int, demo: bool, google: bool) -> None:
 @_port
 def web(host: str, port: int) -> None:
     """Run the web server alone, for those who start each process themselves. Needs REDIS_URL to wake the worker at once."""
+    from portal.adoption import settle
     from portal.app import create_app
     from portal.extensions import db
     from portal.fitness import require_fit
@@ -49,7 +50,10 @@ def web(host: str, port: int) -> None:
     app = create_app()
     with app.app_context():
         require_fit()
+        not_adopted = settle().sentence
         db.engine.dispose()
+    if not_adopted:
+        click.echo(not_adopted, err=True)
     run_web(app, listen(host, port))
 
 

@@ -31,6 +31,7 @@ from portal.customers.codes import mail_has_left
 from portal.db import read_transaction, transaction
 from portal.errors import NotYet
 from portal.failpoints import reach
+from portal.instance.standing import require_ours
 from portal.notifications import again, gather, patience, reminders
 from portal.notifications.facts import Facts
 from portal.notifications.gather_code import for_code
@@ -135,7 +136,10 @@ def _notify(work: Work, read: Callable[..., Sequence[Facts | Silence]], about: A
 
 
 def _tell(work: Work, messages: Sequence[Message], about: About) -> None:
-    """Send all of them: the others shall not wait because one address is wrong. Raises the most hopeful of the errors, or GiveUp."""
+    """Send all of them: the others shall not wait because one address is wrong. Raises the most hopeful of the errors, or GiveUp; NotAdopted
+    where nothing may leave."""
+    if messages:
+        require_ours()
     errors: list[ProviderError] = []
     for message in messages:
         try:

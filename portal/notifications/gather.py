@@ -20,6 +20,7 @@ from portal.business.models import Business
 from portal.calendars.ical import CustomerEvent
 from portal.errors import Invalid, NotYet
 from portal.i18n import in_a_row, speaking
+from portal.instance.ids import instance_ids
 from portal.notifications.facts import BookingFacts, CustomerNews, Facts, OwnWords, Person, ReminderNews, StaffNews
 from portal.notifications.gather_calendars import conflict_news, connection_news, question_news
 from portal.notifications.history import booking_key, booking_news, read_history, reminder_key
@@ -51,7 +52,7 @@ def for_customer(session: Session, work: Work, *, now: datetime) -> list[Facts |
     manage_url = _manage_url(booking)
     return [
         CustomerNews(
-            message_key=booking_key(business.instance_id, work, booking.customer_email),
+            message_key=booking_key(instance_ids(session), work, booking.customer_email),
             house=house_of(business),
             news=news,
             booking=facts,
@@ -83,7 +84,7 @@ def for_reminder(session: Session, work: Work, *, now: datetime) -> list[Facts |
     business, facts = business_of(session), _booking_facts(session, booking, meeting_for(session, booking))
     return [
         ReminderNews(
-            message_key=reminder_key(business.instance_id, work, booking.customer_email),
+            message_key=reminder_key(instance_ids(session), work, booking.customer_email),
             house=house_of(business),
             booking=facts,
             manage_url=_manage_url(booking),
@@ -145,7 +146,7 @@ def _booking_for_staff(session: Session, work: Work, now: datetime) -> list[Fact
         if isinstance(news, Silence):
             found += silent(work, news)
             continue
-        key = booking_key(business.instance_id, work, person.email)
+        key = booking_key(instance_ids(session), work, person.email)
         found.append(
             StaffNews(
                 message_key=key,
@@ -163,9 +164,7 @@ def _news_of(
     session: Session, work: Work, booking: Booking, business: Business, *, recipient: str, now: datetime
 ) -> News | Silence:
     history = read_history(session, work)
-    *earlier, current = booking_news(
-        session, (*history.earlier, work), instance_id=business.instance_id, recipient=recipient
-    )
+    *earlier, current = booking_news(session, (*history.earlier, work), ids=instance_ids(session), recipient=recipient)
     return what_to_tell(
         current,
         earlier=earlier,

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from portal.booking.models import Appointment, Offer, WaitlistEntry
 from portal.business.models import Resource
 from portal.errors import Invalid
+from portal.instance.ids import instance_ids
 from portal.notifications.facts import Facts, Person, WaitFacts, WaitlistNews
 from portal.notifications.history import booking_key, read_history
 from portal.notifications.models import Mail
@@ -42,7 +43,7 @@ def for_waitlist(session: Session, work: Work, *, now: datetime) -> list[Facts |
     business, reader = business_of(session), _reader(entry)
     return [
         WaitlistNews(
-            message_key=booking_key(business.instance_id, work, entry.customer_email),
+            message_key=booking_key(instance_ids(session), work, entry.customer_email),
             house=house_of(business),
             news=news,
             wait=_wait_facts(session, entry, offer, reader),

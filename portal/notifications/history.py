@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from portal.instance.names import InstanceIds
 from portal.notifications.messages import message_key
 from portal.notifications.models import Mail
 from portal.notifications.news import News
@@ -41,17 +42,19 @@ def read_history(session: Session, work: Work) -> History:
     )
 
 
-def booking_key(instance_id: str, work: Work, recipient: str) -> str:
+def booking_key(ids: InstanceIds, work: Work, recipient: str) -> str:
     """Names the mail about one step of a booking's life to one person; each step has its own news and SEQUENCE."""
     news, sequence = str(work.payload["news"]), int(work.payload["sequence"])
-    return message_key(instance_id, f"{work.topic} {work.subject}", news=news, sequence=sequence, recipient=recipient)
+    return message_key(
+        ids.at(work.created_at), f"{work.topic} {work.subject}", news=news, sequence=sequence, recipient=recipient
+    )
 
 
-def reminder_key(instance_id: str, work: Work, recipient: str) -> str:
+def reminder_key(ids: InstanceIds, work: Work, recipient: str) -> str:
     """Names the mail about one lead before one start to one person, however often it was queued."""
     sequence = f"{work.payload['lead']} {work.payload['start_at']}"
     return message_key(
-        instance_id, f"{work.topic} {work.subject}", news="reminder", sequence=sequence, recipient=recipient
+        ids.at(work.created_at), f"{work.topic} {work.subject}", news="reminder", sequence=sequence, recipient=recipient
     )
 
 
@@ -62,9 +65,9 @@ def event_key(instance_id: str, work: Work, recipient: str) -> str:
     return message_key(instance_id, f"{work.topic} {work.subject}", news=news, sequence=sequence, recipient=recipient)
 
 
-def booking_news(session: Session, works: Iterable[Work], *, instance_id: str, recipient: str) -> list[News]:
+def booking_news(session: Session, works: Iterable[Work], *, ids: InstanceIds, recipient: str) -> list[News]:
     """The entries as news, each with whether this person was told."""
-    keyed = [(work, booking_key(instance_id, work, recipient)) for work in works]
+    keyed = [(work, booking_key(ids, work, recipient)) for work in works]
     told = _told(session, [key for _, key in keyed])
     return [_news(work.payload, was_told=key in told) for work, key in keyed]
 

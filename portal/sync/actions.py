@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from providers.calendars.base import RemoteEvent, Span
+from portal.instance.names import InstanceIds
+from providers.calendars.base import EventMark, RemoteEvent, Span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +60,12 @@ class Situation:
     verified_gone: frozenset[str] = frozenset()
     is_second_reading: bool = False
     accepts_removals: bool = False
+    later_ids: Sequence[Mapping[str, Any]] = ()
+
+    def is_own(self, mark: EventMark | None) -> bool:
+        """Whether it names an appointment that this database knows by that name. After a restore the same number may be another's."""
+        ids = InstanceIds(self.instance_id, self.later_ids)
+        return mark is not None and mark.instance_id == ids.of(mark.appointment_id)
 
 
 @dataclass(frozen=True, slots=True)

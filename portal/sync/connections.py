@@ -23,11 +23,14 @@ from portal.calendars.rewrite import rewrite_calendar
 from portal.clock import now_utc
 from portal.db import read_transaction, transaction, write_transaction
 from portal.errors import NotAllowedNow, NotFound
+from portal.instance.standing import require_adopted
 from portal.sync import farewell, ledger, meanwhile, partings, states
 
 
 def read_now(connection_id: int, *, now: datetime) -> None:
     """Have all calendars of the account read at once. Raises NotAllowedNow while it is paused."""
+
+    require_adopted()
 
     def work(session: Session) -> list[int]:
         connection = _get(session, connection_id)
@@ -47,6 +50,8 @@ def catch_up(calendar_ids: Collection[int], *, now: datetime) -> None:
 
 def try_again(connection_id: int, *, now: datetime) -> int:
     """Let everything that waits for this account, or is stuck, be tried at once; gives the number of appointments."""
+
+    require_adopted()
 
     def work(session: Session) -> int:
         _get(session, connection_id)
@@ -113,6 +118,7 @@ def refresh_connection(connection_id: int, *, password: str) -> None:
 
     Raises NotFound, and the errors of `providers.errors` when the server does not accept it: nothing is changed then.
     """
+    require_adopted()
     account = read_transaction(lambda session: account_of(_get(session, connection_id)))
     opened = open_with(account.provider, account.account, {"password": password}, budget=BUDGET)
     try:
@@ -135,6 +141,7 @@ def pause_connection(connection_id: int) -> None:
 
 def resume_connection(connection_id: int) -> None:
     """Read and write it again, starting now. Raises NotFound."""
+    require_adopted()
     transaction(lambda session: states.note_mended(session, _get(session, connection_id), now=now_utc()))
 
 
@@ -148,6 +155,8 @@ def disconnect(connection_id: int, *, take_away: bool, by: str, now: datetime) -
 
     With `take_away` the events of bookings to come are taken out of its calendars; those that are over always stay. Twice is once.
     """
+
+    require_adopted()
 
     def work(session: Session) -> bool:
         connection = session.get(Connection, connection_id, with_for_update=True)
@@ -171,6 +180,8 @@ def disconnect(connection_id: int, *, take_away: bool, by: str, now: datetime) -
 def disconnect_anyway(connection_id: int, *, by: str, now: datetime) -> None:
     """End a disconnection that does not get on: what was not taken away stays where it is. Raises NotAllowedNow while there is hope."""
 
+    require_adopted()
+
     def work(session: Session) -> Account | None:
         connection = session.get(Connection, connection_id, with_for_update=True)
         parting = partings.parting_of(session, connection, now=now) if connection else None
@@ -185,6 +196,8 @@ def disconnect_anyway(connection_id: int, *, by: str, now: datetime) -> None:
 
 def finish_disconnecting(connection_id: int) -> None:
     """Have the tidying up tried at once. Raises NotFound."""
+
+    require_adopted()
 
     def work(session: Session) -> None:
         connection = session.get(Connection, connection_id, with_for_update=True)

@@ -14,6 +14,7 @@ from portal.clock import now_utc
 from portal.db import read_transaction, transaction
 from portal.errors import NotYet
 from portal.failpoints import reach
+from portal.instance.standing import standing
 from portal.outbox import GiveUp, LeaseLost, OutboxEntry, Work
 from portal.sync import receipts
 from portal.sync.lines import FIRST_REST, LineBusy
@@ -23,7 +24,7 @@ log = structlog.get_logger()
 
 
 def claim(limit: int, *, topics: Collection[str]) -> list[Work]:
-    """Lease up to `limit` due entries. Asks cheaply first: an idle worker takes no write lock."""
+    """Lease up to `limit` due entries, none before the instance is adopted. Asks cheaply first: an idle worker takes no write lock."""
     if not read_transaction(_has_due):
         return []
     now = now_utc()
@@ -63,7 +64,7 @@ def _has_due(session: Session) -> bool:
     now = now_utc()
     is_free = or_(OutboxEntry.lease_until.is_(None), OutboxEntry.lease_until < now)
     due = select(OutboxEntry.id).where(OutboxEntry.state == "todo", OutboxEntry.next_at <= now, is_free)
-    return session.scalar(due.limit(1)) is not None
+    return session.scalar(due.limit(1)) is not None and standing(session).is_ours
 
 
 def _settle_failure(work: Work, error: Exception) -> None:

@@ -16,13 +16,13 @@ from sqlalchemy.orm import Session
 
 from portal import outbox
 from portal.booking.models import Appointment, EventLink
-from portal.business.models import Business
 from portal.calendars.access import Account, account_of, calendar_ref, kept_provider
 from portal.calendars.models import BusyInterval, Calendar, Connection, RemoteObject
 from portal.clock import now_utc
 from portal.db import read_transaction, transaction
 from portal.errors import TryAgain
 from portal.failpoints import reach
+from portal.instance.ids import instance_ids
 from portal.outbox import LeaseLost, OutboxEntry, Work
 from portal.sync import ledger, partings, shared, subscriptions
 from portal.sync.desired import LinkView
@@ -142,7 +142,7 @@ def _take_away_from(provider: CalendarProvider, events: list[_Event], work: Work
 
 
 def _events(session: Session, connection_id: int) -> list[_Event]:
-    instance_id = session.scalars(select(Business.instance_id)).first() or ""
+    ids = instance_ids(session)
     order = (Calendar.id, Appointment.start_at, EventLink.id)
     rows = session.execute(
         partings.links_to_come(select(EventLink, Appointment, Calendar), connection_id, now=now_utc()).order_by(*order)
@@ -156,7 +156,9 @@ def _events(session: Session, connection_id: int) -> list[_Event]:
             calendar_id=calendar.id,
             calendar_name=calendar.name,
             ref=calendar_ref(calendar),
-            mark=EventMark(instance_id=instance_id, appointment_id=appointment.id, generation=link.generation),
+            mark=EventMark(
+                instance_id=ids.of(appointment.id), appointment_id=appointment.id, generation=link.generation
+            ),
             is_being_written=f"appointment:{appointment.id}" in written,
             is_shared=shared.is_wanted_by_another(session, link),
         )

@@ -122,7 +122,7 @@ def _ties_by_object(batch: ChangeBatch, situation: Situation) -> dict[str, Tie]:
     by_uid = {(tie.appointment_id, tie.uid): tie for tie in situation.ties}
     vanished = gone(batch, situation)
     for event in batch.upserts:
-        if event.remote_id in ties or event.mark is None or event.mark.instance_id != situation.instance_id:
+        if event.remote_id in ties or event.mark is None or not situation.is_own(event.mark):
             continue
         tie = by_uid.get((event.mark.appointment_id, event.uid))
         if tie is not None and (tie.remote_id in vanished or not tie.stands):
@@ -220,9 +220,8 @@ def _is_expected_to_go(tie: Tie | None) -> bool:
 
 def _store_foreign(event: RemoteEvent, situation: Situation) -> Store:
     reaches_beyond = event.end_at is not None and event.end_at > situation.window[1]
-    is_own_mark = event.mark is not None and event.mark.instance_id == situation.instance_id
     busy = event.busy if event.mark is None else _copy_busy(event, situation)
-    return Store(event, busy, is_own_mark, event.is_recurring or reaches_beyond, event.problem)
+    return Store(event, busy, situation.is_own(event.mark), event.is_recurring or reaches_beyond, event.problem)
 
 
 def _copy_busy(event: RemoteEvent, situation: Situation) -> tuple[Span, ...]:
@@ -234,7 +233,7 @@ def _copy_busy(event: RemoteEvent, situation: Situation) -> tuple[Span, ...]:
     ):  # a colleague's booking takes the colleague's time, and is looked after there
         return ()
     booked = situation.booked.get(event.mark.appointment_id)
-    if booked and event.mark.instance_id == situation.instance_id:
+    if booked and situation.is_own(event.mark):
         return _overhang(event, *booked, situation)
     return _clip((event.start_at, event.end_at), situation)
 

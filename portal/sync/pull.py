@@ -19,6 +19,7 @@ from portal.calendars.models import Calendar
 from portal.clock import now_utc
 from portal.db import read_transaction, transaction, write_transaction
 from portal.failpoints import reach
+from portal.instance.standing import require_adopted
 from portal.sync import apply, due, leases, ledger, meanwhile, outside, push, readopt, states
 from portal.sync.actions import Drop, Plan, Situation
 from portal.sync.lines import LineBusy, line_to
@@ -47,8 +48,9 @@ def pull(
     """Read the calendar now; None when somebody else is just reading it.
 
     `is_complete` reads all of it, and expands again what may have rolled into the window. A failure is noted at the calendar and its
-    connection before it is raised. Raises NotFound and the errors of `providers.errors`.
+    connection before it is raised. Raises NotFound, NotAllowedNow before the instance is adopted, and the errors of `providers.errors`.
     """
+    require_adopted()
     reading = transaction(lambda s: begin(s, calendar_id, is_complete=is_complete, lease_for=lease_for))
     if reading is None:
         return None

@@ -11,11 +11,12 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from portal.booking.models import Appointment, AppointmentResource, EventLink
-from portal.business.models import Business, Resource, Service
+from portal.business.models import Resource, Service
 from portal.calendars.access import Account, account_of, calendar_ref
 from portal.calendars.models import BusyInterval, Calendar, RemoteObject
 from portal.clock import now_utc
 from portal.errors import NotFound
+from portal.instance.ids import instance_ids
 from portal.sync import leases, shared
 from portal.sync.actions import Situation, Tie
 from portal.sync.standing import standing
@@ -109,13 +110,17 @@ def situation_of(
     events: Iterable[RemoteEvent] = (),
 ) -> Situation:
     """Everything that the plan must know about these events, as it is in this transaction."""
-    instance_id = session.scalars(select(Business.instance_id)).first() or ""
-    now = now_utc()
-    marked = {event.remote_id: event.mark.appointment_id for event in events if event.mark}
+    ids, now = instance_ids(session), now_utc()
+    marked = {
+        event.remote_id: event.mark.appointment_id
+        for event in events
+        if event.mark and event.mark.instance_id == ids.of(event.mark.appointment_id)
+    }
     return Situation(
         known=known,
         ties=_ties(session, calendar.id, since=window[0]),
-        instance_id=instance_id,
+        instance_id=ids.first,
+        later_ids=ids.later,
         window=window,
         read_at=read_at,
         token_at=calendar.sync_token_at,

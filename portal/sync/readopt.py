@@ -12,9 +12,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.booking.models import Appointment, EventLink
-from portal.business.models import Business
 from portal.calendars.models import Calendar
 from portal.clock import now_utc
+from portal.instance.ids import instance_ids
+from portal.instance.names import InstanceIds
 from portal.sync import ledger, meetings
 from portal.sync.desired import derived_uid
 from portal.sync.standing import stands
@@ -29,8 +30,8 @@ def take_up(session: Session, calendar: Calendar, events: Iterable[RemoteEvent])
     marked = [event for event in events if event.mark is not None and not event.is_cancelled]
     if not marked or not calendar.is_destination:
         return 0
-    instance_id = session.scalars(select(Business.instance_id)).first() or ""
-    ours = [event for event in marked if _is_the_very_one(event, instance_id)]
+    ids = instance_ids(session)
+    ours = [event for event in marked if is_the_very_one(event, ids)]
     # Of several generations the newest is the living one; of two with one UID, the one that stands where we put it.
     best = {event.mark.appointment_id: event for event in sorted(ours, key=_rank) if event.mark is not None}
     links = [link for event in best.values() if (link := _link(session, calendar, event))]
@@ -43,13 +44,16 @@ def take_up(session: Session, calendar: Calendar, events: Iterable[RemoteEvent])
     return len(links)
 
 
-def _is_the_very_one(event: RemoteEvent, instance_id: str) -> bool:
+def is_the_very_one(event: RemoteEvent, ids: InstanceIds) -> bool:
+    """Whether we wrote this very event, for an appointment that this database knows by that name."""
     mark = event.mark
-    return (
-        mark is not None
-        and mark.instance_id == instance_id
-        and event.uid == derived_uid(instance_id, mark.appointment_id, mark.generation)
-    )
+    return mark is not None and mark.instance_id == ids.of(mark.appointment_id) and has_our_uid(event)
+
+
+def has_our_uid(event: RemoteEvent) -> bool:
+    """Whether its UID is the one that its mark gives it: no copy made by hand."""
+    mark = event.mark
+    return mark is not None and event.uid == derived_uid(mark.instance_id, mark.appointment_id, mark.generation)
 
 
 def _rank(event: RemoteEvent) -> tuple[int, bool]:

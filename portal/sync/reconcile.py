@@ -14,11 +14,12 @@ from sqlalchemy.orm import Session
 
 from portal import outbox
 from portal.booking.models import Appointment, AppointmentResource, EventLink
-from portal.business.models import Business
 from portal.calendars.access import Account, account_of, calendar_ref, kept_provider
 from portal.calendars.models import Calendar, RemoteObject
 from portal.clock import now_utc
 from portal.db import read_transaction, transaction, write_transaction
+from portal.instance.ids import instance_ids
+from portal.instance.names import InstanceIds
 from portal.sync import leases, ledger
 from portal.sync.desired import derived_uid
 from portal.sync.lines import line_to
@@ -109,7 +110,7 @@ class _Place:
     account: Account
     ref: CalendarRef
     resource_id: int
-    instance_id: str
+    ids: InstanceIds
     suspects: tuple[str, ...]
 
 
@@ -138,7 +139,7 @@ def _place(session: Session, calendar_id: int) -> _Place:
         account=account_of(calendar.connection),
         ref=calendar_ref(calendar),
         resource_id=calendar.resource_id,
-        instance_id=session.scalars(select(Business.instance_id)).first() or "",
+        ids=instance_ids(session),
         suspects=tuple(suspects),
     )
 
@@ -148,7 +149,7 @@ def _remove_orphan(provider: CalendarProvider, place: _Place, calendar_id: int, 
     try:
         event = provider.get(place.ref, remote_id, window=(now - BACK, now))
         mark = event.mark
-        if mark is None or mark.instance_id != place.instance_id:
+        if mark is None or mark.instance_id != place.ids.of(mark.appointment_id):
             return False
         if event.uid != derived_uid(mark.instance_id, mark.appointment_id, mark.generation):
             return False

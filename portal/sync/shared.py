@@ -13,8 +13,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.booking.models import Appointment, EventLink
-from portal.business.models import Business
 from portal.calendars.models import Calendar, Connection
+from portal.instance.ids import instance_ids
 from portal.sync.desired import derived_uid
 from portal.sync.event_text import strictest
 from portal.sync.standing import stands
@@ -81,5 +81,4 @@ def _names(session: Session, other: Calendar, link: EventLink, appointment: Appo
     )
     if theirs is not None:
         return theirs.state != "none" and theirs.remote_id == link.remote_id
-    instance_id = session.scalars(select(Business.instance_id)).first() or ""
-    return link.uid == derived_uid(instance_id, appointment.id, appointment.generation)
+    return link.uid == derived_uid(instance_ids(session).of(appointment.id), appointment.id, appointment.generation)

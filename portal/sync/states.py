@@ -19,6 +19,7 @@ from portal import outbox
 from portal.booking.models import AppointmentResource, EventLink
 from portal.calendars.models import Calendar, Connection
 from portal.errors import TryAgain
+from portal.instance.standing import NotAdopted
 from portal.outbox import OutboxEntry
 from portal.sync import ledger, meanwhile
 from providers.errors import (
@@ -76,7 +77,7 @@ def classify(error: BaseException) -> Decision:
         return Decision("wait", reason, "needs reauth")
     if isinstance(error, PermissionMissing):
         return Decision("stuck", reason, "misconfigured")
-    if isinstance(error, Paused):
+    if isinstance(error, Paused | NotAdopted):
         return Decision("wait", reason)
     if isinstance(error, Misconfigured | OwnerMustAct):
         return Decision("wait", reason, "misconfigured")

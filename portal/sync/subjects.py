@@ -12,6 +12,7 @@ from portal.booking.questions import answer_lines
 from portal.business.models import Business
 from portal.calendars.models import Calendar
 from portal.i18n import speaking
+from portal.instance.ids import instance_ids
 from portal.sync import shared
 from portal.sync.event_text import Guest, Subject
 
@@ -24,7 +25,7 @@ def subject_of(session: Session, appointment: Appointment, calendar: Calendar, m
     with speaking(business.language):
         guests = tuple(_guest(booking) for booking in bookings)
     return Subject(
-        instance_id=business.instance_id,
+        instance_id=instance_ids(session).of(appointment.id),
         appointment_id=appointment.id,
         service=appointment.service.name,
         location=appointment.service.location,

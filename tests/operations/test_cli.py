@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -336,3 +337,18 @@ def test_what_is_stuck_is_tried_again_singly_or_all_together(business):
     status, said, _ = business("outbox", "--json")
     assert status == 0
     assert {(row["state"], row["attempts"]) for row in json.loads(said) if row["id"] in ids} == {("todo", 0)}
+
+
+def test_a_copied_folder_is_adopted_by_command_and_nothing_is_read_before(business, tmp_path, monkeypatch):
+    assert business("adopt", "--yes")[0] == 1  # it is adopted already
+    db_file = tmp_path / "data" / "lockstep.sqlite3"
+    shutil.copytree(db_file.parent, tmp_path / "copy")
+    monkeypatch.setenv("LOCKSTEP_DATA", str(tmp_path / "copy"))
+    status, printed, _ = business("doctor")
+    assert status == 1
+    assert "not adopted yet" in printed
+    status, printed, _ = business("adopt", "--yes")
+    assert (status, printed.splitlines()[-1]) == (0, "Adopted.")
+    assert "not adopted yet" not in business("doctor")[1]
+    monkeypatch.setenv("LOCKSTEP_DATA", str(tmp_path / "data"))
+    assert "not adopted yet" not in business("doctor")[1]
