@@ -7,7 +7,8 @@ what the batch shows                                   what follows
 =====================================================  ==========================================================
 any object that stands there but could not be had      shown as unreadable; what is known of its time goes on counting
 foreign object                                         its busy time blocks; recurring ones are expanded already
-our mark, but no link names it (a copy made by hand)   blocks like a foreign one; our copy of a finished booking too
+our mark, but no link names it (a copy made by hand)   blocks as its own text says, every occurrence; our copy of a finished
+                                                       booking too
 ours, but for somebody who shares this very calendar   takes no time here: that person's link looks after it
 our object, its UID now under another address          the link follows it there, then as below
 ours, a publish of it is under way                     left to publish, whose writes are conditional
@@ -17,7 +18,8 @@ ours, same meaning as we wrote                         our echo: nothing but the
 ours, at the booking's time (retitled, coloured ...)   left alone; the version is noted; an open question ends
 ours, made longer around the booking's time            the booking keeps its time, the rest of the event blocks
 ours, made shorter within it                           the booking keeps its time; nothing else
-ours, made a series                                    the first occurrence is judged as above; shown as unreadable in part
+ours, made a series                                    the first occurrence is judged as above, the others block; shown as
+                                                       unreadable in part
 ours, anywhere else                                    moved outside: the calendar's rule decides; it blocks until then
 ours, gone                                             looked up once more; if truly gone, removed outside: the rule decides
 ours, written since the sync token, and not told of    looked up, as if gone: a feed skips what came and went between
@@ -56,7 +58,7 @@ BURST = 10
 OWN_BURST = 3
 """So many of our own events at once are never believed at first sight."""
 _OCCURRENCE = re.compile(r"_\d{8}(?:T\d{6}Z)?$")
-SERIES = "Somebody made a series of this booking's event; only its first time counts."
+SERIES = "Somebody made a series of this booking's event; its first time is the booking's, the others count as taken."
 
 
 def plan(batch: ChangeBatch, situation: Situation) -> Plan:
@@ -226,7 +228,7 @@ def _store_foreign(event: RemoteEvent, situation: Situation) -> Store:
 
 def _copy_busy(event: RemoteEvent, situation: Situation) -> tuple[Span, ...]:
     """A provider never counts marked objects as busy, so their time is taken from themselves. Where the booking itself stands, its claims do."""
-    if event.is_cancelled or event.start_at is None or event.end_at is None or event.mark is None:
+    if event.is_cancelled or event.mark is None:
         return ()
     if (
         event.remote_id in situation.shared
@@ -235,7 +237,7 @@ def _copy_busy(event: RemoteEvent, situation: Situation) -> tuple[Span, ...]:
     booked = situation.booked.get(event.mark.appointment_id)
     if booked and situation.is_own(event.mark):
         return _overhang(event, *booked, situation)
-    return _clip((event.start_at, event.end_at), situation)
+    return tuple(part for span in _taken(event) for part in _clip(span, situation))
 
 
 def _is_resized(event: RemoteEvent, tie: Tie) -> bool:
@@ -249,10 +251,15 @@ def _is_resized(event: RemoteEvent, tie: Tie) -> bool:
 
 def _overhang(event: RemoteEvent, start_at: datetime, end_at: datetime, situation: Situation) -> tuple[Span, ...]:
     """The part of an event of ours that lies outside of the booking's time, which its claims guard already."""
-    if event.start_at is None or event.end_at is None:
-        return ()
-    parts = [(event.start_at, min(event.end_at, start_at)), (max(event.start_at, end_at), event.end_at)]
-    return tuple(part for span in parts for part in _clip(span, situation))
+    parts = [part for start, end in _taken(event) for part in ((start, min(end, start_at)), (max(start, end_at), end))]
+    return tuple(part for span in dict.fromkeys(parts) for part in _clip(span, situation))
+
+
+def _taken(event: RemoteEvent) -> tuple[Span, ...]:
+    """The time that an object with our mark takes by its own text; its own start and end where the provider tells no more."""
+    if event.taken is not None:
+        return event.taken
+    return ((event.start_at, event.end_at),) if event.start_at and event.end_at else ()
 
 
 def _clip(span: Span, situation: Situation) -> tuple[Span, ...]:

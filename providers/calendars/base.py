@@ -80,7 +80,8 @@ class RemoteEvent:
     """One object of a calendar, translated.
 
     `busy` is the time it takes inside the window that was asked for, by the rules in `ical_mapping`;
-    sorted, may overlap; always empty for an object that carries our own mark. `start_at`/`end_at` are those
+    sorted, may overlap; always empty for an object that carries our own mark, of which `taken` says the same: people copy such
+    objects, mark and all, and make series of them. `start_at`/`end_at` are those
     of the (first) event itself and None when unreadable. `problem` is a sentence for people when the object,
     or a part of it, could not be read as meant; what could be read still counts. `is_cancelled` is an event
     that stands there but is called off.
@@ -97,6 +98,7 @@ class RemoteEvent:
     is_recurring: bool = False
     is_cancelled: bool = False
     busy: tuple[Span, ...] = ()
+    taken: tuple[Span, ...] | None = None
     content_hash: str = ""
     problem: str | None = None
     meeting_url: str = ""

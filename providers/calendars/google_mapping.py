@@ -120,7 +120,7 @@ def _read(event: Mapping[str, Any], *, window: Span, zone: str, own_addresses: f
         problem = " ".join(times.problems) or None
     except (_Unreadable, OverflowError) as error:
         problem = f"The time of this event could not be read. {error}" if isinstance(error, _Unreadable) else _BEYOND
-    takes_time = mark is None and times is not None and _takes_time(event, own_addresses)
+    taken = _clipped(times, window) if times is not None and _takes_time(event, own_addresses) else ()
     return RemoteEvent(
         remote_id=str(event["id"]),
         etag=str(event.get("etag", "")),
@@ -132,7 +132,8 @@ def _read(event: Mapping[str, Any], *, window: Span, zone: str, own_addresses: f
         sequence=_sequence(event, mark),
         is_recurring=bool(recurrence),
         is_cancelled=is_deleted(event),
-        busy=_clipped(times, window) if takes_time and times else (),
+        busy=taken if mark is None else (),
+        taken=taken if mark is not None else None,
         content_hash=_hash(event, mark, times, recurrence),
         problem=problem,
         meeting_url=meeting_url(event),

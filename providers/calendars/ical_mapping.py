@@ -3,7 +3,7 @@
 Reading never raises: an object may hold anything, and one that cannot be understood must not hide the others.
 Whether an event takes time, first match wins; when unsure it does, and carries a sentence about the doubt:
 
-1. our own mark: no, for the booking counts already;
+1. our own mark: no, for the booking counts already (what it would take without the mark is told beside it);
 2. STATUS:CANCELLED: no (a cancelled occurrence frees only itself);
 3. TRANSP:TRANSPARENT, or without it Exchange's busy status FREE: no, unless the two contradict each other;
 4. declined by one of the owner's addresses: no;
@@ -93,6 +93,7 @@ def _read(
         etag=etag,
         mark=mark,
         busy=() if mark else spans,
+        taken=spans if mark else None,
         problem=" ".join(dict.fromkeys(problems)) or None,
     )
 

@@ -447,7 +447,8 @@ def _told(entry: _Entry, window: Span) -> RemoteEvent:
         sequence=entry.sequence,
         is_recurring=bool(entry.repeats),
         is_cancelled=entry.is_cancelled,
-        busy=_busy_times(entry, window),
+        busy=_busy_times(entry, window) if entry.mark is None else (),
+        taken=_busy_times(entry, window) if entry.mark is not None else None,
         content_hash=_entry_hash(entry),
         problem=entry.problem,
         meeting_url=entry.meeting_url,
@@ -466,7 +467,7 @@ def _touches(entry: _Entry, window: Span) -> bool:
 
 
 def _busy_times(entry: _Entry, window: Span) -> tuple[Span, ...]:
-    if entry.mark is not None or entry.is_cancelled or entry.is_transparent:
+    if entry.is_cancelled or entry.is_transparent:
         return ()
     spans = [(entry.start_at, entry.end_at), *entry.repeats]
     clipped = [(max(start, window[0]), min(end, window[1])) for start, end in spans]

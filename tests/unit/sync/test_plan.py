@@ -120,6 +120,20 @@ class TestCopiesOfOurEvents:
         copy = replace(OURS, remote_id="/copy.ics", uid="other")
         assert stored(result_of(copy, booked={})).busy == ((at(10), at(11)),)
 
+    def test_block_as_their_own_text_says_every_occurrence_of_it(self):
+        copy = replace(OURS, remote_id="/copy.ics", uid="other", is_recurring=True)
+        series = replace(copy, taken=((at(10), at(11)), (at(34), at(35)), (at(58), at(59))))
+        store = stored(result_of(series))
+        assert store.busy == ((at(34), at(35)), (at(58), at(59))), "where the booking itself stands, its claims do"
+        assert store.rolls
+        assert stored(result_of(series, booked={})).busy == series.taken
+        longer = replace(copy, taken=((at(9), at(12)), (at(33), at(36))))
+        assert stored(result_of(longer)).busy == ((at(9), at(10)), (at(11), at(12)), (at(33), at(36)))
+
+    def test_that_take_no_time_by_their_own_text_block_nothing(self):
+        copy = replace(OURS, remote_id="/copy.ics", uid="other", start_at=at(16), end_at=at(17), taken=())
+        assert stored(result_of(copy)).busy == ()
+
     def test_that_are_called_off_block_nothing(self):
         copy = replace(OURS, remote_id="/copy.ics", uid="other", start_at=at(16), end_at=at(17), is_cancelled=True)
         assert stored(result_of(copy)).busy == ()
@@ -173,6 +187,10 @@ class TestOurEvent:
         result = result_of(event)
         assert kinds(result) == [Store, Adopt]
         assert stored(result).problem == SERIES
+
+    def test_made_a_series_blocks_all_its_further_times(self):
+        event = replace(OURS, content_hash="series", is_recurring=True, taken=((at(10), at(11)), (at(34), at(35))))
+        assert stored(result_of(event)).busy == ((at(34), at(35)),)
 
     def test_called_off_counts_as_removed_though_it_stands(self):
         event = replace(OURS, content_hash="off", is_cancelled=True)
