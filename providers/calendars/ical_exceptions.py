@@ -67,6 +67,8 @@ class SeriesClock:
             if frees and len(days) > 1:
                 raise Unreadable("It does not say which day it means.")
             return [SingleDate(day, length=self._length(end_text, tzid, day)) for day in days]
+        if moment.is_all_day and end_text:
+            return [SingleDate(moment.wall, length=self._length(end_text, tzid, moment.wall))]
         if moment.is_all_day:
             return [SingleDate(datetime.combine(moment.wall.date(), self.master.start.wall.time()), True)]
         wall = self._on_clock(moment)
@@ -96,7 +98,7 @@ class SeriesClock:
         return moment_of(value, tzid, self.book, self.master.start.reading)
 
     def _on_clock(self, moment: Moment) -> datetime:
-        return moment.wall if moment.zone is self.zone else on_wall(moment.at(), self.zone)
+        return moment.wall if moment.is_all_day or moment.zone is self.zone else on_wall(moment.at(), self.zone)
 
     def _length(self, text: str, tzid: str | None, start: datetime) -> timedelta | None:
         """The own length of a PERIOD, by its end or its duration."""

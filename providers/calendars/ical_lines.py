@@ -151,9 +151,9 @@ class _OpenParts:
     def begin(self, name: str, found: ObjectLines) -> None:
         if len(self._parts) >= MAX_DEPTH:
             return
-        if name == "VEVENT" and not any(part.event is not None for part in self._parts):
-            while self._parts and self._parts[-1].name not in ("VCALENDAR", *_OTHER_ENTRIES):
-                # No event stands inside a time zone: that has lost its end.
+        if name == "VEVENT":
+            while self._parts and self._parts[-1].name not in ("VCALENDAR", "VEVENT"):
+                # No event stands inside a task, a zone or an alarm: that has lost its end.
                 self._leave(found, is_ended=False)
         is_event = name == "VEVENT" and all(part.name in ("VCALENDAR", "VEVENT") for part in self._parts)
         if name in _OTHER_ENTRIES and all(part.name == "VCALENDAR" for part in self._parts):

@@ -17,7 +17,7 @@ from providers.calendars.ical_zones import ZoneBook, ZoneReading, zone_name
 LAST_INSTANT = datetime(9999, 12, 30, tzinfo=UTC)
 _MOMENT = re.compile(r"(\d{4})(\d\d)(\d\d)(?:T(\d\d)(\d\d)(\d\d)(Z)?)?")
 _ODD_MOMENT = re.compile(
-    r"(\d{4})([-/.]?)(\d\d)\2(\d\d)(?:[T ]*(\d\d):?(\d\d)(?::?(\d\d)(?:[.,]\d*)?)? ?(Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)?)?T?"
+    r"(\d{4})([-/.]?)(\d\d)\2(\d\d)(?:[T ]*(\d\d):?(\d\d)(?::?(\d\d)(?:[.,]\d*)?)? ?(Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)?)?T?Z?"
 )
 _UTC_READING = ZoneReading(UTC)
 _A_DAY = timedelta(days=1)
@@ -67,7 +67,7 @@ def moment_of(value: str, tzid: str | None, book: ZoneBook, floating: ZoneReadin
         return _odd_moment(value, tzid, book, floating)
     year, month, day, hour, minute, second, zulu = match.groups()
     if hour is None:
-        return Moment(_wall(value, year, month, day), ZoneReading(book.default), True)
+        return Moment(_wall(value, year, month, day), book.of_whole_days(), True)
     wall = _wall(value, year, month, day, hour, minute, second)
     if zulu:
         return Moment(wall, book.in_utc(tzid) if tzid else _UTC_READING)
@@ -154,6 +154,8 @@ def _end(event: EventLines, start: Moment, start_at: datetime, book: ZoneBook) -
             except OverflowError:
                 doubt = "It ends beyond all calendars: all time after its start is taken."
                 return LAST_INSTANT, LAST_INSTANT - start_at, [doubt]
+    if not ends and (other := _second_start(event, start, start_at, book)) is not None:
+        return other
     if ends:
         end_at, length, told = max(ends, key=lambda end: end[0])
         return end_at, length, told
@@ -163,6 +165,18 @@ def _end(event: EventLines, start: Moment, start_at: datetime, book: ZoneBook) -
         length = _until_midnight(start_at, book.default)
         return start_at + length, length, [*doubts, "All of its day from its start on is taken."]
     return start_at, timedelta(0), []
+
+
+def _second_start(event: EventLines, start: Moment, start_at: datetime, book: ZoneBook) -> _End | None:
+    """The later of two starts, which is likely to be an end under a wrong name."""
+    for line in event["DTSTART"][1:2]:
+        try:
+            end_at, length, doubts = _end_at(line, start, start_at, book)
+        except (Unreadable, OverflowError):
+            return None
+        if end_at > start_at:
+            return end_at, length, [*doubts, "It has two starts and no end: the later one was taken for its end."]
+    return None
 
 
 def _end_at(line: Line, start: Moment, start_at: datetime, book: ZoneBook) -> _End:

@@ -57,6 +57,7 @@ class ZoneBook:
         self._calendar_zone = calendar_zone
         self._readings: dict[str, ZoneReading] = {}
         self.choices = 1
+        self._whole_days: ZoneReading | None = None
         default = self.read(default_name) if default_name else None
         self.default = default.zone if default is not None else calendar_zone
 
@@ -78,6 +79,13 @@ class ZoneBook:
         """The zone of a time that names none."""
         said = f"It names no time zone: it was read in {zone_name(self.default)}."
         return ZoneReading(self.default, problem=said, is_floating=True)
+
+    def of_whole_days(self) -> ZoneReading:
+        """The zone of dates: that of the calendar, where people see them; and that of the file, where it names another."""
+        if self._whole_days is None:
+            zones = dict.fromkeys([self._calendar_zone, self.default])
+            self._whole_days = self._chosen([ZoneReading(zone) for zone in zones])
+        return self._whole_days
 
     def _chosen(self, readings: list[ZoneReading]) -> ZoneReading:
         self.choices = max(self.choices, len(readings))

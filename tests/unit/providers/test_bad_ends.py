@@ -157,6 +157,23 @@ def test_an_end_without_a_zone_goes_by_the_clock_of_its_start() -> None:
     assert minutes(event("DTSTART:20270601T090000Z\nDTEND:20270601T100000", zone="America/New_York")) == 60
 
 
+def test_the_later_of_two_starts_is_an_end_under_a_wrong_name() -> None:
+    found = event("DTSTART:20270601T090000Z\nDTSTART:20270601T110000Z")
+    assert minutes(found) == 120
+    assert "two starts" in str(found.problem)
+    assert event("DTSTART:20270601T090000Z\nDTSTART:20270601T090000Z").busy == ()
+    assert minutes(event("DTSTART:20270601T090000Z\nDTSTART:20270601T110000Z\nDURATION:PT1H")) == 60
+
+
+def test_a_whole_day_of_a_file_with_another_zone_takes_the_day_of_both() -> None:
+    text = vcalendar("UID:one\nDTSTART;VALUE=DATE:20270601", head="X-WR-TIMEZONE:America/Los_Angeles")
+    found = read_event(text, remote_id="/one", etag="1", window=WINDOW, zone="Europe/Berlin")
+    assert found.busy == (
+        (datetime(2027, 5, 31, 22, tzinfo=UTC), datetime(2027, 6, 1, 22, tzinfo=UTC)),
+        (datetime(2027, 6, 1, 7, tzinfo=UTC), datetime(2027, 6, 2, 7, tzinfo=UTC)),
+    )
+
+
 def test_a_start_without_a_zone_goes_by_the_zone_of_its_end_as_well() -> None:
     found = event("DTSTART:20270601T050000\nDTEND;TZID=America/New_York:20270601T060000", zone="America/Los_Angeles")
     assert found.busy == ((NINE, NINE + timedelta(hours=1)),)

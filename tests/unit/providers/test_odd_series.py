@@ -164,6 +164,12 @@ def test_a_further_date_goes_by_the_clock_of_the_series(line: str, expected: str
     assert found.problem is None
 
 
+def test_a_further_date_may_be_a_period_of_whole_days_or_a_day_with_a_stray_letter() -> None:
+    found = series("DTSTART:20270617T130000Z\nRDATE;VALUE=PERIOD:20270618/20270619")
+    assert found.busy == ((datetime(2027, 6, 18, tzinfo=UTC), datetime(2027, 6, 19, tzinfo=UTC)),)
+    assert days("DTSTART;VALUE=DATE:20270617\nRDATE:20270620Z") == ["0617", "0620"]
+
+
 def test_a_series_in_utc_reads_dates_without_a_zone_in_utc() -> None:
     body = "DTSTART:20270617T130000Z\nDURATION:PT1H\nRRULE:FREQ=DAILY;COUNT=3\nEXDATE:20270618T130000\nRDATE:20270625T130000"
     assert starts(body) == ["0617 1300", "0619 1300", "0625 1300"]

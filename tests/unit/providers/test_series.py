@@ -131,7 +131,9 @@ def test_a_repeating_lie_about_the_mark_is_ours_and_free() -> None:
     assert series(berlin("20270326", "RRULE:FREQ=DAILY", "X-LOCKSTEP:studio/1/1")).busy == ()
 
 
-@pytest.mark.parametrize("lines", ["RRULE:FREQ=DAILY", "RDATE:20270401T070000Z", "TRANSP:TRANSPARENT", "STATUS:CANCELLED", ""])
+@pytest.mark.parametrize(
+    "lines", ["RRULE:FREQ=DAILY", "RDATE:20270401T070000Z", "TRANSP:TRANSPARENT", "STATUS:CANCELLED", ""]
+)
 def test_what_our_mark_hides_is_told_beside_it(lines: str) -> None:
     marked, plain = series(berlin("20270326", lines, "X-LOCKSTEP:studio/1/1")), series(berlin("20270326", lines))
     assert (marked.busy, marked.taken) == ((), plain.busy)
