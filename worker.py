@@ -76,4 +76,5 @@ def answer_doorbell(url: str, stopping: threading.Event) -> None:
 if __name__ == "__main__":
     from portal.cli import run
 
+    os.umask(0o077)
     sys.exit(run(["worker"]))  # what is wrong is one sentence, as with the command

@@ -12,6 +12,7 @@ from portal import errors_web, headers, hypermedia, languages, logs, site, stati
 from portal.config import Settings, load_settings
 from portal.db import set_up_engine
 from portal.extensions import compress, csrf, db, limiter, login_manager
+from portal.private_files import make_private
 from portal.security import load_sealer, load_secret_key
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -55,6 +56,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     )
     app.config.update(_flask_config(settings))
     app.extensions["settings"] = settings
+    make_private(settings)
     app.extensions["sealer"] = load_sealer(settings)
     _init_extensions(app)
     for name in BLUEPRINTS:
@@ -69,6 +71,7 @@ def _flask_config(settings: Settings) -> dict[str, object]:
     return {
         "SECRET_KEY": load_secret_key(settings),
         "SQLALCHEMY_DATABASE_URI": settings.database_url,
+        "SQLALCHEMY_ENGINE_OPTIONS": {"hide_parameters": True},  # names, addresses and tokens do not belong into a log
         "SESSION_COOKIE_NAME": "__Host-lockstep" if settings.is_https else "lockstep",
         "SESSION_COOKIE_SECURE": settings.is_https,
         "SESSION_COOKIE_HTTPONLY": True,

@@ -33,6 +33,7 @@ from portal.errors import Invalid, Refused
 from portal.extensions import db
 from portal.notifications.models import Reminder
 from portal.outbox import OutboxEntry
+from portal.private_files import create_private
 from portal.security import load_sealer
 from portal.sync.models import Lease
 
@@ -46,9 +47,8 @@ def write_backup(path: Path, settings: Settings, *, progress: Progress = lambda 
     They are the tables that the database has: it may be one that is still to be upgraded.
     """
     draft = path.with_name(f"{path.name}.part")
-    descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with os.fdopen(create_private(draft), "wb") as file:
             with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
                 _write_about(archive)
                 for name in KEY_FILES:

@@ -6,6 +6,7 @@ unless it is a fault of ours.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -69,7 +70,8 @@ def lockstep() -> None:
 
 
 def main() -> None:
-    """Entry point of the `lockstep` script."""
+    """Entry point of the `lockstep` script. Whatever it writes is for its user alone."""
+    os.umask(0o077)
     sys.exit(run(sys.argv[1:]))
 
 

@@ -15,7 +15,7 @@ from portal.errors import Invalid
 SECRETS = frozenset(
     {
         "DATABASE_URL", "REDIS_URL", "SECRET_KEY", "ENCRYPTION_KEYS", "SMTP_URL", "GOOGLE_CLIENT_SECRET",
-        "MICROSOFT_CLIENT_SECRET", "WHATSAPP_TOKEN", "WHATSAPP_APP_SECRET", "WHATSAPP_VERIFY_TOKEN",
+        "MICROSOFT_CLIENT_SECRET", "WHATSAPP_TOKEN", "WHATSAPP_APP_SECRET", "WHATSAPP_VERIFY_TOKEN", "METRICS_TOKEN",
     }
 )  # fmt: skip
 
@@ -58,6 +58,8 @@ class Settings:
     outbound_allow: tuple[str, ...] = ()
     # How many reverse proxies stand in front and set X-Forwarded-For, -Proto and -Host.
     trusted_proxies: int = 0
+    # Who asks for /metrics must send it (Authorization: Bearer ...); without it only this machine may ask.
+    metrics_token: str = field(default="", repr=False)
     # Seconds between two looks at a calendar that has no push.
     poll_seconds: int = 30
     # True only under `lockstep serve --demo` and in tests: shows the demo's hints, allows http on loopback.
@@ -103,7 +105,7 @@ NAMES = (
     "GOOGLE_CLIENT_ID", "GOOGLE_CLIENT_SECRET", "GOOGLE_API_URL", "GOOGLE_AUTH_URL", "GOOGLE_TOKEN_URL",
     "GOOGLE_REVOKE_URL", "MICROSOFT_CLIENT_ID", "MICROSOFT_CLIENT_SECRET", "MICROSOFT_GRAPH_URL",
     "MICROSOFT_LOGIN_URL", "WHATSAPP_TOKEN", "WHATSAPP_APP_SECRET", "WHATSAPP_VERIFY_TOKEN",
-    "WHATSAPP_PHONE_NUMBER_ID", "WHATSAPP_API_URL", *_PARSED,
+    "WHATSAPP_PHONE_NUMBER_ID", "WHATSAPP_API_URL", "METRICS_TOKEN", *_PARSED,
 )  # fmt: skip
 
 

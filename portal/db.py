@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import sqlite3
 import time
 import weakref
@@ -23,7 +24,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, DateTime, Dialect, Engine, TypeDecorator, event, text
+from sqlalchemy import Connection, DateTime, Dialect, Engine, ExceptionContext, TypeDecorator, event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
@@ -37,6 +38,7 @@ from portal.sqlite_queue import WriterQueue
 
 T = TypeVar("T")
 ATTEMPTS = 5
+_VALUES = re.compile(r"\n(DETAIL|CONTEXT):.*", re.DOTALL)
 _queues: dict[str, WriterQueue] = {}
 """One for each SQLite file that this process has opened."""
 
@@ -127,11 +129,19 @@ def set_up_engine(engine: Engine) -> None:
     file = engine.url.database if is_sqlite and engine.url.database != ":memory:" else None
     if file or not is_sqlite:  # a database in memory would be lost with its connection
         os.register_at_fork(after_in_child=partial(_forget_connections, weakref.ref(engine)))
+    event.listen(engine, "handle_error", hide_values)
     if is_sqlite:
         if file:
             _queues.setdefault(str(engine.url), WriterQueue(Path(file)))
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+
+
+def hide_values(context: ExceptionContext) -> None:
+    """PostgreSQL tells the row that it refused: what customers typed must not get into tracebacks and logs. The code and the key's name stay."""
+    for error in (context.original_exception, context.sqlalchemy_exception):
+        if error is not None and error.args and isinstance(error.args[0], str):
+            error.args = (_VALUES.sub("", error.args[0]), *error.args[1:])
 
 
 def database_now(session: Session) -> datetime:

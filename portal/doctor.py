@@ -27,6 +27,7 @@ from portal.instance.standing import RESTORED, standing
 from portal.invariants import invariants
 from portal.keys import unreadable
 from portal.outbox import OutboxEntry
+from portal.private_files import open_to_others
 from portal.vitals import read_vitals, words
 
 LEAST_SPACE = 500 * 2**20
@@ -56,7 +57,7 @@ def examine(*, strict: bool = False) -> list[Finding]:
     checks: list[Check] = [_guards, _instance, _vital, _connections, _google, _meetings, _stuck, _keys, _clock]
     for check in [*checks, _invariants] if strict else checks:
         findings += read_transaction(lambda session, check=check: list(check(session)))  # type: ignore[misc]
-    return [*findings, *_disk()]
+    return [*findings, *_files(), *_disk()]
 
 
 def _database() -> Iterator[Finding]:
@@ -197,6 +198,18 @@ def _clock(session: Session) -> Iterator[Finding]:
         )
     else:
         yield Finding("clock", "ok", "This machine's clock and the database's agree.")
+
+
+def _files() -> Iterator[Finding]:
+    found = open_to_others(current_app.extensions["settings"])
+    for path in found[:5]:
+        yield Finding(
+            "files",
+            "bad",
+            f"Others on this machine can read {path}. Give it to the user that runs Lockstep, with mode 600.",
+        )
+    if not found:
+        yield Finding("files", "ok", "Database, keys, backups and mails are for their owner alone.")
 
 
 def _disk() -> Iterator[Finding]:

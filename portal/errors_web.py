@@ -11,8 +11,10 @@ from werkzeug.exceptions import HTTPException
 from portal.errors import PortalError, TryAgain
 from portal.hypermedia import wants_partial
 from portal.i18n import say, say_later
+from portal.logs import Seldom
 
 log = structlog.get_logger()
+_unavailable = Seldom()
 
 SENTENCES = {
     400: say_later("This request could not be understood. Please go back and try again."),
@@ -76,7 +78,9 @@ def _http_error(error: HTTPException) -> Response:
 
 
 def _database_error(error: OperationalError) -> Response:
-    log.error("database unavailable", error=type(error.orig).__name__, path=request.path)
+    kind = type(error.orig).__name__
+    if times := _unavailable.count(kind):
+        log.error("database unavailable", error=kind, path=request.path, times=times)
     return _portal_error(TryAgain(say(SENTENCES[503])))
 
 

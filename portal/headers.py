@@ -3,12 +3,17 @@ only, and pages that send somebody to a provider's sign-in the addresses that a 
 
 from __future__ import annotations
 
-from flask import Flask, Response, request
+from flask import Flask, Response, current_app, request
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+
+
+HSTS = "max-age=31536000"
+"""Where LOCKSTEP_URL is https, browsers ask by http no more. Other hosts of the domain are not ours to speak for."""
+OPERATIONS = ("/healthz", "/readyz", "/metrics")
 
 
 def init_app(app: Flask) -> None:
@@ -28,8 +33,12 @@ def _set_headers(response: Response) -> Response:
     headers.setdefault("X-Content-Type-Options", "nosniff")
     headers.setdefault("Referrer-Policy", "no-referrer" if _is_capability_url() else "same-origin")
     headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
+    if current_app.extensions["settings"].is_https:
+        headers.setdefault("Strict-Transport-Security", HSTS)
     if _is_capability_url():
         headers.setdefault("X-Robots-Tag", "noindex")
+        headers["Cache-Control"] = "no-store"
+    elif request.path.startswith("/api/") or request.path in OPERATIONS:
         headers["Cache-Control"] = "no-store"
     elif response.mimetype == "text/html":
         headers.setdefault("Cache-Control", "no-cache, private")

@@ -1,18 +1,22 @@
 """Operations: `/healthz` (alive), `/readyz` (database, worker heartbeat, outbox age) and `/metrics` (Prometheus).
 
-All three are public and tell nothing personal. What they read is kept for two seconds, so that asking often costs nothing.
+The first two are public and tell nothing personal; how much a business is booked is for those alone who know `METRICS_TOKEN`, or, where none is set,
+for this machine. What they read is kept for two seconds, so that asking often costs nothing.
 """
 
 from __future__ import annotations
 
+import hmac
+import ipaddress
 import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, Response, current_app, jsonify
+from flask import Blueprint, Response, current_app, jsonify, request
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal.clock import now_utc
+from portal.config import Settings
 from portal.extensions import db
 from portal.sync import hook_counts
 from portal.vitals import Vitals, read_vitals
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
 
 bp = Blueprint("health", __name__)
 KEPT_FOR = 2.0
+FORWARDED = ("X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Forwarded", "Via")
 _KEPT = "lockstep.vitals"
 
 
@@ -44,11 +49,40 @@ def readyz() -> tuple[Response, int]:
 @bp.get("/metrics")
 def metrics() -> Response:
     """Figures in Prometheus's text format, all read from the database or a shared file: the same from every process."""
+    if refusal := _metrics_refusal():
+        return refusal
     from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Collector(_vitals(), hook_counts.counts(current_app.extensions["settings"].data)))
     return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+
+def _metrics_refusal() -> Response | None:
+    settings: Settings = current_app.extensions["settings"]
+    if settings.metrics_token:
+        given = request.authorization
+        token = given.token if given is not None and given.type == "bearer" else None
+        if hmac.compare_digest((token or "").encode(), settings.metrics_token.encode()):
+            return None
+        return _plain(401, "Send METRICS_TOKEN as a bearer token.", {"WWW-Authenticate": "Bearer"})
+    if _comes_from_this_machine():
+        return None
+    return _plain(403, "Only this machine may ask. Set METRICS_TOKEN to let others.")
+
+
+def _comes_from_this_machine() -> bool:
+    """By the address that is left after the trusted proxies. What a proxy that is not trusted passed on comes from it, not from here."""
+    if any(name in request.headers for name in FORWARDED):
+        return False
+    try:
+        return ipaddress.ip_address(request.remote_addr or "").is_loopback
+    except ValueError:
+        return False
+
+
+def _plain(status: int, sentence: str, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(f"{sentence}\n", status, headers, mimetype="text/plain")
 
 
 class _Collector:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 import sys
-from collections.abc import Mapping, MutableMapping
+import threading
+import time
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
 
 import structlog
@@ -35,9 +38,34 @@ def init_app(app: Flask) -> None:
     )
 
 
+def without_links(text: str) -> str:
+    """The same text with the tokens in capability paths blotted out."""
+    return _TOKEN_PATH.sub(r"\1…", text)
+
+
 def without_secrets(text: str) -> str:
     """The same text with the tokens in capability paths, and the names in e-mail addresses, blotted out."""
-    return _ADDRESS.sub("…@", _TOKEN_PATH.sub(r"\1…", text))
+    return _ADDRESS.sub("…@", without_links(text))
+
+
+class Seldom:
+    """For what strangers can make happen as often as they like: each thing is said once a minute, with how often it happened since."""
+
+    def __init__(self, *, every: float = 60.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._every = every
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._said_at: dict[str, float] = {}
+        self._untold: dict[str, int] = {}
+
+    def count(self, what: str) -> int:
+        """It happened. How often since it was said last, when it is time to say so; else 0. `what` is one of a few names of ours."""
+        with self._lock:
+            self._untold[what] = self._untold.get(what, 0) + 1
+            if self._clock() - self._said_at.get(what, -math.inf) < self._every:
+                return 0
+            self._said_at[what] = self._clock()
+            return self._untold.pop(what)
 
 
 def _hide_secrets(_logger: object, _method: str, line: MutableMapping[str, Any]) -> Mapping[str, Any]:

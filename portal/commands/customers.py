@@ -25,6 +25,7 @@ def export(email: str, file: Path | None) -> None:
     from portal.clock import now_utc
     from portal.customers.export import export_customer
     from portal.extensions import db
+    from portal.private_files import write_private
 
     with instance():
         found = export_customer(db.session(), email, now=now_utc())
@@ -32,8 +33,7 @@ def export(email: str, file: Path | None) -> None:
     if file is None:
         click.echo(text)
     else:
-        file.touch(mode=0o600)
-        file.write_text(text + "\n", encoding="utf-8")
+        write_private(file, text + "\n")
         click.echo(f"Written to {file}.", err=True)
 
 

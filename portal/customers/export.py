@@ -5,7 +5,9 @@ Left out are secrets (links and codes are rights, not data) and what tells of ot
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
+from email import message_from_bytes, policy
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,11 @@ from portal.business.models import Business, Resource
 from portal.customers import queries
 from portal.customers.models import MailedCode
 from portal.errors import NotFound
+from portal.logs import without_links
 from portal.notifications.models import Mail, Reminder
+
+_HEADS = ("From", "To", "Date", "Subject")
+_CODE = re.compile(r"\b\d{3} ?\d{3}\b")
 
 
 def export_customer(session: Session, email: str, *, now: datetime) -> dict[str, Any]:
@@ -121,10 +127,17 @@ def _mail(row: Mail, email: str) -> dict[str, Any]:
 
 
 def _source(row: Mail) -> str | None:
+    """Its heads and its text, without what opens something: this file may lie about for years, and a link in it would still move and cancel."""
     if not row.file_name or Path(row.file_name).name != row.file_name:
         return None
     path: Path = current_app.extensions["settings"].data / "mail" / row.file_name
-    return path.read_bytes().decode("utf-8", "replace") if path.is_file() else None
+    if not path.is_file():
+        return None
+    mail = message_from_bytes(path.read_bytes(), policy=policy.default)
+    body = mail.get_body(preferencelist=("plain",))
+    heads = [f"{name}: {mail[name]}" for name in _HEADS if mail[name]]
+    told = "\n".join([*heads, "", body.get_content() if body else ""])
+    return without_links(_CODE.sub("…", told) if row.kind == "code" else told)
 
 
 def _codes(session: Session, email: str) -> list[dict[str, Any]]:

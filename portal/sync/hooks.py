@@ -26,6 +26,7 @@ from portal.clock import now_utc
 from portal.config import Settings
 from portal.db import read_transaction, transaction
 from portal.extensions import csrf, limiter
+from portal.logs import Seldom
 from portal.security import token_hash
 from portal.sync import hook_counts, ledger, push
 
@@ -35,6 +36,7 @@ LARGEST = 64 * 1024
 _SUBSCRIPTION_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{32}")
 _CHANGES = frozenset({"exists", "not_exists"})
 log = structlog.get_logger()
+_ignored = Seldom()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +66,8 @@ def google() -> Response:
         from portal import jobs
 
         jobs.ring(drain=False)
-    elif outcome not in ("coalesced", "confirmed"):
-        log.info("a message was ignored", hook="google", reason=outcome)
+    elif outcome not in ("coalesced", "confirmed") and (times := _ignored.count(outcome)):
+        log.info("messages were ignored", hook="google", reason=outcome, times=times)
     return Response(status=204)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from portal.logs import without_secrets
+from portal.logs import Seldom, without_secrets
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,13 @@ def test_a_log_line_holds_no_token_and_no_address(said, kept):
 
 def test_the_mail_s_server_is_still_told():
     assert without_secrets("550 <maria@example.org>: no such user") == "550 <…@example.org>: no such user"
+
+
+def test_what_strangers_repeat_is_said_once_a_minute_with_how_often_it_happened():
+    now = 0.0
+    seldom = Seldom(clock=lambda: now)
+    assert [seldom.count("forged") for _ in range(1000)] == [1] + [0] * 999
+    assert seldom.count("other") == 1
+    now = 60.0
+    assert seldom.count("forged") == 1000
+    assert seldom.count("forged") == 0

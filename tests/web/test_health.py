@@ -1,14 +1,16 @@
-"""`/healthz`, `/readyz` and `/metrics` tell how the instance is, to everybody, and nothing about anybody."""
+"""`/healthz` and `/readyz` tell how the instance is, to everybody, and nothing about anybody; `/metrics` tells whoever may know."""
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import delete
 from sqlalchemy.exc import OperationalError
 
-from portal import health
+from portal import health, schema
+from portal.app import create_app
 from portal.clock import now_utc
 from portal.db import transaction
 from portal.extensions import db
@@ -125,6 +127,58 @@ def test_metrics_are_prometheus_texts(client):
     assert [(sample.labels, sample.value) for sample in samples] == [({"state": "connected"}, 1.0)]
     assert 3 <= families["lockstep_worker_silent_seconds"].samples[0].value < 10
     assert "Secret" not in answer.text
+
+
+@pytest.fixture
+def metrics(app, monkeypatch):
+    """Asks for /metrics with these headers, from this address, where METRICS_TOKEN is set or not; gives the answer."""
+    kept = app.extensions["settings"]
+
+    def ask(headers=None, *, address="127.0.0.1", token=""):
+        app.extensions["settings"] = dataclasses.replace(kept, metrics_token=token)
+        return app.test_client().get("/metrics", headers=headers, environ_base={"REMOTE_ADDR": address})
+
+    yield ask
+    app.extensions["settings"] = kept
+
+
+def test_without_a_token_only_this_machine_may_ask_for_figures(metrics):
+    make_calendar(make_resource())
+    assert metrics().status_code == metrics(address="::1").status_code == 200
+    for refused in (metrics(address="192.0.2.7"), metrics(address="")):
+        assert refused.status_code == 403
+        assert "lockstep_" not in refused.text
+
+
+@pytest.mark.parametrize(
+    "name", ["X-Forwarded-For", "X-Real-IP", "Forwarded", "X-Forwarded-Host", "X-Forwarded-Proto", "Via"]
+)
+def test_what_a_proxy_passed_on_does_not_come_from_this_machine(metrics, name):
+    assert metrics({name: "127.0.0.1"}).status_code == 403
+
+
+def test_behind_a_trusted_proxy_the_visitor_s_address_counts(make_settings, tmp_path):
+    app = create_app(make_settings(data=tmp_path, trusted_proxies=1))
+    with app.app_context():
+        schema.upgrade()
+        for spoofed in ("127.0.0.1, 192.0.2.7", "192.0.2.7", "127.0.0.1"):
+            assert app.test_client().get("/metrics", headers={"X-Forwarded-For": spoofed}).status_code == 403
+        assert app.test_client().get("/metrics").status_code == 200
+        db.engine.dispose()
+
+
+def test_with_a_token_whoever_knows_it_may_ask_and_nobody_else(metrics):
+    right = {"Authorization": "Bearer secret-of-metrics", "X-Forwarded-For": "192.0.2.7"}
+    assert metrics(right, address="192.0.2.7", token="secret-of-metrics").status_code == 200
+    for headers in (
+        None,
+        {"Authorization": "Bearer other"},
+        {"Authorization": "Basic c2VjcmV0Og=="},
+        {"Authorization": "Bearer é"},
+    ):
+        refused = metrics(headers, token="secret-of-metrics")
+        assert (refused.status_code, refused.headers["WWW-Authenticate"]) == (401, "Bearer")
+        assert "lockstep_" not in refused.text
 
 
 def test_asking_often_costs_one_look(client, monkeypatch):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 from flask import Flask
 from prometheus_client.parser import text_string_to_metric_families
+from structlog.testing import capture_logs
 
 from portal.extensions import limiter
+from portal.logs import Seldom
 from portal.sync import hook_counts, hooks
 
 MESSAGE = {
@@ -54,10 +56,20 @@ def test_a_thousand_messages_from_one_address_are_not_too_many(client, monkeypat
     assert {client.post("/hooks/google", headers=MESSAGE).status_code for _ in range(1000)} == {204}
 
 
-def test_no_secret_reaches_the_log(client, capsys):
-    client.post("/hooks/google", headers=MESSAGE)
-    printed = "".join(capsys.readouterr())
-    assert "MARKER-secret" not in printed
+def test_forged_messages_do_not_fill_the_log(client, monkeypatch):
+    monkeypatch.setattr(hooks, "_ignored", Seldom())
+    with capture_logs() as lines:
+        for _ in range(200):
+            client.post("/hooks/google", headers=MESSAGE)
+    assert [(line["event"], line["reason"]) for line in lines] == [("messages were ignored", "unknown")]
+
+
+def test_no_secret_reaches_the_log(client, monkeypatch):
+    monkeypatch.setattr(hooks, "_ignored", Seldom())
+    with capture_logs() as lines:
+        client.post("/hooks/google", headers=MESSAGE)
+    assert lines
+    assert "MARKER-secret" not in str(lines)
 
 
 def test_a_form_of_another_site_gets_no_further(client):
