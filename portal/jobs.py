@@ -193,9 +193,10 @@ def keep_subscriptions() -> None:
 
 def keep_retention() -> None:
     """Forget customers, codes, mails and links to new passwords that are older than they are kept."""
-    from portal.accounts import resets
+    from portal.accounts import guesses, resets
     from portal.customers import retention
 
+    guesses.forget_old(now=now_utc())
     resets.forget_old(now=now_utc())
     retention.keep_retention(now=now_utc())
 

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from portal.accounts import passwords
+from portal.accounts import guesses, passwords
 from portal.accounts.forms import Setup, clean_email
 from portal.accounts.models import ROLES, SCOPES, ApiToken, PasswordReset, SetupLink, User, UserSession
 from portal.accounts.queries import IDLE, find_setup_link, find_user, lock_accounts, owner_exists
@@ -27,8 +27,6 @@ from portal.extensions import db
 from portal.security import new_token, token_hash
 
 SETUP_LINK_LIVES = timedelta(days=3)
-FREE_FAILURES = 5
-LONGEST_DELAY = timedelta(minutes=5)
 API_TOKEN_PREFIX = "lockstep_"
 TOUCH_AFTER = timedelta(minutes=5)
 
@@ -142,22 +140,24 @@ def accept_setup(token: str, setup: Setup, *, now: datetime) -> int:
         raise Refused(ALREADY_A_USER) from None
 
 
-def sign_in(email: str, password: str, *, device: str, knows_device: bool, now: datetime) -> str:
-    """Check the password and give the token of a new session. Raises SignInRefused, always the same and after the same work.
+def sign_in(email: str, password: str, *, device: str, knows_device: bool, now: datetime, client: str = "") -> str:
+    """Check the password and give the token of a new session. Raises SignInRefused, always the same and after the same work, and TooManyTries.
 
-    Wrong tries delay the next one more and more, for this account. `knows_device` is a browser that this user signed in on before: the delay
-    that strangers cause does not bind it, so they can lock nobody out.
+    Wrong tries delay the next one more and more, for this account, and are limited for `client`, where they come from (`guesses`).
+    `knows_device` is a browser that this user signed in on before: what strangers cause does not bind it, so they can lock nobody out.
     """
-    user = find_user(db.session(), email.strip().lower()[:254])
-    fits = passwords.fits(password, user.password_hash if user else None)
-    is_delayed = bool(user and not knows_device and user.next_sign_in_at and user.next_sign_in_at > now)
-    if user is None or not fits or is_delayed or not user.is_enabled:
-        user_id = user.id if user and not is_delayed else -1  # the same work for nobody's address
-        transaction(lambda session: _count_failure(session, user_id, now))
+    found = guesses.count_sign_in(email.strip().lower()[:254], client=client, knows_device=knows_device, now=now)
+    fits = passwords.fits(password, found.password_hash)
+    user_id = found.user_id
+    if user_id is None or not fits or found.is_delayed or not found.is_enabled:
         raise SignInRefused(SIGN_IN_REFUSED)
-    rehashed = passwords.hash_password(password) if passwords.needs_rehash(user.password_hash or "") else None
-    user_id = user.id
-    return transaction(lambda session: start_session_in(session, user_id, device=device, rehashed=rehashed, now=now))
+    rehashed = passwords.hash_password(password) if passwords.needs_rehash(found.password_hash or "") else None
+
+    def work(session: Session) -> str:
+        guesses.take_back(session, found)
+        return start_session_in(session, user_id, device=device, rehashed=rehashed, now=now)
+
+    return transaction(work)
 
 
 def start_session(user_id: int, *, device: str, now: datetime) -> str:
@@ -186,11 +186,12 @@ def touch_session(session_id: int, *, now: datetime) -> None:
     transaction(lambda session: session.execute(statement))
 
 
-def change_password(user_id: int, current: str, new: str, *, device: str, now: datetime) -> str:
-    """Exchange the password, which ends all sessions; gives the token of a new one. Raises Invalid when `current` is wrong."""
-    user = db.session.get(User, user_id)
-    if user is None or not passwords.fits(current, user.password_hash):
-        raise Invalid("Please check what is marked.", fields={"current": "This is not your present password."})
+def change_password(user_id: int, current: str, new: str, *, device: str, now: datetime, client: str = "") -> str:
+    """Exchange the password, which ends all sessions; gives the token of a new one. Raises Invalid when `current` is wrong, and TooManyTries."""
+    try:
+        guesses.prove(user_id, current, client=client, now=now)
+    except Invalid as error:
+        raise Invalid("Please check what is marked.", fields={"current": str(error)}) from None
     password_hash = passwords.hash_password(new)
 
     def work(session: Session) -> str:
@@ -288,13 +289,6 @@ def end_all_sessions(session: Session, user: User, now: datetime) -> None:
     )
 
 
-def delay_after(failures: int) -> timedelta:
-    """How long an account waits after that many wrong tries in a row: nothing at first, then 2, 4, 8 ... seconds, five minutes at most."""
-    if failures < FREE_FAILURES:
-        return timedelta(0)
-    return min(timedelta(seconds=2 ** min(failures - FREE_FAILURES + 1, 20)), LONGEST_DELAY)
-
-
 def _use_up(session: Session, token: str, now: datetime) -> SetupLink:
     """The link, marked as used. A conditional update: of two who use it at once, one finds it used."""
     link = find_setup_link(session, token, now=now)
@@ -311,13 +305,6 @@ def _new_business(setup: Setup) -> Business:
             fields={"business_name": "Please enter the name of the business."},
         )
     return Business(id=1, name=setup.business_name, zone=setup.zone, instance_id=secrets.token_hex(8))
-
-
-def _count_failure(session: Session, user_id: int, now: datetime) -> None:
-    user = session.get(User, user_id, with_for_update=True)
-    if user is not None:
-        user.failed_sign_ins += 1
-        user.next_sign_in_at = now + delay_after(user.failed_sign_ins)
 
 
 def _forget_old_sessions(session: Session, user_id: int, now: datetime) -> None:

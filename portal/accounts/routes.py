@@ -12,6 +12,7 @@ from portal import wake
 from portal.accounts import access, operations, queries, resets
 from portal.accounts.devices import device_name
 from portal.accounts.forms import read_new_password, read_setup, zone_options
+from portal.accounts.guesses import TooManyTries
 from portal.accounts.models import User
 from portal.booking import visitors
 from portal.business.models import Business
@@ -44,7 +45,12 @@ def load_user(user_key: str) -> User | None:
 
 
 @bp.route("/admin/sign-in", methods=["GET", "POST"])
-@limiter.limit("10 per minute; 60 per hour", methods=["POST"], key_func=visitors.address)
+@limiter.limit(
+    "10 per minute; 60 per hour",
+    methods=["POST"],
+    key_func=visitors.address,
+    exempt_when=lambda: _knows_device(request.form.get("email", "")),
+)
 def sign_in() -> Any:
     wanted = access.safe_next(request.args.get("next")) or url_for("admin.home")
     if current_user.is_authenticated and request.method != "POST":
@@ -59,8 +65,9 @@ def sign_in() -> Any:
             device=_device(),
             knows_device=_knows_device(email),
             now=now_utc(),
+            client=visitors.address(),
         )
-    except operations.SignInRefused as error:
+    except (operations.SignInRefused, TooManyTries) as error:
         return _sign_in_page(email=email, sentence=str(error)), error.http_status
     return _signed_in(token, wanted)
 
@@ -140,10 +147,17 @@ def change_password() -> Any:
     try:
         new = read_new_password(request.form, about=(current_user.name, current_user.email))
         token = operations.change_password(
-            current_user.id, request.form.get("current", ""), new, device=_device(), now=now
+            current_user.id,
+            request.form.get("current", ""),
+            new,
+            device=_device(),
+            now=now,
+            client=visitors.address(),
         )
     except Invalid as error:
         return _account_page(errors=error.fields), 422
+    except TooManyTries as error:
+        return _account_page(errors={"current": str(error)}), error.http_status
     flash("Your password is changed. All other devices are signed out.", "ok")
     return _signed_in(token, url_for("accounts.account"))
 

@@ -13,7 +13,8 @@ from flask import Response, flash, make_response, render_template, request, url_
 from flask_login import current_user
 
 from portal import wake
-from portal.accounts import passwords
+from portal.accounts import guesses
+from portal.accounts.guesses import TooManyTries
 from portal.admin import queries
 from portal.admin.frame import bp, moments
 from portal.booking import visitors
@@ -29,7 +30,7 @@ from portal.waitlist.pages import wish_in_words
 
 MOST_ROWS = 100
 MOST_MAILS = 20
-WRONG_PASSWORD = "This is not your password. Nothing was changed."
+KEPT_FOR = "Customers' data is kept for {days} days after the appointment."
 
 
 @bp.get("/customers")
@@ -76,8 +77,12 @@ def confirm_erasure(key: str) -> Any:
 @limiter.limit("10 per minute", key_func=visitors.address)
 def erase_customer(key: str) -> Any:
     email = stored.email_of(db.session(), key)
-    if not _knows_password():
-        return _erasure_page(key, errors={"password": WRONG_PASSWORD}), 422
+    try:
+        _prove()
+    except Invalid as error:
+        return _erasure_page(key, errors=error.fields), 422
+    except TooManyTries as error:
+        return _erasure_page(key, errors={"password": str(error)}), error.http_status
     is_told, now = request.form.get("told") == "yes", now_utc()
     erasure_id = erase.begin(email, is_told=is_told, user_id=current_user.id, now=now)
     try:
@@ -100,18 +105,26 @@ def set_retention() -> Any:
     try:
         days = _read_days(text)
         is_shorter = days is not None and days != retention.retention_days()
-        if is_shorter and not _knows_password():
-            errors = {"password": WRONG_PASSWORD} if "password" in request.form else {}
-            return _retention_page(days or 0, errors=errors), 422 if errors else 200
+        if is_shorter and "password" not in request.form:
+            return _retention_page(days or 0, errors={})
+        if is_shorter:
+            return _shorten(days or 0)
         retention.set_retention(days)
     except Invalid as error:
         return _list_page(errors=error.fields, days=text), 422
-    flash(
-        "Customers' data is kept for good."
-        if days is None
-        else f"Customers' data is kept for {days} days after the appointment.",
-        "ok",
-    )
+    flash("Customers' data is kept for good." if days is None else KEPT_FOR.format(days=days), "ok")
+    return see_other(url_for("admin.customers"))
+
+
+def _shorten(days: int) -> Any:
+    try:
+        _prove()
+    except Invalid as error:
+        return _retention_page(days, errors=error.fields), 422
+    except TooManyTries as error:
+        return _retention_page(days, errors={"password": str(error)}), error.http_status
+    retention.set_retention(days)
+    flash(KEPT_FOR.format(days=days), "ok")
     return see_other(url_for("admin.customers"))
 
 
@@ -164,5 +177,6 @@ def _read_days(text: str) -> int | None:
     return int(text)
 
 
-def _knows_password() -> bool:
-    return passwords.fits(request.form.get("password", ""), current_user.password_hash)
+def _prove() -> None:
+    """Raises Invalid (field `password`) and TooManyTries, unless the password of whoever is signed in was typed."""
+    guesses.prove(current_user.id, request.form.get("password", ""), client=visitors.address(), now=now_utc())

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select
 
-from portal.accounts import operations, queries
+from portal.accounts import guesses, operations, queries
 from portal.accounts.forms import Setup
 from portal.accounts.models import SetupLink, User, UserSession
 from portal.business.models import Business
@@ -151,7 +151,7 @@ def test_a_session_ends_after_twelve_idle_hours_and_after_fourteen_days(app):
 
 
 def test_wrong_tries_delay_the_next_one_more_and_more():
-    waits = [operations.delay_after(n).total_seconds() for n in range(16)]
+    waits = [guesses.delay_after(n).total_seconds() for n in range(16)]
     assert waits[:5] == [0, 0, 0, 0, 0]
     assert waits[5:9] == [2, 4, 8, 16]
     assert max(waits) == 300

@@ -62,6 +62,11 @@ def test_nobodys_password_fits_nothing():
         assert not passwords.fits(password, None)
 
 
+def test_nobodys_hash_takes_as_long_as_a_users():
+    assert not passwords.needs_rehash(passwords.NOBODYS)
+    assert len(passwords.NOBODYS) == len(passwords.hash_password("violet anvil jumping"))
+
+
 def test_a_hash_with_old_parameters_is_to_be_renewed():
     from argon2 import PasswordHasher
 

@@ -187,3 +187,21 @@ def test_what_has_not_begun_cannot_be_marked(studio, admin, page):
     text = page(admin, f"/admin/bookings/{booking.id}/attendance", post={"status": "completed"})
     assert "has not begun yet" in text
     assert of(booking.id).status == "confirmed"
+
+
+def test_guessing_in_the_form_of_erasing_is_slowed(studio, admin):
+    """D17: and nothing is erased by the right password while it is too early for it."""
+    studio.book("Clara")
+    key = db.session.scalars(select(Booking.public_id)).one()
+    url = f"/admin/customers/{key}/erasure"
+    for n in range(6):
+        assert admin.post(url, data={"password": f"guess {n}"}).status_code == 422
+    early = admin.post(url, data={"password": PASSWORD})
+    assert early.status_code == 422
+    assert "wait some minutes" in early.get_data(as_text=True)
+    db.session.rollback()
+    assert db.session.scalars(select(Booking.customer_name)).one() == "Clara"
+    shorter = admin.post("/admin/customers/retention", data={"days": "30", "password": PASSWORD})
+    assert shorter.status_code == 422
+    with time_machine.travel(now_utc() + timedelta(minutes=5)):
+        assert admin.post(url, data={"password": PASSWORD}).status_code == 303

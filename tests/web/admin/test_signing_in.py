@@ -245,3 +245,21 @@ def test_one_ipv6_customer_is_one_address(app, monkeypatch):
     ]
     limiter.reset()
     assert statuses == [422] * 10 + [429] * 2
+
+
+def test_guessing_in_an_open_session_is_slowed_and_limited(app, monkeypatch):
+    """D17: whoever sits at a computer that was left open tries no more passwords than at the sign-in."""
+    monkeypatch.setattr(limiter, "enabled", True)
+    limiter.reset()
+    user, url = make_user(), "/admin/account/password"
+    client = signed_in(app, user)
+    form = {"password": "another anvil entirely", "password_again": "another anvil entirely"}
+    wrong = [client.post(url, data={**form, "current": f"guess {n}"}).status_code for n in range(6)]
+    right = client.post(url, data={**form, "current": PASSWORD})
+    assert wrong == [422] * 6
+    assert (right.status_code, "wait some minutes" in right.get_data(as_text=True)) == (422, True)
+    told = [client.post(url, data={**form, "current": f"guess {n}"}).status_code for n in range(5)]
+    limiter.reset()
+    assert 429 in told
+    with time_machine.travel(now_utc() + timedelta(minutes=10)):
+        assert client.post(url, data={**form, "current": PASSWORD}).status_code == 303
