@@ -8,7 +8,7 @@ from pathlib import Path
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from portal import errors_web, headers, hypermedia, languages, logs, site, static_files
+from portal import errors_web, headers, hypermedia, languages, logs, rate_limits, site, static_files
 from portal.config import Settings, load_settings
 from portal.db import set_up_engine
 from portal.extensions import compress, csrf, db, limiter, login_manager
@@ -81,9 +81,9 @@ def _flask_config(settings: Settings) -> dict[str, object]:
         "MAX_FORM_PARTS": 200,
         "WTF_CSRF_TIME_LIMIT": None,
         "WTF_CSRF_SSL_STRICT": False,
-        "RATELIMIT_STORAGE_URI": "memory://",
         "COMPRESS_REGISTER": False,  # only views that ask for it: compressing secrets beside typed text leaks them (BREACH)
         "TEMPLATES_AUTO_RELOAD": False,
+        **rate_limits.flask_config(settings),
     }
 
 

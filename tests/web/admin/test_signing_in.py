@@ -74,7 +74,9 @@ def test_nobody_learns_whether_an_address_is_known(app):
             page = response.get_data(as_text=True).replace(email, "…")
             bodies[email] = re.sub(r'name="csrf_token" value="[^"]+"', "", page)
     assert bodies[known] == bodies[unknown]
-    assert abs(statistics.median(times[known]) - statistics.median(times[unknown])) < 0.02
+    # in pairs, one right after the other: a machine that is busy for a moment is so for both
+    differences = [one - other for one, other in zip(times[known], times[unknown], strict=True)]
+    assert abs(statistics.median(differences)) < 0.02
 
 
 @pytest.mark.parametrize(
