@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from flask import Response, current_app, make_response, render_template, url_for
+from flask import Response, current_app, make_response, render_template, request, url_for
 
 from portal import dates
 from portal.availability.model import Slot
@@ -83,7 +83,13 @@ def form(
 
 
 def lost(form: BookingForm, search: Search, error: PortalError) -> Response:
-    """409: the time is not held any more. What was typed stays; the same time, if it is free, and the nearest are offered."""
+    """409: the time is not held any more. What was typed stays; the same time, if it is free, and the nearest are offered.
+
+    Who has booked it themselves, and comes back to its form, is told so.
+    """
+    manage_token = visitors.booked(form.hold)
+    if manage_token:
+        return booked(search, manage_token)
     start_at = pages.read_instant(form.start_at or form.held_at)
     search = search.opened_at(start_at)
     values = _form_values(replace(form, hold=""), search) | {
@@ -92,6 +98,19 @@ def lost(form: BookingForm, search: Search, error: PortalError) -> Response:
         "errors": {},
     }
     return _render_form(values, status=409)
+
+
+def booked(search: Search, manage_token: str) -> Response:
+    """The visitor has booked this time already: what it is, and the way to it."""
+    booking = queries.booking_of_manage_token(search.session, manage_token)
+    values = _form_values(BookingForm(), search) | {
+        "held_at": "",
+        "errors": {},
+        "booked": summarize(search.session, booking, zone=search.choice.zone, locale=search.locale),
+        "booked_state": booking.status,
+        "manage_url": url_for("manage.show", token=manage_token),
+    }
+    return _render_form(values, status=200 if request.method == "GET" else 409)
 
 
 def make_offer(search: Search, error: PortalError, start_at: datetime | None) -> Offer:
@@ -120,6 +139,8 @@ def slots_values(search: Search, day: Day | None) -> dict[str, Any]:
         "here": replace(search.choice, day=day.on, month=None) if day else search.choice,
         "day": day,
         "own": own,
+        "is_own_zone": search.moving is None and visitors.follows_device(search.service, search.choice.zone),
+        "asks_device": search.moving is None and visitors.asks_device(search.service),
         "version": f"{day.version if day else 'none'}-{own['time'] if own else ''}",
         "page_url": url_for("booking.service", slug=slug),
         "slots_url": url_for("booking.slots", slug=slug),

@@ -1,11 +1,13 @@
-"""The customer's form: what it carries, and the two traps for programs. Pure; the rules about its content are in `rules.check_customer`."""
+"""The customer's form: what it carries, and the two traps for programs. Pure; the rules about its content are in `rules.check_customer`.
+
+How fast a form is filled in says nothing: a browser that knows its owner does it at once.
+"""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from datetime import UTC, datetime, timedelta
 from typing import Protocol, Self
 
 from itsdangerous import BadSignature, TimestampSigner
@@ -14,14 +16,12 @@ from portal.booking.questions import Question, typed_answers
 from portal.booking.rules import Customer
 from portal.i18n import say
 
-LEAST_TIME = timedelta(seconds=2)
-"""Nobody reads the page and fills in the form faster than this."""
 _SALT = "booking form"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BookingForm:
-    """Everything as it was sent. `key` is the idempotency key and, being signed with its time, says when the page was made."""
+    """Everything as it was sent. `key` is the idempotency key and, being signed, says that the form was made here."""
 
     hold: str = ""
     held_at: str = ""
@@ -71,20 +71,20 @@ class Signed(Protocol):
 
 
 def new_key(secret: str) -> str:
-    """An idempotency key that carries the time at which it was made, signed."""
+    """An idempotency key, signed."""
     return _signer(secret).sign(secrets.token_urlsafe(16)).decode()
 
 
-def why_doubtful(form: Signed, *, secret: str, now: datetime) -> str:
+def why_doubtful(form: Signed, *, secret: str) -> str:
     """A polite sentence when the form looks as if a program had sent it; empty when all is well."""
     if form.website:
-        return say("One field must stay empty: the one called “website”. Please clear it and send the form again.")
+        return say(
+            "Your browser has filled in a field that must stay empty. It is empty again: please send the form once more."
+        )
     try:
-        made_at = _signer(secret).unsign(form.key, return_timestamp=True)[1]
+        _signer(secret).unsign(form.key)
     except (BadSignature, UnicodeError):
         return say("This form was not complete when it reached us. Please look it over and send it again.")
-    if now - made_at.astimezone(UTC) < LEAST_TIME:
-        return say("That was very quick! Please have one more look, and send the form again.")
     return ""
 
 

@@ -17,7 +17,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal import dates, wake
-from portal.booking import answers, operations, pages, picker, queries, rules, visitors
+from portal.booking import address, answers, operations, pages, picker, queries, rules, visitors
 from portal.booking.invitation import customer_event
 from portal.booking.models import Booking
 from portal.booking.picker import Search
@@ -25,7 +25,7 @@ from portal.booking.summary import Summary, summarize
 from portal.business.models import Business
 from portal.calendars.ical import CustomerEvent, customer_ics
 from portal.clock import now_utc
-from portal.errors import Invalid, NotAllowedNow, NotFound, SlotTaken, TooLate
+from portal.errors import Invalid, LimitReached, NotAllowedNow, NotFound, SlotTaken, TooLate
 from portal.extensions import db, limiter
 from portal.hypermedia import see_other, wants_partial
 from portal.i18n import given_name, say, say_later
@@ -34,10 +34,15 @@ from portal.site import current_site
 bp = Blueprint("manage", __name__, url_prefix="/b")
 
 CHANGES = "20 per minute; 100 per hour"
+CORRECTIONS = "3 per minute; 10 per hour"
+"""Each one writes to an address that nobody has proven to be theirs."""
 LINK_LASTS = timedelta(days=30)
 """After the appointment; then the link leads nowhere."""
 LINK_IS_MADE_WITHIN = timedelta(minutes=5)
 """So long the page looks by itself for the link of a video meeting."""
+NOT_CORRECTABLE = say_later(
+    "The address can be put right for half an hour after booking, in the browser in which it was booked. Please ask us."
+)
 UNKNOWN = say_later(
     "This link does not lead to a booking (any more). Please use the newest link from our mails, or ask us."
 )
@@ -79,7 +84,7 @@ def move_form(token: str) -> Response:
         return _show(booking, token)
     search = _search(booking)
     start_at = pages.read_instant(request.args.get("start_at", ""))
-    if start_at is not None:
+    if start_at is not None and start_at != booking.appointment.start_at:  # the own time is none to move to
         search = search.opened_at(start_at)
         end_at = start_at + timedelta(minutes=search.service.duration)
         values["to"] = pages.when(start_at, end_at, search.choice.zone, search.locale)
@@ -112,6 +117,36 @@ def move(token: str) -> Response:
     return see_other(url_for("manage.show", token=token))
 
 
+@bp.get("/<token>/address")
+def address_form(token: str) -> Response:
+    """For who has just booked here, and sees that their address is not right."""
+    booking = _booking(token)
+    if not _may_correct(booking, token):
+        return _show(booking, token, problem=say(NOT_CORRECTABLE), status=409)
+    return _address_form(booking, token, typed=booking.customer_email)
+
+
+@bp.post("/<token>/address")
+@limiter.limit(CORRECTIONS, key_func=visitors.address)
+def correct_address(token: str) -> Response:
+    booking = _booking(token)
+    typed, hold = request.form.get("email", ""), visitors.hold_of(token)
+    if hold is None or not _may_correct(booking, token):
+        return _show(booking, token, problem=say(NOT_CORRECTABLE), status=409)
+    try:
+        new_token = address.correct_address(booking.id, typed, now=now_utc())
+    except Invalid as error:
+        return _address_form(booking, token, typed=typed, error=error.fields.get("email", str(error)), status=422)
+    except LimitReached as error:
+        return _address_form(booking, token, typed=typed, error=str(error), status=409)
+    except NotAllowedNow as error:
+        return _show(_booking(token), token, problem=str(error), status=409)
+    visitors.remember_booking(hold, new_token)
+    wake.ring()
+    flash(say("Thank you. We write to the new address, and the link in the former mail leads nowhere any more."), "ok")
+    return see_other(url_for("manage.show", token=new_token))
+
+
 @bp.get("/<token>.ics")
 def ics(token: str) -> Response:
     """The appointment for the customer's own calendar."""
@@ -140,6 +175,17 @@ def _show(booking: Booking, token: str, *, problem: str = "", status: int = 200)
     return make_response(render_template("manage/show.html", problem=problem, **values), status)
 
 
+def _may_correct(booking: Booking, token: str) -> bool:
+    """Only in the browser in which it was booked, and only shortly after."""
+    return visitors.hold_of(token) is not None and address.may_correct(db.session(), booking, now=now_utc())
+
+
+def _address_form(booking: Booking, token: str, *, typed: str, error: str = "", status: int = 200) -> Response:
+    errors = {"email": error} if error else {}
+    values = _values(booking, token) | {"typed": typed, "errors": errors}
+    return make_response(render_template("manage/address.html", **values), status)
+
+
 def _values(booking: Booking, token: str) -> dict[str, Any]:
     """What all pages of a booking expect."""
     session: Session = db.session()
@@ -153,6 +199,8 @@ def _values(booking: Booking, token: str) -> dict[str, Any]:
         "token": token,
         "state": _state(booking, now),
         "first_name": given_name(booking.customer_name),
+        "address": booking.customer_email if visitors.hold_of(token) else "",
+        "may_correct": _may_correct(booking, token),
         "pending_reason": booking.pending_reason,
         "cancelled_by": booking.cancelled_by,
         "asks_again": service.needs_approval and booking.status == "confirmed",

@@ -85,6 +85,13 @@ class Search:
             return self
         return replace(self, choice=replace(self.choice, day=instant.astimezone(ZoneInfo(self.choice.zone)).date()))
 
+    def without_own(self, slots: list[Slot]) -> list[Slot]:
+        """Without the time that a booking which is being moved has already."""
+        if self.moving is None:
+            return slots
+        own = self.moving.appointment.start_at
+        return [slot for slot in slots if slot.interval.start != own]
+
     def wanted(self) -> dict[str, Any]:
         """What every question to the queries has in common."""
         return {
@@ -157,7 +164,7 @@ def find_day(search: Search) -> Day | None:
     days = _days(search.today, search.today + A_WEEK, search)
     on = _first_free(days)
     if on is None:
-        later = queries.soonest_slots(search.session, search.service, limit=1, **search.wanted())
+        later = _soonest_of_all(search, 1)
         on = _local_date(later[0], search) if later else None
     if on is None:
         return None
@@ -203,7 +210,7 @@ def find_page(search: Search) -> Found:
 
 def nearest(search: Search, instant: datetime) -> list[Slot]:
     """The three free slots nearest to an instant; the first may be that very time."""
-    return queries.nearest_slots(search.session, search.service, instant=instant, **search.wanted())
+    return search.without_own(queries.nearest_slots(search.session, search.service, instant=instant, **search.wanted()))
 
 
 def first_full(search: Search) -> date | None:
@@ -232,7 +239,8 @@ def _days_of_month(first: date, search: Search) -> dict[date, list[Slot]]:
 
 def _days(from_on: date, to_on: date, search: Search) -> dict[date, list[Slot]]:
     zone = search.choice.zone
-    return queries.free_days(search.session, search.service, from_on=from_on, to_on=to_on, zone=zone, **search.wanted())
+    days = queries.free_days(search.session, search.service, from_on=from_on, to_on=to_on, zone=zone, **search.wanted())
+    return {on: search.without_own(slots) for on, slots in days.items()}
 
 
 def _soonest(days: Mapping[date, list[Slot]], search: Search) -> list[Slot]:
@@ -241,7 +249,13 @@ def _soonest(days: Mapping[date, list[Slot]], search: Search) -> list[Slot]:
         found = [slot for on in sorted(days) for slot in days[on]][:SOONEST]
         if len(found) == SOONEST:
             return found
-    return queries.soonest_slots(search.session, search.service, limit=SOONEST, **search.wanted())
+    return _soonest_of_all(search, SOONEST)
+
+
+def _soonest_of_all(search: Search, limit: int) -> list[Slot]:
+    """One more is asked for than wanted: the own time of who moves a booking may be among them."""
+    found = queries.soonest_slots(search.session, search.service, limit=limit + 1, **search.wanted())
+    return search.without_own(found)[:limit]
 
 
 def _first_free(days: Mapping[date, list[Slot]], *, since: date = date.min) -> date | None:

@@ -65,6 +65,11 @@ def fill_in(booking: Booking, customer: Customer, *, request: Request) -> str:
     booking.idempotency_key = request.key
     booking.request_digest = request.digest
     booking.hold_hash = None
+    return renew_link(booking)
+
+
+def renew_link(booking: Booking) -> str:
+    """Give the booking a new manage link, which ends the one it had; returns its token."""
     token = new_token()
     booking.manage_hash = token_hash(token)
     booking.sealed_manage_token = _sealer().seal(token, place=_place(booking))

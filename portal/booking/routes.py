@@ -42,6 +42,7 @@ def services() -> str:
     first = {row.id: _first_time(row.slug) for row in rows} if len(rows) <= MANY_SERVICES else {}
     return render_template(
         "booking/services.html",
+        zone=dates.zone_in_words(current_site().zone, now_utc()),
         services=rows,
         first=first,
         to_wait_for={row.id for row in rows if first.get(row.id) == "" and picker.first_full(_search(row.slug, {}))},
@@ -55,6 +56,7 @@ def services() -> str:
 def service(slug: str) -> Response:
     search = _search(slug, request.args)
     response = answers.page(search)
+    visitors.remember_zone(response, search.service)
     wake.pull_when_stale(response, search.service.id, now=search.now)
     return response
 
@@ -136,7 +138,7 @@ def confirm(slug: str) -> Response:
     form = BookingForm.read(request.form)
     search = _search(slug, request.form)
     try:
-        doubt = why_doubtful(form, secret=current_app.config["SECRET_KEY"], now=search.now)
+        doubt = why_doubtful(form, secret=current_app.config["SECRET_KEY"])
         if doubt:
             raise Invalid(doubt)
         customer = form.customer(zone=search.choice.zone, language=page_tag())
@@ -152,13 +154,17 @@ def confirm(slug: str) -> Response:
     except (SlotTaken, HoldExpired, NotFound) as error:
         return answers.lost(form, search, error)
     visitors.forget(slug)
+    visitors.remember_booking(form.hold, outcome.manage_token)
     wake.ring()
     return see_other(url_for("manage.show", token=outcome.manage_token))
 
 
 def _search(slug: str, asked: Mapping[str, str]) -> Search:
     session: Session = db.session()
-    return picker.open_search(session, queries.find_service(session, slug), asked, site=current_site(), now=now_utc())
+    service = queries.find_service(session, slug)
+    return picker.open_search(
+        session, service, asked, site=current_site(), now=now_utc(), usual_zone=visitors.usual_zone(service)
+    )
 
 
 def _show_form(form: BookingForm, search: Search, *, error: Invalid | LimitReached | None = None) -> Response:
@@ -179,8 +185,12 @@ def _remembered(slug: str, token: str) -> BookingForm:
 
 
 def _first_time(slug: str) -> str:
-    """ "Tomorrow 10:30": when the service is free for the first time."""
+    """ "Tomorrow 10:30": when the service is free for the first time; with its zone where that is not the business's."""
     search = _search(slug, {})
     found = queries.soonest_slots(search.session, search.service, now=search.now, limit=1)
     times = pages.show_times(found, search.choice, search.locale, with_date=True, today=search.today)
-    return f"{times[0].day} {times[0].label}" if times else ""
+    if not times:
+        return ""
+    zone = search.choice.zone
+    words = "" if zone == search.choice.business_zone else f", {dates.zone_in_words(zone, found[0].interval.start)}"
+    return f"{times[0].day} {times[0].label}{words}"

@@ -1,14 +1,24 @@
-"""What is remembered of a visitor without an account: the times kept for them (in the signed session cookie), and their address for limits."""
+"""What is remembered of a visitor without an account, all of it in cookies of theirs: the times kept for them and what they have just booked
+(in the signed session), the zone that they chose; and their address for limits. The portal itself stores nothing of it.
+"""
 
 from __future__ import annotations
 
 import ipaddress
 from dataclasses import asdict, dataclass
 
-from flask import request, session
+from flask import Response, current_app, request, session
+
+from portal import dates
+from portal.business.models import Service
 
 MOST_HOLDS = 3
 """A visitor keeps at most so many times at once, one of each service."""
+MOST_BOOKED = 3
+"""So many of the newest bookings are known as the visitor's own, for who goes back to their forms."""
+DEVICE_ZONE = "lockstep-device-zone"
+"""Told by `booking.js` where a service is online and the device's clock is another than the business's; until the browser is closed."""
+_REMEMBERED_FOR = 180 * 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +48,62 @@ def keep(slug: str, hold: Kept) -> list[str]:
 
 def forget(slug: str) -> None:
     session["holds"] = {name: values for name, values in session.get("holds", {}).items() if name != slug}
+
+
+def remember_booking(hold: str, manage_token: str) -> None:
+    """What this visitor has made of a hold; the newest bookings alone."""
+    others = [pair for pair in session.get("booked", []) if pair[0] != hold]
+    session["booked"] = [*others, [hold, manage_token]][-MOST_BOOKED:]
+
+
+def booked(hold: str) -> str | None:
+    """The manage token of what this visitor has made of a hold."""
+    return next((token for made_of, token in session.get("booked", []) if made_of == hold), None) if hold else None
+
+
+def hold_of(manage_token: str) -> str | None:
+    """The hold of which this visitor made the booking with this link; None for a booking that is not known as theirs."""
+    return next((hold for hold, token in session.get("booked", []) if token == manage_token), None)
+
+
+def is_remote(service: Service) -> bool:
+    """Whether everybody stays where they are, so that their own clocks count."""
+    return bool(service.location_kind in ("online", "phone") or service.meeting)
+
+
+def usual_zone(service: Service) -> str:
+    """The zone in which this service opens for this visitor: chosen before, or the device's where nobody need travel; empty for the business's."""
+    names = [_zone_cookie(service)] + [DEVICE_ZONE] * is_remote(service)
+    zones = (request.cookies.get(name, "") for name in names)
+    return next((zone for zone in zones if zone and dates.is_zone(zone)), "")
+
+
+def follows_device(service: Service, zone: str) -> bool:
+    """Whether the page is in this zone because the visitor's device is."""
+    return is_remote(service) and zone == request.cookies.get(DEVICE_ZONE) and not has_chosen_zone(service)
+
+
+def asks_device(service: Service) -> bool:
+    """Whether a script may tell the zone of the device, for this service to open in."""
+    return is_remote(service) and not has_chosen_zone(service)
+
+
+def has_chosen_zone(service: Service) -> bool:
+    """Whether the zone was chosen by the visitor, now or before."""
+    return "zone" in request.args or dates.is_zone(request.cookies.get(_zone_cookie(service), ""))
+
+
+def remember_zone(response: Response, service: Service) -> None:
+    """Keep the zone that the page's address asks for, in the visitor's browser; for services that are online and for others apart."""
+    name, zone = _zone_cookie(service), request.args.get("zone", "")
+    if not dates.is_zone(zone) or zone == request.cookies.get(name):
+        return
+    is_secure = current_app.config["SESSION_COOKIE_SECURE"]
+    response.set_cookie(name, zone, max_age=_REMEMBERED_FOR, secure=is_secure, httponly=True, samesite="Lax")
+
+
+def _zone_cookie(service: Service) -> str:
+    return "lockstep-zone-online" if is_remote(service) else "lockstep-zone"
 
 
 def address() -> str:

@@ -48,7 +48,7 @@ def join(slug: str) -> Response:
     search = _search(slug, request.form)
     wish = form.chosen_wish()
     try:
-        doubt = why_doubtful(form, secret=current_app.config["SECRET_KEY"], now=search.now)
+        doubt = why_doubtful(form, secret=current_app.config["SECRET_KEY"])
         if doubt:
             raise Invalid(doubt)
         operations.join(
@@ -149,7 +149,9 @@ def _search(slug: str, asked: Mapping[str, str]) -> Search:
     service = queries.find_service(session, slug)
     if not service.has_waitlist:
         raise NotFound(say("This service has no waitlist. Please choose one of its free times."))
-    return picker.open_search(session, service, asked, site=current_site(), now=now_utc())
+    return picker.open_search(
+        session, service, asked, site=current_site(), now=now_utc(), usual_zone=visitors.usual_zone(service)
+    )
 
 
 def _show_form(

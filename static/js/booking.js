@@ -14,13 +14,19 @@
     if (status) status.textContent = sentence;
   }
 
-  // --- The device's time zone: suggested, never taken --------------------------------------------------------------
+  // --- The device's time zone: told where the service is online, else suggested and never taken ----------------------
   function suggestZone() {
     const select = byId("field-zone"), hint = byId("zone-hint");
-    if (!select || !hint || !select.dataset.zone) return;
+    if (!select?.dataset.zone) return;
     const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+    if (zone === select.dataset.zone || sameClock(zone, select.dataset.zone)) return;
+    const told = `lockstep-device-zone=${zone}`;
+    if ("asksDevice" in byId("zone").dataset && !document.cookie.includes(told)) {
+      document.cookie = `${told};path=/;samesite=lax`;
+      if (document.cookie.includes(told)) return location.reload();
+    }
     const option = [...select.options].find((each) => each.value === zone);
-    if (!option || zone === select.dataset.zone || sameClock(zone, select.dataset.zone)) return;
+    if (!option) return;
     const address = new URL(location.pathname.replace(/\/slots$/, ""), location.href);
     address.search = location.search;
     address.searchParams.set("zone", zone);

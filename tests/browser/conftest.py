@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from datetime import timedelta
 
 import pytest
 from flask import Flask
 from playwright.sync_api import Browser, ConsoleMessage, Page
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from portal.booking import forms
 from tests import factories
 
 EVERY_DAY = {day: [(9 * 60, 17 * 60)] for day in range(7)}
@@ -31,7 +29,6 @@ def address(sqlite_app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]
         description="A calm half hour.",
         horizon=100,
     )
-    monkeypatch.setattr(forms, "LEAST_TIME", timedelta(0))
     sqlite_app.config["WTF_CSRF_ENABLED"] = True
     server = make_server("127.0.0.1", 0, sqlite_app, threaded=True, request_handler=_Quiet)
     server.daemon_threads, server.block_on_close = True, False  # browsers open connections that they never use

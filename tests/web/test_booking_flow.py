@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 
-from portal.booking import forms, operations, queries
+from portal.booking import operations, queries
 from portal.booking.models import Booking
 from portal.clock import now_utc
 from portal.extensions import db
@@ -22,12 +22,6 @@ TYPED = {
     "phone": "+34 600 123 456",
     "note": "Second floor,\nplease.",
 }
-
-
-@pytest.fixture(autouse=True)
-def quick_fingers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests type faster than people."""
-    monkeypatch.setattr(forms, "LEAST_TIME", timedelta(0))
 
 
 @pytest.fixture
@@ -221,17 +215,52 @@ def test_sending_the_form_twice_books_once(visitor: Visitor) -> None:
     assert db.session.query(Booking).count() == 1
 
 
-def test_programs_get_a_polite_422(visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_programs_get_a_polite_422(visitor: Visitor) -> None:
     hold(visitor).press("Book this time", **TYPED, website="http://spam.example")
     assert visitor.status == 422
-    monkeypatch.setattr(forms, "LEAST_TIME", timedelta(seconds=60))
-    visitor.press("Book this time", website="")
-    assert visitor.status == 422
-    assert "quick" in visitor.text()
     assert visitor.value("name") == "María Pérez"
-    visitor.press("Book this time", website="", key="made up")
+    visitor.press("Book this time", key="made up")
     assert visitor.status == 422
     assert db.session.query(Booking).filter(Booking.status != "held").count() == 0
+
+
+def test_who_has_the_form_filled_in_at_once_books_and_a_filled_trap_is_emptied(visitor: Visitor) -> None:
+    hold(visitor).press("Book this time", **TYPED, website="https://maria.example")
+    assert visitor.value("website") == ""
+    visitor.press("Book this time")
+    assert "You are booked" in visitor.text()
+
+
+def test_back_after_booking_says_that_it_is_booked(visitor: Visitor, app: Flask) -> None:
+    hold(visitor)
+    address = visitor.url
+    visitor.press("Book this time", **TYPED)
+    manage = visitor.url
+    visitor.get(address)
+    assert visitor.status == 200
+    assert "You have booked it" in visitor.text()
+    assert "not held any more" not in visitor.text()
+    assert not visitor.page.xpath('//input[@name="email"]')
+    assert visitor.follow("See your booking").url == manage
+    stranger = Visitor(app).get(address)
+    assert stranger.status == 409
+    assert "You have booked it" not in stranger.text()
+    assert manage not in stranger.response.get_data(as_text=True)
+
+
+def test_back_after_booking_and_cancelling_says_both(visitor: Visitor) -> None:
+    hold(visitor)
+    address = visitor.url
+    visitor.press("Book this time", **TYPED).follow("Cancel the booking").press("Yes, cancel it")
+    assert "It has been cancelled since" in visitor.get(address).text()
+
+
+def test_an_old_form_of_a_booked_time_leads_to_the_booking_as_well(visitor: Visitor) -> None:
+    form = dict(hold(visitor).page.get_element_by_id("details").form_values())
+    visitor.press("Book this time", **TYPED)
+    for name, path in (("key", "bookings"), ("hold", f"holds/{form['hold']}/extension")):
+        again = visitor.client.post(f"/consultation/{path}", data=form | TYPED | {name: form[name]})
+        assert "/b/" in (again.location or again.get_data(as_text=True))
 
 
 def test_a_party_takes_its_places(app: Flask) -> None:

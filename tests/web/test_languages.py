@@ -18,7 +18,7 @@ from sqlalchemy import event
 
 from portal import dates, i18n
 from portal.accounts import access
-from portal.booking import forms, operations, queries
+from portal.booking import operations, queries
 from portal.booking.models import Booking
 from portal.booking.operations import Customer
 from portal.booking.pages import instant_text
@@ -37,11 +37,6 @@ from tests.support.visitor import Visitor
 
 EVERY_DAY = {day: [(9 * 60, 17 * 60)] for day in range(7)}
 SPANISH = {"Accept-Language": "es-ES,es;q=0.9,en;q=0.5"}
-
-
-@pytest.fixture(autouse=True)
-def quick_fingers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forms, "LEAST_TIME", timedelta(0))
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.test import TestResponse
 
 from portal import dates, wake
-from portal.booking import forms, operations, queries
+from portal.booking import operations, queries
 from portal.booking.rules import Customer
 from portal.business.models import Service
 from portal.clock import now_utc
@@ -142,7 +142,6 @@ def test_without_its_csrf_field_nothing_is_done(sqlite_app: Flask, booked: str) 
 def test_with_its_csrf_field_a_booking_goes_through(
     sqlite_app: Flask, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(forms, "LEAST_TIME", timedelta(0))
     sqlite_app.config["WTF_CSRF_ENABLED"] = True
     try:
         visitor = Visitor(sqlite_app).get("/consultation")
@@ -226,7 +225,6 @@ def test_an_open_page_is_told_only_news(sqlite_app: Flask, service: Service) -> 
 def test_htmx_gets_fragments_for_a_lost_race_and_for_wrong_fields(
     sqlite_app: Flask, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(forms, "LEAST_TIME", timedelta(0))
     page = Visitor(sqlite_app).get("/consultation?resource=ana")
     start_at = page.page.xpath('//*[@id="slots"]//button/@value')[0]
     client = sqlite_app.test_client()

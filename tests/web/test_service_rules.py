@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 
-from portal.booking import fixed, forms, operations
+from portal.booking import fixed, operations
 from portal.booking.models import Booking
 from portal.business.models import Service
 from portal.clock import now_utc
@@ -18,11 +18,6 @@ from tests.support.visitor import Visitor
 EVERY_DAY = {day: [(9 * 60, 17 * 60)] for day in range(7)}
 TYPED = {"name": "María Pérez", "email": "maria@example.org"}
 NASTY = '<b>size</b> & "shape"?'
-
-
-@pytest.fixture(autouse=True)
-def quick_fingers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forms, "LEAST_TIME", timedelta(0))
 
 
 @pytest.fixture

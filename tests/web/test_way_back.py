@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from flask import Flask
 
-from portal.booking import forms, operations
+from portal.booking import operations
 from portal.booking.models import Booking, WaitlistEntry
 from portal.business.models import Service
 from portal.clock import now_utc
@@ -21,12 +21,6 @@ from tests.web.test_manage import make_booking
 EVERY_DAY = {day: [(9 * 60, 17 * 60)] for day in range(7)}
 TYPED = {"name": "María Pérez", "email": "maria@example.org"}
 WHERE = "zone=Europe/London&resource=ben&people=2"
-
-
-@pytest.fixture(autouse=True)
-def quick_fingers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests type faster than people."""
-    monkeypatch.setattr(forms, "LEAST_TIME", timedelta(0))
 
 
 @pytest.fixture

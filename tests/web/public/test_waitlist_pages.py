@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from flask import Flask
 
-from portal.booking import forms, operations, queries
+from portal.booking import operations, queries
 from portal.booking.fixed import plan_date
 from portal.booking.models import Appointment, Booking, Offer, Seat, WaitlistEntry
 from portal.booking.pages import instant_text
@@ -31,11 +31,6 @@ from tests.support.visitor import Visitor
 MADRID = ZoneInfo("Europe/Madrid")
 EVERY_DAY = {day: [(9 * 60, 11 * 60)] for day in range(7)}
 TYPED = {"name": "Clara Marín", "email": "clara@example.org", "phone": "+34 600 222 333", "note": "a private wish"}
-
-
-@pytest.fixture(autouse=True)
-def no_haste(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forms, "LEAST_TIME", timedelta(0))
 
 
 def in_days(days: int, hour: int = 18) -> datetime:

@@ -1,0 +1,86 @@
+"""A customer puts right the address that they mistyped: shortly after booking, and in the browser in which they booked (the page sees to that).
+
+Whoever has got the mail that went astray has a link to the booking: it ends here, and the new one goes to the right address alone.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from portal import outbox
+from portal.booking import rules
+from portal.booking.limits import check_per_customer, limit_locks
+from portal.booking.models import Appointment, Booking
+from portal.booking.records import locked, renew_link
+from portal.booking.rules import Customer
+from portal.db import transaction, write_transaction
+from portal.errors import NotAllowedNow
+from portal.i18n import say
+from portal.outbox import OutboxEntry
+
+WITHIN = timedelta(minutes=30)
+"""So long after it was booked: a mistyped address is noticed at once, or when no mail comes."""
+MOST = 2
+"""So often: each time a mail goes to an address that nobody has proven to be theirs."""
+
+
+def may_correct(session: Session, booking: Booking, *, now: datetime) -> bool:
+    """Whether the address may (still) be put right by whoever has booked."""
+    is_new = booking.status in ("confirmed", "pending") and now - booking.created_at < WITHIN
+    return is_new and booking.appointment.start_at > now and _corrections(session, booking) < MOST
+
+
+def correct_address(booking_id: int, email: str, *, now: datetime) -> str:
+    """Change the address, end the link that was mailed, and write to the right address; returns the token of the new link.
+
+    The same address again changes nothing. Raises Invalid, LimitReached, NotAllowedNow.
+    """
+
+    def work(session: Session) -> str:
+        booking = locked(session, booking_id)
+        if not may_correct(session, booking, now=now):
+            raise NotAllowedNow(say("The address of this booking cannot be changed here any more. Please ask us."))
+        right = _checked(booking, email)
+        if right.lower() != booking.customer_email.lower():
+            check_per_customer(session, booking.appointment.service, right, now=now)
+        booking.customer_email = right
+        token = renew_link(booking)
+        booking.appointment.version = Appointment.version + 1  # the event may name the guest
+        booking.sequence += 1
+        news = "pending" if booking.status == "pending" else "booked"
+        payload = {"news": news, "by": "customer", "sequence": booking.sequence, "corrected": True}
+        outbox.record_all(
+            session,
+            [
+                ("calendar.publish", f"appointment:{booking.appointment_id}", {}),
+                ("notify.customer", f"booking:{booking.id}", payload),
+            ],
+        )
+        return token
+
+    return write_transaction(_locks(booking_id), work)
+
+
+def _locks(booking_id: int) -> tuple[int, ...]:
+    """What a new booking of the service would lock: how many one address may have is counted under it."""
+
+    def work(session: Session) -> tuple[int, ...]:
+        appointment = session.get_one(Booking, booking_id).appointment
+        return limit_locks(session, appointment.service, [row.resource_id for row in appointment.resources])
+
+    return transaction(work)
+
+
+def _checked(booking: Booking, email: str) -> str:
+    """Raises Invalid for what is no address."""
+    return rules.check_customer(Customer(booking.customer_name or "-", email)).email
+
+
+def _corrections(session: Session, booking: Booking) -> int:
+    told = select(OutboxEntry.payload).where(
+        OutboxEntry.subject == f"booking:{booking.id}", OutboxEntry.topic == "notify.customer"
+    )
+    return sum(bool(payload.get("corrected")) for payload in session.scalars(told))
