@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 import time_machine
@@ -233,3 +234,36 @@ def test_a_request_under_an_event_is_confirmed_by_who_says_so_and_its_page_tells
     assert "Confirm it over the event" in page(admin, address)
     assert "knowing of it" in page(admin, f"{address}/approval", post={"over": "1"})
     assert status(booking.id) == "confirmed"
+
+
+def test_how_to_move_a_booking_is_found_where_bookings_are(studio, admin, page):
+    booking = studio.book("Clara")
+    move = f"/admin/appointments/{booking.appointment_id}/move"
+    for address in ("/admin/bookings", f"/admin/bookings/{booking.id}", "/admin"):
+        assert f'href="{move}"' in page(admin, address), address
+    later = at_noon(days=3)
+    admin.post(move, data={"day": later.date().isoformat(), "time": "12:00"})
+    db.session.rollback()
+    assert db.session.get(Booking, booking.id).appointment.start_at == later
+
+
+def at_noon(*, days):
+    """Noon in Madrid, some days ahead."""
+    on = now_utc().astimezone(ZoneInfo("Europe/Madrid")) + timedelta(days=days)
+    return on.replace(hour=12, minute=0, second=0, microsecond=0)
+
+
+def test_an_appointment_of_several_customers_is_moved_with_everybody_in_it(studio, admin, page):
+    db.session.get(Service, studio.service.id).capacity = 4
+    db.session.commit()
+    booking, other = studio.book("Clara"), studio.book("Dora")
+    assert booking.appointment_id == other.appointment_id
+    assert "Move it, with everybody in it" in page(admin, f"/admin/bookings/{other.id}")
+
+
+def test_what_has_begun_is_not_moved(studio, admin, page):
+    booking = studio.book("Clara")
+    with time_machine.travel(now_utc() + timedelta(hours=11)):
+        assert f'href="/admin/appointments/{booking.appointment_id}/move"' not in page(
+            admin, f"/admin/bookings/{booking.id}"
+        )
