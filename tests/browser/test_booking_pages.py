@@ -11,6 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 from portal.booking import operations
 from portal.booking.models import Booking
 from portal.booking.pages import read_instant
+from portal.business.models import Service
 from portal.clock import now_utc
 from portal.extensions import db
 
@@ -327,6 +328,38 @@ def test_on_a_phone_the_arrows_unfold_the_month(page: Page) -> None:
     at(page, MIDDLE).focus()
     page.keyboard.press("ArrowDown")
     expect(at(page, MIDDLE + timedelta(days=7))).to_be_focused()
+
+
+def test_an_online_service_opens_by_the_devices_clock_and_says_so(page: Page) -> None:
+    db.session.query(Service).update({"location_kind": "online"})
+    db.session.commit()
+    context = page.context.browser.new_context(timezone_id="America/New_York", base_url=page.url)  # type: ignore[union-attr]
+    page.goto("/consultation")
+    expect(page.locator("#slots")).to_contain_text("Madrid time")
+    traveller = context.new_page()
+    traveller.goto(page.url)
+    expect(traveller.locator("#slots")).to_contain_text("New York time")
+    expect(traveller.get_by_text("You need not travel")).to_be_visible()
+    traveller.get_by_role("link", name="Show Madrid").click()
+    expect(traveller.locator("#slots")).to_contain_text("Madrid time")
+    traveller.goto("/consultation")
+    traveller.wait_for_timeout(300)
+    expect(traveller.locator("#slots")).to_contain_text("Madrid time")
+    context.close()
+
+
+def test_back_after_booking_says_that_it_is_booked(page: Page) -> None:
+    page.goto(SERVICE)
+    page.locator("#slots .time").first.click()
+    fill_in(page)
+    page.get_by_role("button", name="Book this time").click()
+    expect(page.get_by_role("heading", name="You are booked")).to_be_visible()
+    booked = page.url
+    page.go_back()
+    expect(page.get_by_role("heading", name="You have booked it")).to_be_visible()
+    expect(page.get_by_role("button", name="Book this time")).to_be_hidden()
+    page.get_by_role("link", name="See your booking").click()
+    assert page.url == booked
 
 
 @pytest.mark.parametrize("width", [320, 375])
