@@ -342,8 +342,8 @@ def test_an_online_service_opens_by_the_devices_clock_and_says_so(page: Page) ->
     expect(traveller.get_by_text("You need not travel")).to_be_visible()
     traveller.get_by_role("link", name="Show Madrid").click()
     expect(traveller.locator("#slots")).to_contain_text("Madrid time")
-    traveller.goto("/consultation")
-    traveller.wait_for_timeout(300)
+    traveller.goto(page.url)
+    traveller.wait_for_load_state("networkidle")
     expect(traveller.locator("#slots")).to_contain_text("Madrid time")
     context.close()
 
