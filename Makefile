@@ -7,6 +7,12 @@ PYTEST := $(BIN)/python -m pytest -p no:cacheprovider
 # overwrite the real urllib3 (pyproject.toml says why, tests/test_dependencies.py watches).
 LOCK := $(BIN)/python -m uv pip compile pyproject.toml --quiet --generate-hashes --universal --python-version 3.11 --no-annotate --no-header \
 	--no-emit-package niquests --no-emit-package urllib3-future --no-emit-package qh3 --no-emit-package jh2 --no-emit-package wassima
+# Runs a command until it ends. Ctrl-C reaches it as SIGTERM, which ends it well at every moment: a Python that is just starting
+# up answers SIGINT with a traceback.
+RUN = stop() { stopped=1; kill -TERM $$child 2>/dev/null; }; trap stop INT; \
+	$(BIN)/lockstep $(1) $(if $(PORT),--port $(PORT)) & child=$$!; \
+	wait $$child 2>/dev/null; status=$$?; while kill -0 $$child 2>/dev/null; do wait $$child 2>/dev/null; status=$$?; done; \
+	test -n "$$stopped" || exit $$status
 
 .PHONY: help env lock demo serve test check bench drill translations
 
@@ -19,11 +25,11 @@ $(MADE): requirements-dev.txt pyproject.toml .ci/env .ci/uv.txt
 	@.ci/env
 	@touch $@
 
-demo: $(MADE) ## a made-up studio with its own calendar server; GOOGLE=1 adds a stand-in for Google; Ctrl-C stops everything
-	@$(BIN)/lockstep serve --demo $(if $(GOOGLE),--google)
+demo: $(MADE) ## a made-up studio with its own calendar server; PORT=8001 for another port, GOOGLE=1 adds a stand-in for Google; Ctrl-C stops everything
+	@$(call RUN,serve --demo $(if $(GOOGLE),--google))
 
-serve: $(MADE) ## run it for real, with the data under LOCKSTEP_DATA (./var)
-	@$(BIN)/lockstep serve
+serve: $(MADE) ## run it for real, with the data under LOCKSTEP_DATA (./var); PORT=8001 for another port
+	@$(call RUN,serve)
 
 test: $(MADE) ## the whole test suite, on SQLite and PostgreSQL, with real servers and a browser; AT=new-years-eve as if it were then
 	@$(if $(AT),$(BIN)/python -m tests.support.moments $(AT) --) $(PYTEST) -q -n 2 --dist loadfile

@@ -25,9 +25,15 @@ FIRST_DELAY, LONGEST_DELAY = 0.5, 30.0
 """Seconds before a child that died is started again; doubled each time, until it has lived for a minute."""
 
 
+SAME_SIGNAL = 0.3
+"""Seconds within which two signals are one wish."""
+
+
 class Child(Protocol):
     name: str
 
+    @property
+    def pid(self) -> int | None: ...
     def start(self) -> None: ...
     def is_alive(self) -> bool: ...
     def ask_to_stop(self) -> None: ...
@@ -147,7 +153,7 @@ class ProcessTree:
         self._say = say
         self._children: list[Child] = []
         self._restarts: dict[str, _Restart] = {}
-        self._signals = 0
+        self._signals, self._last_signal_at = 0, 0.0
         self._reader, self._writer = os.pipe()
 
     def __enter__(self) -> ProcessTree:
@@ -181,6 +187,10 @@ class ProcessTree:
     def forget(self, child: Child) -> None:
         """Look after a child no longer."""
         self._children.remove(child)
+
+    def pid_of(self, name: str) -> int | None:
+        """The process of the child with this name, as it runs now."""
+        return next((child.pid for child in self._children if child.name == name), None)
 
     def watch(self) -> None:
         """Until a signal arrives: start again what died."""
@@ -217,9 +227,18 @@ class ProcessTree:
             elif time.monotonic() >= restart.due_at:
                 restart.begin(time.monotonic())
                 child.start()
+                self._say(f"The {child.name} runs again (process {child.pid}).")
 
     def _on_signal(self, _number: int, _frame: object) -> None:
-        self._signals += 1
+        """One Ctrl-C may come twice, by the terminal and by `make`; it counts once."""
+        now = time.monotonic()
+        if now - self._last_signal_at > SAME_SIGNAL:
+            self._signals += 1
+            with contextlib.suppress(
+                OSError
+            ):  # straight to the terminal: what is being printed may have been interrupted halfway
+                os.write(1, "Stopping …\n".encode())
+        self._last_signal_at = now
 
 
 class _Restart:

@@ -35,6 +35,8 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 class Options:
     host: str = "127.0.0.1"
     port: int = 8000
+    retry: str = "--port {port}"
+    """What somebody writes to start it on another port, where this one is taken."""
 
 
 class Companion(Protocol):
@@ -54,20 +56,29 @@ def serve(options: Options, *, companion: Companion | None = None) -> None:
     """Run until a signal comes. Raises CannotStart, and whatever is wrong with settings or database; nothing is left running then."""
     _name_address(options)
     settings = load_settings()
-    with _open_port(options) as listener, _only_one(settings.data), ProcessTree(say=_say) as tree:
-        queue = start_queue(tree, settings)
-        if companion:
-            companion.start(tree)
-        app = prepare(_with_queue(settings, queue))
-        if companion:
-            companion.prepare(app)
-        run(app, tree, listener, options)
-        if not tree.is_stopping:
-            companion.announce(app) if companion else announce(app, options)
+    with _only_one(settings.data, options), _open_port(options) as listener, ProcessTree(say=_say) as tree:
+        _start(settings, options, tree, listener, companion)
         tree.watch()
-        _say("Stopping …")
         listener.close()
         tree.stop(limits=STOP_LIMITS)
+
+
+def _start(
+    settings: Settings, options: Options, tree: ProcessTree, listener: socket.socket, companion: Companion | None
+) -> None:
+    """One step after the other, until all runs or a signal has come."""
+    queue = start_queue(tree, settings)
+    if companion and not tree.is_stopping:
+        companion.start(tree)
+    if tree.is_stopping:
+        return
+    app = prepare(_with_queue(settings, queue))
+    if companion and not tree.is_stopping:
+        companion.prepare(app)
+    if not tree.is_stopping:
+        run(app, tree, listener, options)
+    if not tree.is_stopping:
+        companion.announce(app) if companion else announce(app, options)
 
 
 def start_queue(tree: ProcessTree, settings: Settings) -> QueueServer | None:
@@ -167,7 +178,7 @@ def first_owner_link(app: Flask) -> str:
 
 @contextmanager
 def _open_port(options: Options) -> Iterator[socket.socket]:
-    listener = listen(options.host, options.port)
+    listener = listen(options.host, options.port, retry=options.retry)
     try:
         yield listener
     finally:
@@ -175,7 +186,7 @@ def _open_port(options: Options) -> Iterator[socket.socket]:
 
 
 @contextmanager
-def _only_one(data: Path) -> Iterator[None]:
+def _only_one(data: Path, options: Options) -> Iterator[None]:
     """Two Locksteps on one data folder would end each other's queue server. Raises CannotStart."""
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(data / "serve.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -184,7 +195,8 @@ def _only_one(data: Path) -> Iterator[None]:
     except OSError:
         os.close(descriptor)
         raise CannotStart(
-            f"Lockstep already runs with the data in {data}. Stop it first, or set LOCKSTEP_DATA to another folder."
+            f"Lockstep already runs with the data in {data}. Stop it first, or give this one a folder and a port of its own: set "
+            f"LOCKSTEP_DATA to another folder, and use {options.retry.format(port=options.port + 1)}"
         ) from None
     try:
         yield

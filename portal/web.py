@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from contextlib import suppress
 from typing import Any
 
 from flask import Flask
@@ -24,8 +25,8 @@ class CannotStart(PortalError):
     """Something on this machine is in the way; the sentence says what to do."""
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """An open socket on this address. Raises CannotStart when it is taken."""
+def listen(host: str, port: int, *, retry: str = "--port {port}") -> socket.socket:
+    """An open socket on this address. Raises CannotStart when it is taken; `retry` is what to write for another port."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -35,11 +36,21 @@ def listen(host: str, port: int) -> socket.socket:
         listener.close()
         raise CannotStart(
             f"The address {host}:{port} cannot be used ({(error.strerror or 'unknown host').lower()}). Is another program, or another "
-            "Lockstep, running there? Stop it, or choose another one with --port."
+            f"Lockstep, running there? Stop it, or use another port: {retry.format(port=_next_free(host, port))}"
         ) from None
     listener.listen(256)
     listener.set_inheritable(True)
     return listener
+
+
+def _next_free(host: str, port: int) -> int:
+    """The next port that nobody listens on, as a proposal."""
+    for other in range(port + 1, min(port + 100, 65536)):
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe, suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, other))
+            return other
+    return port % 65535 + 1
 
 
 def run_web(app: Flask, listener: socket.socket) -> None:

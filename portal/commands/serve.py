@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 _host = click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
@@ -21,19 +23,32 @@ _port = click.option(
 )
 def serve(host: str, port: int, demo: bool, google: bool) -> None:
     """Run it all: web, worker and the embedded queue server. Ctrl-C stops every process that it started."""
-    from portal import serve as serving
-
-    options = serving.Options(host, port)
     if google and not demo:
         raise click.UsageError(
             "--google goes with --demo. For the real Google set GOOGLE_CLIENT_ID and GOOGLE_CLIENT_SECRET."
         )
+    what = (
+        "a made-up studio: its web server, worker and calendar server"
+        if demo
+        else "web server, worker and queue server"
+    )
+    click.echo(f"Starting {what}. This takes some seconds …")
+    from portal import serve as serving
+
+    options = serving.Options(host, port, retry=_retry(demo, google))
     if demo:
         from portal.demo.run import serve_demo
 
         serve_demo(options, with_google=google)
     else:
         serving.serve(options)
+
+
+def _retry(demo: bool, google: bool) -> str:
+    """What somebody writes to start the same on another port: for who called `make`, a `make` again."""
+    if "MAKELEVEL" not in os.environ:
+        return "--port {port}"
+    return f"make {'demo' if demo else 'serve'}{' GOOGLE=1' if google else ''} PORT={{port}}"
 
 
 @click.command()

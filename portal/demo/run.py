@@ -21,6 +21,7 @@ from portal.demo.calendar_server import CalendarServer, fill
 from portal.demo.google import PERSON, PORT, GoogleStandIn, forget_connections
 from portal.processes import ProcessTree
 from portal.serve import Options, serve
+from portal.web import CannotStart
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -49,6 +50,11 @@ def serve_demo(options: Options, *, with_google: bool = False) -> None:
     if google:
         os.environ |= google.settings()
         os.environ["OUTBOUND_ALLOW"] += f",127.0.0.1:{google.port}"
+    if _free_port(kept.calendar_port) != kept.calendar_port:
+        raise CannotStart(
+            f"Port {kept.calendar_port}, on which this demo's calendars lie, is taken: perhaps another demo runs. Stop it, or give this one a "
+            "folder of its own: set LOCKSTEP_DATA to another folder."
+        )
     serve(options, companion=Demo(folder, kept, google))
 
 
@@ -62,6 +68,7 @@ class Demo:
 
     def start(self, tree: ProcessTree) -> None:
         """Fill the calendars and start their server."""
+        self._tree = tree
         if self._google:
             tree.start(self._google)
         fill(self._server.folder, today=now_utc().date())
@@ -93,6 +100,7 @@ class Demo:
             f"  Ben's calendar    {self._server.url}ben/calendar/   ben  {words['ben']}\n"
             f"{self._google_lines()}\n"
             "Try this: add Ana's calendar to your calendar app, book a consultation with her, and move the event there: the booking follows.\n"
+            f"Or kill the worker while you book, with `kill -9 {self._tree.pid_of('worker')}`: it is started again, and the event is written once.\n"
             f"{self._google_advice(url)}"
             "Ctrl-C stops everything.\n"
         )

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from tests.support.demo import Demo, are_gone, children
 from tests.support.instance import Instance, until
 from tests.support.remote import RemoteApp
 from tests.support.visitor import Visitor
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -96,9 +99,43 @@ def test_a_taken_port_is_told_and_nothing_is_left_running(tmp_path):
         done = run_serve(tmp_path, "--port", str(port))
     assert done.returncode == 1
     assert f"127.0.0.1:{port} cannot be used" in done.stderr
-    assert "--port" in done.stderr
+    other = re.search(r"use another port: --port (\d+)", done.stderr)
+    assert other
+    assert int(other[1]) > port
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "queue").exists()
+
+
+def test_who_called_make_is_told_what_to_make_of_a_taken_port(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = run_serve(tmp_path, "--demo", "--google", "--port", str(port), MAKELEVEL="1")
+    assert done.returncode == 1
+    assert re.search(r"use another port: make demo GOOGLE=1 PORT=\d+", done.stderr), done.stderr
+    assert done.stdout.startswith("Starting a made-up studio"), "said before anything is loaded"
+
+
+MAKE = ["make", "-C", str(ROOT), "-o", ".venv/.made", f"BIN={Path(sys.executable).parent}"]
+
+
+@pytest.mark.parametrize("seconds", [0.05, 0.4, 1.5, 3])
+def test_an_early_ctrl_c_leaves_neither_a_traceback_nor_a_process(tmp_path, seconds):
+    """At any moment of the start. The terminal sends it to all of them, `make` included."""
+    log = tmp_path / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*MAKE, "demo", f"PORT={free_port()}"],
+            env={**os.environ, "LOCKSTEP_DATA": str(tmp_path)}, stdout=output, stderr=output, start_new_session=True,
+        )  # fmt: skip
+        time.sleep(seconds)
+        below = children(process.pid)
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait(40)
+    until(lambda: are_gone(below), what="all of it to end")
+    assert "Traceback" not in log.read_text()
+    assert "Error" not in log.read_text()
 
 
 def test_two_on_one_data_folder_are_refused(shared):
@@ -148,6 +185,8 @@ def test_the_demo_is_ready_to_be_tried_and_keeps_to_itself(tmp_path):
         assert listed.status_code == 207
         assert listed.text.count(".ics") >= 8
         assert requests.request("PROPFIND", address, timeout=5).status_code == 401
+        worker = int(re.search(r"kill -9 (\d+)", demo.log)[1])
+        assert psutil.Process(worker).ppid() == demo.pid, "of this demo, whatever else runs here"
         visitor = Visitor(RemoteApp(demo.url)).get("/admin")
         assert visitor.press("Sign in", **demo.owner).url.rstrip("/").endswith("/admin")
     with demo:
