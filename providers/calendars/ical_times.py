@@ -222,7 +222,9 @@ def _turned_round(
     if start.is_all_day:
         # The day that it names as its first must not stay free.
         until, length = Moment(start.wall + _A_DAY, start.reading, True).at(), length + _A_DAY
-    elif end_at + _A_DAY - start_at <= _NIGHT:
-        # From ten in the evening to six in the morning, with the date of the evening on both.
-        until, length = end_at + _A_DAY, _A_DAY
+    else:
+        # From ten in the evening to six in the morning, with one date on both; or any other day for the end, with the right time.
+        meant = end_at + _A_DAY * ((start_at - end_at) // _A_DAY + 1)
+        if meant - start_at <= _NIGHT:
+            until, length = meant, meant - end_at
     return EventTimes(turned, end_at, until, length, tuple(problems))

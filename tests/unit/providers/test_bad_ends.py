@@ -151,6 +151,22 @@ def test_a_night_with_the_date_of_its_evening_on_both_ends_is_taken() -> None:
     assert "before it starts" in str(found.problem)
 
 
+@pytest.mark.parametrize(
+    ("end", "until"),
+    [
+        ("20270530T150000", 4),
+        ("20270531T120000", 1),
+        ("20270501T120000", 1),
+        ("20270601T100000", 0),
+        ("20270530T100000", 0),
+    ],
+)
+def test_an_end_before_its_start_takes_all_between_and_what_is_likely_to_be_meant(end: str, until: int) -> None:
+    ((start, last),) = event(f"{BERLIN}\nDTEND;TZID=Europe/Berlin:{end}").busy
+    assert f"{start + timedelta(hours=2):%Y%m%dT%H%M%S}" == end
+    assert last == NINE + timedelta(hours=until)
+
+
 def test_an_end_without_a_zone_goes_by_the_clock_of_its_start() -> None:
     found = event("DTSTART;TZID=America/New_York:20270601T050000\nDTEND:20270601T060000")
     assert (minutes(found), found.problem) == (60, None)
