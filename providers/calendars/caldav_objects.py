@@ -18,6 +18,7 @@ from providers.calendars.base import CalendarRef, RemoteEvent, Span
 from providers.calendars.caldav_errors import AnswerTooLarge, error_of
 from providers.calendars.caldav_wire import USUAL_BYTES, DavAnswer, DavWire, path_of
 from providers.calendars.caldav_xml import CALENDAR_DATA, ETAG, Multistatus, multiget, rows
+from providers.calendars.ical_lines import decoded
 from providers.calendars.ical_mapping import read_event
 from providers.errors import AccessRevoked, ProviderError, Temporary
 
@@ -86,7 +87,7 @@ def read_object(wire: DavWire, calendar: CalendarRef, path: str, *, href: str = 
     if not is_strong(etag):
         # A weak etag fits no If-Match (RFC 9110 section 8.8.3.2); the property has the strong one.
         etag = _etag_property(wire, calendar, path, href or path) or etag
-    return answer.body.decode("utf-8", "replace"), etag
+    return decoded(answer.body), etag
 
 
 def told(text: str, path: str, etag: str, *, calendar: CalendarRef, window: Span, zone: str) -> RemoteEvent:

@@ -25,6 +25,7 @@ from zoneinfo import ZoneInfo
 
 from providers.calendars.base import EventMark, RemoteEvent, Span
 from providers.calendars.content import content_hash
+from providers.calendars.ical_times import rest_of_day
 
 INSTANCE, APPOINTMENT, GENERATION = "lockstepInstance", "lockstepAppointment", "lockstepGeneration"
 UID, SEQUENCE, START = "lockstepUid", "lockstepSequence", "lockstepStart"
@@ -205,9 +206,9 @@ def _times(event: Mapping[str, Any], zone: str) -> _Times:
 
 
 def _moment_after(value: Mapping[str, Any], start: datetime, zone: str) -> datetime:
-    """The end of an event that names none: the next midnight for a whole day, else the start itself."""
+    """The end of an event whose end cannot be read: the next midnight."""
     if not value.get("date"):
-        return start
+        return start + rest_of_day(start, _calendar_zone(zone)[0])
     return _midnight(date.fromisoformat(str(value["date"])) + timedelta(days=1), _calendar_zone(zone)[0])
 
 

@@ -19,6 +19,7 @@ _MOMENT = re.compile(r"(\d{4})(\d\d)(\d\d)(?:T(\d\d)(\d\d)(\d\d)(Z)?)?")
 _ODD_MOMENT = re.compile(
     r"(\d{4})([-/.]?)(\d\d)\2(\d\d)(?:[T ]*(\d\d):?(\d\d)(?::?(\d\d)(?:[.,]\d*)?)? ?(Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)?)?T?Z?"
 )
+_MIDNIGHT = re.compile(r"(\d{4}-?\d\d-?\d\d)[T ]00:?00:?00Z?", re.IGNORECASE)
 _UTC_READING = ZoneReading(UTC)
 _A_DAY = timedelta(days=1)
 _NIGHT = timedelta(hours=12)
@@ -55,6 +56,9 @@ class EventTimes(NamedTuple):
 def read_moment(line: Line, book: ZoneBook) -> Moment:
     """A DATE or DATE-TIME property. Raises Unreadable."""
     value, tzid = line.dated()
+    if len(value) > 8 and (line.parameter("VALUE") or "").upper() == "DATE" and (day := _MIDNIGHT.fullmatch(value)):
+        # A day is announced, and its midnight written.
+        value = day[1]
     return moment_of(value, tzid, book)
 
 
@@ -158,11 +162,11 @@ def _end(event: EventLines, start: Moment, start_at: datetime, book: ZoneBook) -
         return other
     if ends:
         end_at, length, told = max(ends, key=lambda end: end[0])
-        return end_at, length, told
+        return _a_day_at_least(start, start_at, end_at, length, told)
     if start.is_all_day:
         return Moment(start.wall + _A_DAY, start.reading, True).at(), _A_DAY, doubts
     if doubts:
-        length = _until_midnight(start_at, book.default)
+        length = rest_of_day(start_at, book.default)
         return start_at + length, length, [*doubts, "All of its day from its start on is taken."]
     return start_at, timedelta(0), []
 
@@ -200,13 +204,18 @@ def _end_after(line: Line, start: Moment, start_at: datetime, book: ZoneBook) ->
     wall_end = Moment(start.wall + nominal, start.reading, start.is_all_day)
     end_at = wall_end.at() + exact
     doubt = f"Its length “{line.value.strip()[:40]}” is no sound one: it was read as {nominal + exact}."
-    if start.is_all_day and end_at <= start_at:
-        return Moment(start.wall + _A_DAY, start.reading, True).at(), _A_DAY, []
     return end_at, nominal + exact, [] if is_sound(line.value) else [doubt]
 
 
-def _until_midnight(start_at: datetime, zone: tzinfo) -> timedelta:
-    """The rest of the day on the calendar's wall, an hour at least."""
+def _a_day_at_least(start: Moment, start_at: datetime, end_at: datetime, length: timedelta, told: list[str]) -> _End:
+    """What begins with a day takes all of it, also when it ends at a time, or after hours."""
+    if start.is_all_day and start_at <= end_at < (midnight := Moment(start.wall + _A_DAY, start.reading, True).at()):
+        return midnight, _A_DAY, told
+    return end_at, length, told
+
+
+def rest_of_day(start_at: datetime, zone: tzinfo) -> timedelta:
+    """How much is left of a day on the calendar's wall, an hour at least: what an event takes whose end cannot be read."""
     local = start_at.astimezone(zone)
     midnight = local.replace(hour=0, minute=0, second=0, fold=0) + _A_DAY
     return max(midnight.astimezone(UTC) - start_at, timedelta(hours=1))

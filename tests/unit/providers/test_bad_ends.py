@@ -127,12 +127,21 @@ def test_a_time_that_ends_with_a_day_takes_its_last_day(day: str) -> None:
     assert "ends with a day" in str(found.problem)
 
 
-def test_a_day_that_ends_with_a_time_ends_there() -> None:
-    found = event("DTSTART;VALUE=DATE:20270601\nDTEND;TZID=Europe/Berlin:20270601T120000")
-    assert found.busy == ((datetime(2027, 5, 31, 22, tzinfo=UTC), datetime(2027, 6, 1, 10, tzinfo=UTC)),)
+def test_a_day_that_ends_with_a_time_ends_there_but_takes_its_first_day() -> None:
+    for end, last in (("20270601T120000", (1, 22)), ("20270602T120000", (2, 10))):
+        found = event(f"DTSTART;VALUE=DATE:20270601\nDTEND;TZID=Europe/Berlin:{end}")
+        assert found.busy == ((datetime(2027, 5, 31, 22, tzinfo=UTC), datetime(2027, 6, *last, tzinfo=UTC)),)
 
 
-@pytest.mark.parametrize("line", ["DTEND;VALUE=DATE:20270605", "DURATION:PT0S", "DURATION:P0D", "DURATION:P", ""])
+@pytest.mark.parametrize("value", ["20270605T000000", "20270605T000000Z", "2027-06-05T00:00:00", "20270605"])
+def test_a_day_may_be_written_as_its_midnight(value: str) -> None:
+    found = event(f"DTSTART;VALUE=DATE:{value}")
+    assert found.busy == ((datetime(2027, 6, 4, 22, tzinfo=UTC), datetime(2027, 6, 5, 22, tzinfo=UTC)),)
+
+
+@pytest.mark.parametrize(
+    "line", ["DTEND;VALUE=DATE:20270605", "DURATION:PT0S", "DURATION:P0D", "DURATION:P", "DURATION:PT10H", ""]
+)
 def test_a_whole_day_is_a_day_at_least(line: str) -> None:
     found = event(f"DTSTART;VALUE=DATE:20270605\n{line}")
     assert found.busy == ((datetime(2027, 6, 4, 22, tzinfo=UTC), datetime(2027, 6, 5, 22, tzinfo=UTC)),)
