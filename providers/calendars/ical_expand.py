@@ -17,12 +17,12 @@ from providers.calendars.ical_durations import Unreadable
 from providers.calendars.ical_exceptions import A_DAY, SeriesClock, SingleDate, on_wall
 from providers.calendars.ical_lines import EventLines
 from providers.calendars.ical_rule_text import RuleReading, read_rule
-from providers.calendars.ical_rules import Rule, check_effort, may_fall_between
+from providers.calendars.ical_rules import Rule, TooMuch, check_effort, may_fall_between
 from providers.calendars.ical_times import EventTimes, Moment
 from providers.calendars.ical_zones import ZoneBook
 
 MAX_RULES = 20
-"""RRULEs of one event that are followed; there should be one."""
+"""Different RRULEs of one event that are followed; there should be one."""
 
 
 class Occurrence(NamedTuple):
@@ -45,11 +45,15 @@ class Series:
 
 
 class _Override(NamedTuple):
-    """A VEVENT with a RECURRENCE-ID: which occurrence it changes, None when that cannot be read, and whether all that follow."""
+    """A VEVENT with a RECURRENCE-ID: which occurrence it changes, None when that cannot be read, and whether all that follow.
+
+    `reaches_back`: all that came before (RFC 2445), of which the old times count beside the new ones.
+    """
 
     source: int
     meant: SingleDate | None
     is_range: bool
+    reaches_back: bool = False
 
 
 def occurrences(series: Series, window: tuple[datetime, datetime]) -> list[Occurrence]:
@@ -64,13 +68,28 @@ def _all_occurrences(series: Series, window: tuple[datetime, datetime]) -> list[
     clock = SeriesClock(master, series.book, series.problems)
     overrides = _overrides(series, clock)
     ranges = sorted((o for o in overrides if o.is_range and o.meant), key=_meant_wall)
-    reach = max((_reach(series.times[o.source], _meant_wall(o)) for o in ranges), default=timedelta(0))
+    reach = max(
+        (
+            _reach(series.times[o.source], _meant_wall(o))
+            for o in overrides
+            if o.meant and (o.is_range or o.reaches_back)
+        ),
+        default=timedelta(0),
+    )
     stretch = (
         on_wall(window[0], clock.zone) - A_DAY - max(master.length, timedelta(0)) - reach,
         on_wall(window[1], clock.zone) + A_DAY + reach,
     )
     starts = _starts(series, clock, stretch, overrides)
     found = [_occurrence(wall, length, series, ranges) for wall, length in starts.items()]
+    for override in (o for o in overrides if o.reaches_back and o.meant):
+        shift, length = (
+            _shift(series.times[override.source], _meant_wall(override), master),
+            series.times[override.source].length,
+        )
+        found += [
+            _placed(wall + shift, length, series, override.source) for wall in starts if wall < _meant_wall(override)
+        ]
     return found + [_as_it_says(series, o.source) for o in overrides if not (o.is_range and o.meant)]
 
 
@@ -97,6 +116,9 @@ def _starts(
 def _starts_by_rule(
     event: EventLines, master: EventTimes, clock: SeriesClock, stretch: tuple[datetime, datetime]
 ) -> set[datetime]:
+    values = dict.fromkeys(line.value for line in event.get("RRULE", []))
+    if len(values) > MAX_RULES:
+        raise TooMuch(f"It has more than {MAX_RULES} repetitions.")
     readings = [read_rule(line.value, master.start.wall, clock.last) for line in event.get("RRULE", [])[:MAX_RULES]]
     doubts = [doubt for reading in readings for doubt in reading.doubts]
     if doubts:
@@ -148,7 +170,8 @@ def _overrides(series: Series, clock: SeriesClock) -> list[_Override]:
             (meant,) = clock.single(value, tzid, frees=True)
         except (Unreadable, OverflowError):
             clock.problems.append("It does not say readably which date one of its changed occurrences had.")
-        found.append(_Override(source, meant, (line.parameter("RANGE") or "").upper() == "THISANDFUTURE"))
+        reach = (line.parameter("RANGE") or "").upper()
+        found.append(_Override(source, meant, reach == "THISANDFUTURE", reach == "THISANDPRIOR"))
     newest: dict[tuple[SingleDate, bool], int] = {}
     for override in found:
         if override.meant:

@@ -139,13 +139,20 @@ def _all_series(lines: ObjectLines, book: ZoneBook, problems: list[str]) -> list
         readable.append((event, times))
         problems.extend(times.problems)
         problems.extend(filter(None, [_contradiction(event)]))
-    masters = sorted((pair for pair in readable if "RECURRENCE-ID" not in pair[0]), key=_newness, reverse=True)
-    overrides = [pair for pair in readable if "RECURRENCE-ID" in pair[0]]
-    if not masters:
-        return [_series(overrides, book, problems, has_master=False)] if overrides else []
-    # Overrides belong to the newest master: an older one beside it stands for itself.
-    groups = [[masters[0], *overrides], *([master] for master in masters[1:])]
-    return [_series(group, book, problems, has_master=True) for group in groups]
+    by_uid: dict[str, list[tuple[EventLines, EventTimes]]] = {}
+    for pair in sorted(readable, key=_newness, reverse=True):
+        by_uid.setdefault(pair[0].text("UID"), []).append(pair)
+    groups = [group for pairs in by_uid.values() for group in _groups(pairs)]
+    # A master names the object rather than a changed occurrence, and a newer one rather than an older.
+    groups.sort(key=lambda group: "RECURRENCE-ID" in group[0][0])
+    return [_series(group, book, problems, has_master="RECURRENCE-ID" not in group[0][0]) for group in groups]
+
+
+def _groups(pairs: list[tuple[EventLines, EventTimes]]) -> list[list[tuple[EventLines, EventTimes]]]:
+    """What shares a UID, the newest first. Changed occurrences belong to the newest master: an older one beside it stands for itself."""
+    masters = [pair for pair in pairs if "RECURRENCE-ID" not in pair[0]]
+    overrides = [pair for pair in pairs if "RECURRENCE-ID" in pair[0]]
+    return [[*masters[:1], *overrides], *([master] for master in masters[1:])]
 
 
 def _series(
@@ -251,14 +258,14 @@ def _said(event: EventLines, names: Sequence[str]) -> set[str]:
 
 
 def _is_declined(event: EventLines, own_addresses: frozenset[str]) -> bool:
-    for line in event.get("ATTENDEE", []) if own_addresses else ():
-        address = line.value.strip().lower().removeprefix("mailto:")
-        named = (line.parameter("EMAIL") or "").lower()
-        if (address in own_addresses or named in own_addresses) and (
-            (line.parameter("PARTSTAT") or "").upper() == "DECLINED"
-        ):
-            return True
-    return False
+    answers = [
+        (line.parameter("PARTSTAT") or "").upper()
+        for line in (event.get("ATTENDEE", []) if own_addresses else ())
+        if line.value.strip().lower().removeprefix("mailto:") in own_addresses
+        or (line.parameter("EMAIL") or "").lower() in own_addresses
+    ]
+    # Whoever stands there twice and declined once may come all the same.
+    return bool(answers) and set(answers) == {"DECLINED"}
 
 
 def _is_recurring(events: Sequence[EventLines]) -> bool:

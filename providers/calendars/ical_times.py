@@ -7,6 +7,7 @@ exist are read with the offset before the change, those that exist twice as the 
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import NamedTuple, TypeAlias
 
@@ -23,6 +24,7 @@ _MIDNIGHT = re.compile(r"(\d{4}-?\d\d-?\d\d)[T ]00:?00:?00Z?", re.IGNORECASE)
 _UTC_READING = ZoneReading(UTC)
 _A_DAY = timedelta(days=1)
 _NIGHT = timedelta(hours=12)
+_MAX_ENDS = 20
 
 
 class Moment(NamedTuple):
@@ -150,7 +152,7 @@ def _end(event: EventLines, start: Moment, start_at: datetime, book: ZoneBook) -
     ends: list[_End] = []
     doubts: list[str] = []
     for name, read in (("DTEND", _end_at), ("DURATION", _end_after)):
-        for line in event.get(name, [])[:2]:
+        for line in event.get(name, [])[:_MAX_ENDS]:
             try:
                 ends.append(read(line, start, start_at, book))
             except Unreadable as error:
@@ -173,14 +175,14 @@ def _end(event: EventLines, start: Moment, start_at: datetime, book: ZoneBook) -
 
 def _second_start(event: EventLines, start: Moment, start_at: datetime, book: ZoneBook) -> _End | None:
     """The later of two starts, which is likely to be an end under a wrong name."""
-    for line in event["DTSTART"][1:2]:
-        try:
-            end_at, length, doubts = _end_at(line, start, start_at, book)
-        except (Unreadable, OverflowError):
-            return None
-        if end_at > start_at:
-            return end_at, length, [*doubts, "It has two starts and no end: the later one was taken for its end."]
-    return None
+    ends: list[_End] = []
+    for line in event["DTSTART"][1:_MAX_ENDS]:
+        with suppress(Unreadable, OverflowError):
+            ends.append(_end_at(line, start, start_at, book))
+    end_at, length, doubts = max(ends, key=lambda end: end[0], default=(start_at, timedelta(0), []))
+    if end_at <= start_at:
+        return None
+    return end_at, length, [*doubts, "It has two starts and no end: the later one was taken for its end."]
 
 
 def _end_at(line: Line, start: Moment, start_at: datetime, book: ZoneBook) -> _End:

@@ -63,6 +63,7 @@ def test_a_plain_event_takes_its_time() -> None:
         "ATTENDEE;PARTSTAT=NEEDS-ACTION:mailto:ana@studio.example",
         "ATTENDEE;PARTSTAT=TENTATIVE:mailto:ana@studio.example",
         "ATTENDEE;PARTSTAT=DECLINED:mailto:somebody@else.example",
+        "ATTENDEE;PARTSTAT=DECLINED:mailto:ana@studio.example\nATTENDEE;PARTSTAT=ACCEPTED:mailto:ana@home.example",
         "ORGANIZER:mailto:ana@studio.example",
     ],
 )

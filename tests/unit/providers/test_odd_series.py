@@ -211,6 +211,29 @@ def test_this_and_all_that_follow_are_changed_in_any_form(form: str, exception: 
     ]  # fmt: skip
 
 
+def test_all_that_came_before_take_their_old_and_their_new_times() -> None:
+    body = EVENING.replace("COUNT=2", "COUNT=3")
+    assert starts(body, f"RECURRENCE-ID;RANGE=THISANDPRIOR:20270611T200000Z{MOVED}") == [
+        "0610 1000", "0610 2000", "0611 1000", "0612 2000",
+    ]  # fmt: skip
+
+
+def test_a_changed_occurrence_takes_nothing_from_a_series_of_another_name() -> None:
+    one = f"UID:one\nDTSTAMP:20270101T000000Z\n{EVENING}"
+    other = f"UID:other\nRECURRENCE-ID{FORMS[0]}{MOVED}"
+    for order in ((one, other), (other, one)):
+        found = read_event(vcalendar(*order), remote_id="/s", etag="1", window=WINDOW, zone="Europe/Berlin")
+        assert [f"{start:%m%d %H%M}" for start, _ in found.busy] == ["0610 2000", "0611 1000", "0611 2000"]
+        assert found.uid == "one"
+
+
+def test_more_rules_than_anybody_needs_take_all_time() -> None:
+    rules = "\nRRULE:".join(f"FREQ=YEARLY;INTERVAL={number}" for number in range(1, 30))
+    found = series(f"{NEW_YORK}\nRRULE:{rules}")
+    assert found.busy[-1][1] == WINDOW[1]
+    assert "repetitions" in str(found.problem)
+
+
 # Rules with litter
 
 TUESDAY = "DTSTART;TZID=Europe/Berlin:20270601T090000\nDURATION:PT1H\nRRULE:"
