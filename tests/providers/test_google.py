@@ -530,6 +530,24 @@ def test_our_event_made_a_series_is_one_object_of_ours_and_strangers(
     assert provider.get(calendar, receipt.remote_id, window=WINDOW).is_recurring
 
 
+def test_a_copy_of_our_event_takes_the_time_of_every_occurrence_by_its_own_text(
+    provider: GoogleCalendars, calendar: CalendarRef, person: GooglePerson
+) -> None:
+    receipt = put(provider, calendar)
+    properties = person.event(receipt.remote_id)["extendedProperties"]
+    copy = person.add(
+        summary="Copy",
+        extendedProperties=properties,
+        recurrence=["RRULE:FREQ=WEEKLY;COUNT=3"],
+        **times(NINE + 2 * HOUR),
+    )
+    found = by_id(read(provider, calendar))
+    assert found[copy].mark == draft().mark
+    assert found[copy].taken == ((NINE + 2 * HOUR, NINE + 3 * HOUR),)
+    others = sorted(span[0] for event in found.values() for span in event.busy)
+    assert others == [NINE + 2 * HOUR + WEEK, NINE + 2 * HOUR + 2 * WEEK]
+
+
 def test_our_event_made_a_series_and_single_again_leaves_no_strangers(
     provider: GoogleCalendars, calendar: CalendarRef, person: GooglePerson
 ) -> None:

@@ -207,6 +207,13 @@ def test_our_own_event_is_recognised_and_takes_no_time() -> None:
     assert (found.uid, found.sequence, found.busy) == ("u7", 3, ())
 
 
+def test_what_our_mark_hides_is_told_beside_it() -> None:
+    assert (ours().busy, ours().taken) == ((), (AT_TEN,))
+    assert ours(transparency="transparent").taken == ()
+    assert ours(status="cancelled").taken == ()
+    assert event().taken is None
+
+
 @pytest.mark.parametrize(
     "private",
     [{}, {"lockstepInstance": "i"}, {**MARK, "lockstepAppointment": "x"}, {**MARK, "lockstepGeneration": "²"}],
