@@ -255,11 +255,10 @@ def _zone_edges(text: str) -> Iterator[tuple[bool, int, int]]:
 
 
 def _keep_zone(found: ObjectLines, zone: list[str]) -> None:
-    named = next((line for line in zone if line.lstrip()[:4].upper() == "TZID"), None)
-    if named is not None:
-        known = found.zones.setdefault(named[len(_head(named)) + 1 :].strip(), [])
-        if known != zone:
-            known.extend(zone)
+    named = next((line for line in zone if line.lstrip()[:4].upper() == "TZID"), "")
+    known = found.zones.setdefault(named[len(_head(named)) + 1 :].strip(), [])
+    if known != zone:
+        known.extend(zone)
 
 
 def _head(line: str) -> str:

@@ -21,7 +21,9 @@ _UTC_NAMES = frozenset(
     ["utc", "z", "gmt", "etc/utc", "zulu", "universal_time", "coordinated_universal_time", "universal_coordinated_time"]
 )
 _BEFORE_CITIES = re.compile(r"^\(?(?:utc|gmt)?_?(?:([+-])_?(\d{1,2})[:.]?(\d\d)?)?\)_?")
-_OFFSET = re.compile(r"(?:^|[(_])(?:(?:utc|gmt|z)_?([+-])|(?<![^(])([+-]))_?(\d{1,2})[:.]?(\d\d)?(?![\d])")
+_POSIX = re.compile(r"[a-z]{3,5}([+-]?)(\d{1,2})(?::?(\d\d))?(?:[a-z]{3,5}|,).*")
+"""A TZ variable, such as “CET-1CEST,M3.5.0,M10.5.0/3”, which counts westward."""
+_OFFSET = re.compile(r"(?:^|[(_/])(?:(?:utc|gmt|z)_?([+-])|(?<![^(])([+-]))_?(\d{1,2})[:.]?(\d\d)?(?![\d])")
 _OF_AMERICA = re.compile(r"_?\((?:us|u\.s\.|usa)?_?(?:&|and|/|,)?_?(?:canada)?\)")
 _CONTINENTS = (
     "Africa/",
@@ -54,6 +56,13 @@ _MORE_NAMES = {
     "petropavlovsk-kamchatsky": "Asia/Kamchatka", "abu_dhabi": "Asia/Dubai", "pretoria": "Africa/Johannesburg",
     "edinburgh": "Europe/London", "st._petersburg": "Europe/Moscow", "osaka": "Asia/Tokyo", "hanoi": "Asia/Bangkok",
     "mitteleuropäische_zeit": "Europe/Berlin", "mitteleuropäische_sommerzeit": "Europe/Berlin",
+    "british_standard_time": "Europe/London", "british_time": "Europe/London", "irish_standard_time": "Europe/Dublin",
+    "moscow_standard_time": "Europe/Moscow", "indian_standard_time": "Asia/Kolkata", "japan_standard_time": "Asia/Tokyo",
+    "korean_standard_time": "Asia/Seoul", "hong_kong_standard_time": "Asia/Hong_Kong", "gulf_standard_time": "Asia/Dubai",
+    "australian_eastern_standard_time": "Australia/Sydney", "australian_central_standard_time": "Australia/Adelaide",
+    "australian_western_standard_time": "Australia/Perth", "alaska_standard_time": "America/Anchorage",
+    "hawaii_standard_time": "Pacific/Honolulu", "hawaii-aleutian_standard_time": "Pacific/Honolulu",
+    "eastern_european_standard_time": "Europe/Helsinki", "western_european_standard_time": "Europe/Lisbon",
 }  # fmt: skip
 """Names of Windows, Exchange and Outlook that are in no table of the libraries."""
 
@@ -110,16 +119,19 @@ def named_zones(name: str) -> tuple[tzinfo, ...]:
     if not key or len(key) > MAX_NAME:
         return ()
     key = re.sub(r"^(?:tzone://)?/?microsoft/", "", key)
-    return _known(key) or _described(key) or _somewhere_inside(key)
+    return _known(key) or _described(key) or _somewhere_inside(key) or _in_parts(key)
 
 
 @lru_cache(maxsize=1024)
 def offset_in_name(name: str) -> tzinfo | None:
     """The offset that a name spells (“GMT+0200”, “(UTC-05:00) Our House”), or None."""
-    match = _OFFSET.search(folded(name)[:MAX_NAME])
-    if match is None:
+    key = folded(name)[:MAX_NAME]
+    if (posix := _POSIX.fullmatch(key)) is not None:
+        offset = -_offset(posix[1], posix[2], posix[3])
+    elif (match := _OFFSET.search(key)) is not None:
+        offset = _offset(match[1] or match[2], match[3], match[4])
+    else:
         return None
-    offset = _offset(match[1] or match[2], match[3], match[4])
     return timezone(offset) if abs(offset) < timedelta(hours=15) else None
 
 
@@ -171,6 +183,21 @@ def _somewhere_inside(key: str) -> tuple[tzinfo, ...]:
     words = [word.strip("()[],;:") for word in key.split("_")][:20]
     stretches = ("_".join(words[i:j]) for i in range(len(words)) for j in range(i + 1, min(i + 4, len(words)) + 1))
     return _different(_iana(stretch) for stretch in stretches if "/" in stretch)
+
+
+def _in_parts(key: str) -> tuple[tzinfo, ...]:
+    """“Eastern Standard Time/Eastern Daylight Time”, “Eastern Time - New York”, “EasternStandardTime (EST)”."""
+    plain = re.sub(r"_?\(.*?\)_?", "", key).removesuffix("_zone")
+    parts = [part.strip("_") for part in re.split(r"[/;,]|_-_", plain)]
+    found = [_known(part) or _cities(part) if part not in _UTC_NAMES else () for part in parts]
+    compact = re.sub(r"\W|_", "", plain.rstrip("0123456789"))
+    zones = _different(zone for part in found for zone in part) if all(found) else ()
+    offset = offset_in_name(key)
+    return tuple(
+        zone
+        for zone in zones or _different([_iana(_compact().get(compact, ""))])
+        if offset is None or offset.utcoffset(None) in _offsets(zone)
+    )
 
 
 def _at_the_end_of_a_path(key: str) -> tzinfo | None:
@@ -225,6 +252,13 @@ def _iana_names() -> dict[str, str]:
 @lru_cache(maxsize=1)
 def _windows() -> dict[str, str]:
     return {folded(name): zone for name, zone in WINDOWS_TO_OLSON.items()}
+
+
+@lru_cache(maxsize=1)
+def _compact() -> dict[str, str]:
+    """Letters and digits alone of the names of places and of Windows -> folded IANA name."""
+    places = {name: name for name in _iana_names() if "/" in name and not name.startswith("etc/")}
+    return {re.sub(r"\W|_", "", name): folded(zone) for name, zone in [*places.items(), *_windows().items()]}
 
 
 @lru_cache(maxsize=1)

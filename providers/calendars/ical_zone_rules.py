@@ -113,7 +113,7 @@ def _observance(part: str) -> _Observance:
     values = [(head.partition(";")[0].strip().upper(), value.strip()) for head, _, value in lines]
     said = dict(reversed(values))
     before, after = _offset(said.get("TZOFFSETFROM", said.get("TZOFFSETTO", ""))), _offset(said.get("TZOFFSETTO", ""))
-    rules = tuple(value.upper() for name, value in values if name == "RRULE")
+    rules = tuple(_without_litter(value) for name, value in values if name == "RRULE")
     if any("FREQ=YEARLY" not in rule for rule in rules):
         # Zones change by the year. Anything finer is a mistake or a trap that would be expanded without end.
         raise BadZone("Its rules are no rules of a time zone.")
@@ -123,6 +123,11 @@ def _observance(part: str) -> _Observance:
         tuple(_Change(_wall(date), before, after) for date in dates),
         rules,
     )
+
+
+def _without_litter(rule: str) -> str:
+    parts = re.sub(r"\s", "", rule.upper()).split(";")
+    return ";".join(part for part in parts if part.partition("=")[2] and not part.startswith("X-"))
 
 
 def _changes_near(observance: _Observance, year: int) -> list[_Change]:
@@ -166,7 +171,9 @@ def _last(rule: str, first: _Change) -> datetime | None:
 
 
 def _offset(value: str) -> timedelta:
-    match = _OFFSET.fullmatch(value.strip())
+    sign, digits = re.match(r"([+-]?)(.*)", value.strip(), re.DOTALL).groups()  # type: ignore[union-attr]
+    # “-500” and “-5” have lost their first figure.
+    match = _OFFSET.fullmatch(sign + (f"0{digits}" if len(digits) in (1, 3) else digits))
     if match is None:
         raise BadZone("An offset cannot be read.")
     offset = timedelta(hours=int(match[2]), minutes=int(match[3] or 0), seconds=int(match[4] or 0))

@@ -103,6 +103,18 @@ def hours(found: RemoteEvent) -> list[int]:
         ("Etc/GMT+5", 14),
         ("UTC-02", 11),
         ("EST", 14),
+        ("Eastern Standard Time/Eastern Daylight Time", 13),
+        ("Eastern Time Zone", 13),
+        ("Eastern Standard Time (EST)", 13),
+        ("EasternStandardTime", 13),
+        ("(GMT-05:00) Eastern Time - New York", 13),
+        ("W. Europe Standard Time (UTC+1)", 7),
+        ("America_New_York", 13),
+        ("America-New_York", 13),
+        ("America\\New_York", 13),
+        ("CET/CEST", 7),
+        ("British Summer Time", 8),
+        ("Moscow Standard Time", 6),
     ],
 )  # fmt: skip
 def test_a_zone_is_known_without_any_description(tzid: str, hour: int) -> None:
@@ -138,6 +150,11 @@ def test_every_windows_name_is_known_numbered_shortened_and_in_summer() -> None:
     ("tzid", "first", "last"),
     [
         ("UTC+2", 6, 9),
+        ("UTC/GMT +2", 6, 9),
+        ("W. Nowhere (UTC+2)", 6, 9),
+        ("(UTC+05:00) Berlin", 3, 6),
+        ("CET-1CEST,M3.5.0,M10.5.0/3", 7, 10),
+        ("EST5EDT4,M3.2.0,M11.1.0", 13, 16),
         ("UTC+02:00", 6, 9),
         ("GMT+0200", 6, 9),
         ("GMT+02.00", 6, 9),
@@ -295,6 +312,20 @@ def test_the_only_zone_that_came_along_counts_beside_the_calendars_for_a_name_th
     found = event("Another name", head=described("My zone", "-0500", "-0400"))
     assert hours(found) == [7, 13]
     assert "Another name" in str(found.problem)
+
+
+@pytest.mark.parametrize(
+    ("there", "instead"),
+    [
+        ("TZID:EST", "tzid:EST"), ("TZID:EST", "TZID;X-A=b:EST"), ("TZOFFSETTO:-0400", "TZOFFSETTO:-400"), ("-0400", "-4"),
+        ("-0400", "-04:00"), ("-0400", "-040000"), ("BYMONTH=3", "BYMONTH=3;"), ("BYMONTH=3", " BYMONTH=3;;X-A=B;BYHOUR="),
+        ("INTERVAL=1;", ""), ("FREQ=YEARLY", "freq=yearly"), ("BEGIN:STANDARD", "BEGIN:STANDARD  "), ("TZOFFSETFROM:", "TZOFFSETFROM : "),
+        ("DTSTART:16010311T020000", "DTSTART:2007-03-11T02:00:00"), ("TZID:EST\n", ""), ("BEGIN:VTIMEZONE", "begin:vtimezone"),
+    ],
+)  # fmt: skip
+def test_litter_in_a_description_changes_nothing(there: str, instead: str) -> None:
+    head = described("EST", "-0500", "-0400").replace(there, instead)
+    assert 13 in hours(event("EST" if "TZID" in head.upper() else "Unheard of", head=head))
 
 
 @pytest.mark.parametrize(
