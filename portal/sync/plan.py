@@ -5,7 +5,8 @@ An object is *ours* when an event link names it. What becomes of an object, firs
 =====================================================  ==========================================================
 what the batch shows                                   what follows
 =====================================================  ==========================================================
-any object that stands there but could not be had      shown as unreadable; what is known of its time goes on counting
+any object that stands there but could not be had      shown as unreadable; what is known of its time goes on counting, or the
+                                                       part of it that came where nothing was known
 foreign object                                         its busy time blocks; recurring ones are expanded already
 our mark, but no link names it (a copy made by hand)   blocks as its own text says, every occurrence; our copy of a finished
                                                        booking too
@@ -133,7 +134,8 @@ def _ties_by_object(batch: ChangeBatch, situation: Situation) -> dict[str, Tie]:
 
 
 def _judge_standing(event: RemoteEvent, tie: Tie | None, situation: Situation, result: Plan) -> None:
-    if event.is_unread:
+    is_new_part = tie is None and event.remote_id not in situation.known and bool(event.busy or event.taken)
+    if event.is_unread and not is_new_part:
         result.actions.append(Unread(event))
     elif tie is None:
         result.actions.append(_store_foreign(event, situation))

@@ -103,7 +103,8 @@ class RemoteEvent:
     problem: str | None = None
     meeting_url: str = ""
     is_unread: bool = False
-    """It stands there, but could not be had: what is known of its time goes on counting. `problem` says why."""
+    """It stands there, but could not be had, or only in part: what is known of its time goes on counting, else the part that came. `problem`
+    says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

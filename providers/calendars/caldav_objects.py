@@ -10,6 +10,7 @@ import time
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from itertools import islice
 from typing import NamedTuple
 from urllib.parse import unquote
@@ -50,6 +51,7 @@ _SINGLE_READS_SECONDS = 20.0
 """What a server leaves out of its answers is asked for one by one, so long; the rest at the next reading."""
 _NOT_GIVEN = "The server lists this entry but does not give it, so nobody knows which time it takes."
 _TOO_LARGE = "This entry is too large to be read, so nobody knows which time it takes."
+_PART = "The server gives only a part of this entry: its end is missing."
 _CUT_OFF = "The server gives only a part of this entry, so nobody knows which time it takes."
 
 
@@ -119,6 +121,9 @@ def _read_alone(
             if not _is_cut_off(text):
                 return told(text, path, etag or its.etag, calendar=calendar, window=window, zone=zone)
             problem = _CUT_OFF
+            part = told(text, path, "", calendar=calendar, window=window, zone=zone)
+            if part.busy or part.taken:
+                return replace(part, problem=" ".join(filter(None, [_PART, part.problem])), is_unread=True)
     except AccessRevoked:
         raise
     except AnswerTooLarge:

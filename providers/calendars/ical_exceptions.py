@@ -126,9 +126,13 @@ def _days_meant(moment: Moment, zone: tzinfo) -> list[datetime]:
     An instant in UTC is usually the local midnight of a day, or its midnight in UTC. One that lies close to a local midnight
     is likely to be the midnight of another zone.
     """
-    if moment.zone is not UTC or moment.is_all_day:
+    if moment.is_all_day:
         return [_midnight(moment.wall)]
     local = on_wall(moment.at(), zone)
+    if moment.zone is not UTC:
+        # The midnight of a zone that is named is that of the day; any other time of it may as well mean the day that it falls on here.
+        days = {_midnight(moment.wall), *([_midnight(local)] if moment.wall.time() != time() else [])}
+        return sorted(days)
     if local.time() != time() and moment.wall.time() == time():
         return [_midnight(moment.wall)]
     since = local - _midnight(local)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from typing import NamedTuple
 
 from dateutil.rrule import rrulestr
@@ -130,12 +130,15 @@ def _starts_by_rule(
     for rule in rules:
         if may_fall_between(rule, master.start.wall, stretch):
             check_effort(rule, master.start.wall, stretch)
-            starts.update(_follow(rule, master.start.wall, stretch))
+            starts.update(_follow(rule, master.start.wall, stretch, is_all_day=master.start.is_all_day))
     return starts
 
 
-def _follow(rule: Rule, start: datetime, stretch: tuple[datetime, datetime]) -> list[datetime]:
+def _follow(rule: Rule, start: datetime, stretch: tuple[datetime, datetime], *, is_all_day: bool) -> list[datetime]:
     found = rrulestr(rule.text, dtstart=start).between(stretch[0] - A_DAY, stretch[1], inc=True)
+    if is_all_day:
+        # Hours mean nothing to whole days.
+        found = [datetime.combine(wall.date(), time()) for wall in found]
     if rule.forward_from is None:
         return list(found)
     return [wall if wall.day == rule.forward_from else wall + A_DAY for wall in found]

@@ -50,6 +50,7 @@ class Kind(NamedTuple):
     head: str = ""
     mark: str = ""
     line_end: str = "\r\n"
+    cut: str = ""
 
 
 KINDS = {
@@ -109,6 +110,8 @@ KINDS = {
     ),
     "a byte order mark": Kind("DTSTART:20270601T090000Z" + HOUR, ["01T09"], mark="\ufeff"),
     "lines ended twice": Kind("DTSTART:20270601T090000Z\nDURATION:P\n T1H", ["01T09"], line_end="\r\r\n"),
+    "no end of the calendar": Kind("DTSTART:20270601T090000Z" + HOUR, ["01T09"], cut="END:VCALENDAR"),
+    "no end of the event": Kind("DTSTART:20270601T090000Z" + HOUR, ["01T09"], cut="END:VEVENT"),
     "grouped lines": Kind("item1.DTSTART:20270601T090000Z\nitem1.DURATION:PT1H", ["01T09"]),
 }
 
@@ -133,7 +136,8 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Remote
 
 def text_of(number: int, kind: Kind) -> str:
     body = kind.body.replace("UID:odd\n", f"UID:odd-{number}\n")
-    return kind.mark + vcalendar(f"UID:odd-{number}\nSUMMARY:x\n{body}", head=kind.head).replace("\r\n", kind.line_end)
+    text = kind.mark + vcalendar(f"UID:odd-{number}\nSUMMARY:x\n{body}", head=kind.head).replace("\r\n", kind.line_end)
+    return text.partition(kind.cut)[0] if kind.cut else text
 
 
 def put(person: CalDavPerson, number: int, text: str) -> bool:
@@ -151,6 +155,8 @@ def with_objects(asked: Asked, answer: Answer, refused: dict[str, str]) -> Answe
         odd = refused.get(uid[1]) if uid and PLACEHOLDER in match[2] else None
         return f"{match[1]}{escape(odd, {chr(13): '&#13;'})}{match[3]}" if odd else match[0]
 
+    if asked.method == "GET" and (name := re.search(r"odd-\d+", asked.path)) and name[0] in refused:
+        return Answer(answer.status, answer.headers, refused[name[0]].encode())
     body = re.sub(r"(<C:calendar-data>)(.*?)(</C:calendar-data>)", put_in, answer.body.decode(), flags=re.DOTALL)
     return Answer(answer.status, answer.headers, body.encode())
 

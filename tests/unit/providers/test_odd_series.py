@@ -86,6 +86,17 @@ def test_a_whole_day_is_taken_out_by_a_date_in_any_form(line: str) -> None:
     ]
 
 
+def test_hours_in_a_rule_mean_nothing_to_whole_days() -> None:
+    body = "DTSTART;VALUE=DATE:20270615\nRRULE:FREQ=DAILY;BYHOUR=9,15;COUNT=4"
+    assert [f"{start:%m%d %H%M}" for start, _ in series(body).busy] == ["0614 2200", "0615 2200"]
+
+
+def test_a_time_of_another_zone_that_falls_on_two_days_takes_none_out() -> None:
+    body = "DTSTART;VALUE=DATE:20270615\nRRULE:FREQ=DAILY;COUNT=3\nEXDATE;TZID=America/New_York:20270615T200000"
+    assert len(series(body).busy) == 3
+    assert "single dates" in str(series(body).problem)
+
+
 def test_an_instant_that_may_mean_two_days_takes_none_out_and_is_said() -> None:
     found = series(
         "DTSTART;VALUE=DATE:20270615\nRRULE:FREQ=DAILY;COUNT=3\nEXDATE:20270615T220000Z", zone="Europe/London"

@@ -19,6 +19,7 @@ from portal.sync.actions import (
     Situation,
     Store,
     Tie,
+    Unread,
 )
 from portal.sync.plan import OWN_BURST, SERIES, judge, plan
 from providers.calendars.base import ChangeBatch, EventMark, RemoteEvent
@@ -77,6 +78,13 @@ def stored(result) -> Store:  # type: ignore[no-untyped-def]
 class TestForeignEvents:
     def test_block_for_their_busy_time(self):
         assert stored(plan(ChangeBatch(upserts=(FOREIGN,)), situation())).busy == ((at(14), at(15)),)
+
+    def test_that_came_in_part_block_for_what_is_known_of_them_or_else_for_the_part(self):
+        part = replace(FOREIGN, etag="", is_unread=True)
+        assert stored(plan(ChangeBatch(upserts=(part,)), situation())).busy == FOREIGN.busy
+        assert kinds(plan(ChangeBatch(upserts=(part,)), situation(known={part.remote_id: "1"}))) == [Unread]
+        assert kinds(plan(ChangeBatch(upserts=(replace(part, busy=()),)), situation())) == [Unread]
+        assert kinds(result_of(replace(OURS, is_unread=True, taken=((at(10), at(11)),)))) == [Unread]
 
     def test_free_their_time_when_they_go(self):
         batch = ChangeBatch(removals=("/dentist.ics",))
