@@ -28,6 +28,7 @@ from portal.invariants import invariants
 from portal.keys import unreadable
 from portal.outbox import OutboxEntry
 from portal.private_files import open_to_others
+from portal.sync import left_open
 from portal.vitals import read_vitals, words
 
 LEAST_SPACE = 500 * 2**20
@@ -133,7 +134,10 @@ def _connections(session: Session) -> Iterator[Finding]:
         else:
             yield _freshness(name, calendar, now)
         if calendar.unreadable_objects:
-            yield Finding(name, "warn", f"{calendar.unreadable_objects} events in it cannot be read and are left out.")
+            sentence = f"{calendar.unreadable_objects} events in it cannot be read, or not in full: what is not known of their time counts as taken"
+            decided = left_open.count(session, calendar.id)
+            also = f"; {decided} of them close no times, as somebody decided" if decided else ""
+            yield Finding(name, "warn", f"{sentence}{also} (/admin/integrations).")
 
 
 def _freshness(name: str, calendar: Calendar, now: datetime) -> Finding:

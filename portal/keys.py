@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, inspect, select, tuple_
 from sqlalchemy.orm import Session
 
 from portal.accounts.models import PasswordReset
 from portal.accounts.resets import place_of
 from portal.booking.models import Booking, WaitlistEntry
-from portal.calendars.models import Connection, ConnectionDraft
+from portal.calendars import titles
+from portal.calendars.models import Calendar, Connection, ConnectionDraft, RemoteObject
 from portal.config import Settings
 from portal.customers.models import Erasure, MailedCode
 from portal.db import transaction
@@ -38,6 +39,8 @@ class Sealed:
 
 SEALED = (
     Sealed(Connection, "sealed_secret", lambda row: f"connection/{row.id}/sealed_secret"),
+    Sealed(Calendar, "sealed_meanwhile", lambda row: titles.note_place(row.id)),
+    Sealed(RemoteObject, "sealed_summary", lambda row: titles.title_place(row.calendar_id, row.remote_id)),
     Sealed(Booking, "sealed_manage_token", lambda row: f"booking/{row.public_id}/manage_token"),
     Sealed(WaitlistEntry, "sealed_token", lambda row: f"waitlist/{row.public_id}/token"),
     Sealed(MailedCode, "sealed_code", lambda row: f"code/{row.public_id}/code"),
@@ -72,11 +75,12 @@ def unreadable(session: Session, *, sealer: Sealer | None = None) -> list[str]:
     opener = sealer or current_app.extensions["sealer"]
     sentences = []
     for sealed in SEALED:
-        broken = [row.id for row in _rows(session, sealed) if not _opens(opener, sealed, row)]
+        broken = [_key(row) for row in _rows(session, sealed) if not _opens(opener, sealed, row)]
         if broken:
             table = sealed.model.__tablename__
+            first = "/".join(str(part) for part in broken[0])
             sentences.append(
-                f"{len(broken)} of the sealed texts in {table} do not open (first: {broken[0]}). ENCRYPTION_KEYS lacks a key."
+                f"{len(broken)} of the sealed texts in {table} do not open (first: {first}). ENCRYPTION_KEYS lacks a key."
             )
     return sentences
 
@@ -104,11 +108,17 @@ def _seal_column(session: Session, sealer: Sealer, sealed: Sealed) -> int:
 def _rows(session: Session, sealed: Sealed) -> Iterator[Any]:
     """All rows with a sealed text, a batch at a time."""
     column = getattr(sealed.model, sealed.column)
-    statement = select(sealed.model).where(column.is_not(None), column != "").order_by(sealed.model.id).limit(BATCH)
-    last = 0
-    while rows := session.scalars(statement.where(sealed.model.id > last)).all():
+    keys = inspect(sealed.model).primary_key
+    statement = select(sealed.model).where(column.is_not(None), column != "").order_by(*keys).limit(BATCH)
+    rows = session.scalars(statement).all()
+    while rows:
         yield from rows
-        last = rows[-1].id
+        rows = session.scalars(statement.where(tuple_(*keys) > tuple_(*_key(rows[-1])))).all()
+
+
+def _key(row: Any) -> tuple[Any, ...]:
+    identity: tuple[Any, ...] = inspect(row).identity
+    return identity
 
 
 def _opens(sealer: Sealer, sealed: Sealed, row: Any) -> bool:

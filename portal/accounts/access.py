@@ -16,6 +16,7 @@ from flask import Response, abort, redirect, request, url_for
 from flask_login import current_user
 
 from portal.accounts.models import User
+from portal.business.models import Resource
 from portal.hypermedia import wants_partial
 
 PUBLIC = frozenset(
@@ -45,7 +46,8 @@ STAFF = frozenset(
         "admin.waitlist", "admin.waitlist_service", "admin.offer_form", "admin.offer",
         "integrations.index", "integrations.connect", "integrations.choose", "integrations.refresh", "integrations.disconnect",
         "integrations.pause", "integrations.resume", "integrations.read_now", "integrations.try_again", "integrations.rules",
-        "integrations.decide", "integrations.dismiss", "integrations.finish_disconnecting", "integrations.disconnect_anyway",
+        "integrations.decide", "integrations.leave_open",
+        "integrations.dismiss", "integrations.finish_disconnecting", "integrations.disconnect_anyway",
         "google.connect", "google.callback", "google.confirm", "google.help",
     }
 )  # fmt: skip
@@ -74,6 +76,12 @@ def check() -> Any:
 def sees(user: User, resource_id: int | None) -> bool:
     """Whether what belongs to this resource is this user's business."""
     return user.is_admin or (resource_id is not None and resource_id == user.resource_id)
+
+
+def sees_titles(user: User, resource: Resource) -> bool:
+    """Whether this user may read what the events in this resource's calendars are called: one's own alone, whoever one is; those of rooms and
+    equipment, which are nobody's own, owners and admins."""
+    return resource.id == user.resource_id or (resource.kind != "staff" and user.is_admin)
 
 
 def safe_next(target: str | None) -> str | None:

@@ -10,6 +10,7 @@ from datetime import datetime
 from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session, selectinload
 
+from portal.accounts.access import sees_titles
 from portal.accounts.models import User
 from portal.admin.queries import appointment_scope, resources_of
 from portal.booking.models import ACTIVE, PRESENT, Appointment, Booking
@@ -59,7 +60,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Clash:
-    """An open conflict with what it is about; `summary` is the outside event's title, empty when it is not known."""
+    """An open conflict with what it is about; `summary` is the outside event's title, empty where it is not this user's business."""
 
     conflict: Conflict
     about: About
@@ -95,8 +96,9 @@ def find_question(session: Session, user: User, question_id: int) -> Question:
 def open_conflicts(session: Session, user: User) -> list[Clash]:
     """Appointments and outside events that want the same time, by time."""
     rows = session.execute(
-        select(Conflict, Calendar, RemoteObject.summary)
+        select(Conflict, Calendar, Resource, RemoteObject)
         .join(Calendar, Calendar.id == Conflict.calendar_id)
+        .join(Resource, Resource.id == Calendar.resource_id)
         .outerjoin(
             RemoteObject,
             and_(RemoteObject.calendar_id == Conflict.calendar_id, RemoteObject.remote_id == Conflict.remote_id),
@@ -104,9 +106,15 @@ def open_conflicts(session: Session, user: User) -> list[Clash]:
         .where(Conflict.resolved_at.is_(None), appointment_scope(user, Conflict.appointment_id))
         .order_by(Conflict.start_at, Conflict.id)
     ).all()
-    about = _about(session, {conflict.appointment_id for conflict, _, _ in rows})
+    about = _about(session, {row.Conflict.appointment_id for row in rows})
     return [
-        Clash(conflict, about[conflict.appointment_id], calendar, summary or "") for conflict, calendar, summary in rows
+        Clash(
+            row.Conflict,
+            about[row.Conflict.appointment_id],
+            row.Calendar,
+            row.RemoteObject.summary if row.RemoteObject and sees_titles(user, row.Resource) else "",
+        )
+        for row in rows
     ]
 
 

@@ -174,15 +174,16 @@ def resources_of(session: Session, appointment_ids: Collection[int]) -> dict[int
 def calendar_states(session: Session, appointment_ids: Collection[int]) -> dict[int, InCalendar]:
     """The worst state over all calendars. An entry in the outbox means waiting too: the links know nothing of the newest change yet."""
     rows = session.execute(
-        select(EventLink.appointment_id, EventLink.state, EventLink.last_error).where(
+        select(EventLink.appointment_id, EventLink.state, EventLink.outside, EventLink.last_error).where(
             EventLink.appointment_id.in_(appointment_ids)
         )
     )
     found: dict[int, InCalendar] = {}
-    order = ("none", "done", "waiting", "stuck")
-    for appointment_id, state, why in rows:
+    order = ("none", "done", "waiting", "moved", "removed", "stuck")
+    for appointment_id, written, outside, why in rows:
+        state = outside or written
         if order.index(state) >= order.index(found.get(appointment_id, InCalendar("none")).state):
-            found[appointment_id] = InCalendar(state, (why or "") if state in ("waiting", "stuck") else "")
+            found[appointment_id] = InCalendar(state, "" if state in ("none", "done") else why or "")
     for appointment_id in _still_to_write(session, appointment_ids):
         if found.get(appointment_id, InCalendar("none")).state in ("none", "done"):
             found[appointment_id] = InCalendar("waiting")

@@ -326,7 +326,10 @@ def _booking_schemas() -> Json:
             "description": "What stands in the calendars over the time of a pending booking; empty for others.",
         },
         "created_at": INSTANT,
-        "sync": _object({"state": {"type": "string", "enum": ["waiting", "done", "stuck", "none"]}}),
+        "sync": _object(
+            {"state": {"type": "string", "enum": ["waiting", "done", "stuck", "none"]}, "reason": TEXT},
+            optional=("reason",),
+        ),
     }  # fmt: skip
     return {
         "Booking": _object(booking),

@@ -20,6 +20,7 @@ from portal.booking.statements import rows
 from portal.business.models import Resource, Service, ServiceQuestion
 from portal.errors import NotFound
 from portal.extensions import db
+from portal.sync.models import Question
 from portal.sync.overview import CalendarFacts
 from portal.vitals import Vitals
 
@@ -101,7 +102,7 @@ def booking(public_id: str) -> dict[str, Any]:
         "meeting_url": _meeting_url(row),
         "outside_events": show_events(_outside_events(row)),
         "created_at": show_instant(row.created_at),
-        "sync": {"state": sync_state(session, row.appointment_id)},
+        "sync": _sync(session, row.appointment_id),
     }
 
 
@@ -123,6 +124,20 @@ def reasons(found: Iterable[Reason], slugs: Mapping[int, str], *, in_full: bool)
         code = "taken" if is_private else str(reason.code)
         told[code] = "This time is not free." if is_private else _PUBLIC_SENTENCES[reason.code]
     return [{"code": code, "sentence": sentence, "resource": None} for code, sentence in told.items()]
+
+
+def _sync(session: Any, appointment_id: int) -> dict[str, Any]:
+    """What is stuck waits for a person, and `reason` says why: also where somebody took the event out of the calendar, or moved it there."""
+    kind = session.scalar(
+        select(Question.kind).where(Question.appointment_id == appointment_id, Question.answered_at.is_(None)).limit(1)
+    )
+    if kind is not None:
+        what = "taken out of the calendar" if kind == "deleted" else "moved in the calendar"
+        return {
+            "state": "stuck",
+            "reason": f"Its event was {what} by somebody; staff are asked what is to become of the booking.",
+        }
+    return {"state": sync_state(session, appointment_id)}
 
 
 def calendar(facts: CalendarFacts) -> dict[str, Any]:

@@ -163,12 +163,12 @@ def _ask(
 
 
 def _without_ours(result: LastLook) -> LastLook:
-    """Leave out our own events where the server keeps no mark: the booking itself counts for them."""
+    """Leave out our own events where the server keeps no mark, since the booking itself counts for them, and what was decided to close no times."""
     if not result.busy:
         return result
     ids = {found.remote_id for found in result.busy}
     known_as_ours = select(RemoteObject.calendar_id, RemoteObject.remote_id).where(
-        RemoteObject.remote_id.in_(ids), RemoteObject.is_ours
+        RemoteObject.remote_id.in_(ids), or_(RemoteObject.is_ours, RemoteObject.left_open != "")
     )
     ours = read_transaction(lambda session: set(session.execute(known_as_ours).tuples()))
     busy = [found for found in result.busy if (found.calendar_id, found.remote_id) not in ours]

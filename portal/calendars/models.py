@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from portal.calendars import titles
 from portal.clock import now_utc
 from portal.db import Instant
 from portal.extensions import Model
@@ -84,8 +85,8 @@ class Calendar(Model):
     """When a person last asked for a reading: that one is tried though the provider wants to be left alone."""
     read_begun_at: Mapped[datetime | None] = mapped_column(Instant)
     """The start of the newest reading, whether it came to an end or not."""
-    meanwhile: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
-    """What the first reading after a refresh of the connection found changed; see `portal.sync.meanwhile`."""
+    sealed_meanwhile: Mapped[str | None] = mapped_column(Text)
+    """What the first reading after a refresh of the connection found changed; see `portal.sync.meanwhile`. Names events, so it is sealed."""
     read_lease_until: Mapped[datetime | None] = mapped_column(Instant)
     read_lease_token: Mapped[str | None] = mapped_column(String(32))
     failures: Mapped[int] = mapped_column(default=0)
@@ -98,6 +99,16 @@ class Calendar(Model):
     quarantine: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     """Set when a read would remove too much at once: what it would remove, since when; waits for a person."""
     connection: Mapped[Connection] = relationship(back_populates="calendars")
+
+    @property
+    def meanwhile(self) -> dict[str, Any] | None:
+        """The note in `sealed_meanwhile`."""
+        return titles.open_note(self.id, self.sealed_meanwhile)
+
+    @meanwhile.setter
+    def meanwhile(self, note: dict[str, Any] | None) -> None:
+        self.sealed_meanwhile = titles.seal_note(self.id, note)
+
     __table_args__ = (
         UniqueConstraint("connection_id", "remote_id"),
         CheckConstraint("when_moved IN ('follow', 'ask', 'put back')", name="when_moved"),
@@ -160,12 +171,22 @@ class RemoteObject(Model):
     calendar_id: Mapped[int] = mapped_column(ForeignKey("calendar.id", ondelete="CASCADE"), primary_key=True)
     remote_id: Mapped[str] = mapped_column(String(1000), primary_key=True)
     etag: Mapped[str] = mapped_column(String(300))
-    summary: Mapped[str] = mapped_column(String(300), default="")
+    sealed_summary: Mapped[str] = mapped_column(Text, default="")
+    """Its title (`portal.calendars.titles`); empty for events of our own, and for private ones."""
     is_recurring: Mapped[bool] = mapped_column(default=False)
     is_ours: Mapped[bool] = mapped_column(default=False)
     rolls: Mapped[bool] = mapped_column(default=False)
     """Its busy time may change though the object does not, as the window moves on: a series, or an event beyond the window."""
     problem: Mapped[str | None] = mapped_column(Text)
+    fingerprint: Mapped[str] = mapped_column(String(64), default="")
+    """Tells whether its text has changed, also where the server gives no etags."""
+    left_open: Mapped[str] = mapped_column(String(64), default="")
+    """Somebody decided that it closes no times: its fingerprint at that time. When it changes, the decision is over."""
+
+    @property
+    def summary(self) -> str:
+        """Its title, for those whose business it is."""
+        return titles.open_title(self.calendar_id, self.remote_id, self.sealed_summary)
 
 
 class BusyInterval(Model):

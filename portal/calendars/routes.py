@@ -12,6 +12,7 @@ from flask import current_app, flash, render_template, request, url_for
 from flask_login import current_user
 from sqlalchemy import select
 
+from portal import wake
 from portal.accounts import access
 from portal.booking import visitors
 from portal.business.models import Resource
@@ -26,7 +27,7 @@ from portal.errors import Invalid, NotAllowedNow, NotFound
 from portal.extensions import db, limiter
 from portal.hypermedia import see_other, wants_partial
 from portal.instance.standing import standing
-from portal.sync import accounts, connections, overview
+from portal.sync import accounts, connections, left_open, overview
 from providers.errors import ProviderError
 
 __all__ = ["bp", "parting_routes"]  # importing the pages of disconnecting adds their routes
@@ -39,7 +40,8 @@ ASKING_RATE = "20 per minute"
 def index() -> Any:
     """All accounts, and the ways to connect another; fetches itself anew."""
     resources, now = own_resources(), now_utc()
-    listed = accounts.list_accounts(db.session(), resource_ids=[row.id for row in resources], now=now)
+    named = [row.id for row in resources if access.sees_titles(current_user, row)]
+    listed = accounts.list_accounts(db.session(), resource_ids=[row.id for row in resources], now=now, titles_of=named)
     connected = {account.resource.id for account in listed}
     settings: Settings = current_app.extensions["settings"]
     page = {
@@ -195,6 +197,26 @@ def dismiss(calendar_id: int) -> Any:
     """What changed while the calendar was away has been read."""
     find_calendar(calendar_id)
     connections.dismiss_meanwhile(calendar_id)
+    return see_other(url_for("integrations.index"))
+
+
+@bp.post("/calendars/<int:calendar_id>/entries")
+def leave_open(calendar_id: int) -> Any:
+    """Whether an entry that cannot be read closes times: `entry` names it, `wish` is open or closed."""
+    find_calendar(calendar_id)
+    wish, entry = request.form.get("wish"), request.form.get("entry", "")
+    if wish not in ("open", "closed"):
+        raise NotFound("There is no such decision. Please use the buttons.")
+    decide_entry = left_open.leave_open if wish == "open" else left_open.close_again
+    try:
+        decide_entry(calendar_id, entry, by=who(), now=now_utc())
+    except NotAllowedNow as error:
+        flash(str(error), "bad")
+        return see_other(url_for("integrations.index"))
+    wake.ring()
+    flash(
+        "It closes no times any more." if wish == "open" else "It closes times again; the calendar is being read.", "ok"
+    )
     return see_other(url_for("integrations.index"))
 
 

@@ -106,14 +106,15 @@ def calendars(as_json: bool) -> None:
     else:
         shown = [
             {
-                "no": row["id"], "resource": row["resource"], "calendar": row["name"], "state": row["state"],
+                "no": row["id"], "resource": row["resource"], "calendar": row["name"],
+                "state": f"{row['state']}, quarantine" if row["quarantine"] else row["state"],
                 "read": f"{words(now - row['last_read_at'])} ago" if row["last_read_at"] else "not yet",
-                "waiting": row["waiting"], "stuck": row["stuck"], "reason": row["reason"],
+                "waiting": row["waiting"], "stuck": row["stuck"], "reason": row["reason"] or row["quarantine"] or "",
             }
             for row in rows
         ]  # fmt: skip
         say_table(shown, empty="No calendar is connected. `lockstep connect caldav --help` says how.")
-    if any(row["state"] not in ("connected", "paused") or row["stuck"] for row in rows):
+    if any(row["state"] not in ("connected", "paused") or row["stuck"] or row["quarantine"] for row in rows):
         raise click.exceptions.Exit(1)
 
 
@@ -121,7 +122,7 @@ def calendars(as_json: bool) -> None:
 @_one
 @_json
 def pull(calendar_id: int | None, as_json: bool) -> None:
-    """Read calendars now. Exit status 1 when one could not be read."""
+    """Read calendars now. Exit status 1 when one could not be read, or is in quarantine."""
     from portal.sync.pull import pull as pull_one
 
     _for_each(calendar_id, pull_one, _pulled, as_json)
@@ -148,7 +149,9 @@ def _for_each(calendar_id: int | None, work: Callable[[int], Any], tell: Callabl
         with click.progressbar(ids, file=sys.stderr, hidden=as_json or len(ids) < 2) as bar:
             for number in bar:
                 try:
-                    results.append({"calendar": number, "ok": True, "told": tell(work(number))})
+                    outcome = work(number)
+                    is_well = not getattr(outcome, "is_quarantined", False)
+                    results.append({"calendar": number, "ok": is_well, "told": tell(outcome)})
                 except (ProviderError, PortalError) as error:
                     results.append({"calendar": number, "ok": False, "told": str(error)})
     if as_json:
@@ -166,7 +169,9 @@ def _pulled(outcome: Any) -> str:
     if outcome is None:
         return "somebody else is just reading it."
     held_back = (
-        "; removing so much at once waits for a decision on the integrations page" if outcome.is_quarantined else ""
+        "; quarantine: removing so much at once waits for a decision on the integrations page"
+        if outcome.is_quarantined
+        else ""
     )
     return f"{outcome.upserts} new or changed, {outcome.removals} gone, {outcome.unchanged} as before{held_back}."
 
@@ -186,7 +191,18 @@ def _row(fact: Any) -> dict[str, Any]:
         "state": connection.state, "reason": connection.state_reason, "since": connection.state_since,
         "last_read_at": calendar.last_read_at, "last_written_at": calendar.last_written_at,
         "unreadable": calendar.unreadable_objects, "waiting": fact.waiting, "stuck": fact.stuck,
+        "quarantine": _doubt(calendar.quarantine),
     }  # fmt: skip
+
+
+def _doubt(quarantine: dict[str, Any] | None) -> str | None:
+    """A sentence about events that are held back, or None."""
+    if not quarantine:
+        return None
+    count, decision = quarantine["would_remove"], quarantine.get("decision")
+    if decision:
+        return f"{count} events that are no longer there are {'being removed' if decision == 'accept' else 'kept, as decided'}."
+    return f"{count} known events are not there any more; they count until somebody decides on the integrations page."
 
 
 def _choose(found: list[RemoteCalendar], name: str | None) -> RemoteCalendar:

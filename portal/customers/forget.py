@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from portal import outbox
 from portal.booking.models import Appointment, Booking, EventLink, WaitlistEntry
-from portal.calendars.models import Calendar, RemoteObject
+from portal.calendars.models import Calendar
 from portal.clock import now_utc
 from portal.customers.mails import SHORTEST_NAME, forget_mails, mail_ids
 from portal.errors import NotYet
@@ -61,17 +61,13 @@ def forget_codes_in_outbox(session: Session, code_ids: Collection[int]) -> None:
 
 
 def forget_titles(session: Session, words: Collection[str]) -> None:
-    """Take the titles that name somebody out of what was noted of calendars: our own events, and the notes of what changed meanwhile."""
+    """Take the titles that name somebody out of the notes of what changed in calendars meanwhile. Those of our own events are not kept."""
     wanted = [word.casefold() for word in words if len(word) >= SHORTEST_NAME]
 
     def names_somebody(title: str) -> bool:
         return any(word in title.casefold() for word in wanted)
 
-    ours = session.scalars(select(RemoteObject).where(RemoteObject.is_ours, RemoteObject.summary != ""))
-    for row in ours:
-        if names_somebody(row.summary):
-            row.summary = ""
-    for calendar in session.scalars(select(Calendar).where(Calendar.meanwhile.is_not(None))):
+    for calendar in session.scalars(select(Calendar).where(Calendar.sealed_meanwhile.is_not(None))):
         note = dict(calendar.meanwhile or {})
         for kind in ("new", "moved", "gone"):
             first = note.get(kind, {}).get("first", [])
@@ -92,12 +88,10 @@ def _forget_outbox(session: Session, subjects: Sequence[str]) -> None:
 
 
 def _rewrite_events(session: Session, appointment_ids: Collection[int]) -> None:
-    """Have the calendars written anew wherever an event stands, or is on its way, and forget its title as it was read there."""
+    """Have the calendars written anew wherever an event stands, or is on its way."""
     links = session.scalars(select(EventLink).where(EventLink.appointment_id.in_(appointment_ids))).all()
     for link in links:
         link.last_error = None if link.state in ("done", "none") else link.last_error
-        here = (RemoteObject.calendar_id == link.calendar_id, RemoteObject.remote_id == link.remote_id)
-        session.execute(update(RemoteObject).where(*here).values(summary=""))
     for appointment_id in sorted({link.appointment_id for link in links}):
         raised = update(Appointment).where(Appointment.id == appointment_id).values(version=Appointment.version + 1)
         session.execute(raised.execution_options(synchronize_session=False))

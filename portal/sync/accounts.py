@@ -55,10 +55,13 @@ class AccountView:
         return is_catching_up or any(view.facts.calendar.last_read_at is None for view in self.calendars)
 
 
-def list_accounts(session: Session, *, resource_ids: Collection[int], now: datetime) -> list[AccountView]:
-    """The accounts of these resources, by resource; those that are being disconnected stand among them."""
+def list_accounts(
+    session: Session, *, resource_ids: Collection[int], now: datetime, titles_of: Collection[int] = ()
+) -> list[AccountView]:
+    """The accounts of these resources, by resource; those that are being disconnected stand among them. Events are named for the resources in
+    `titles_of` alone."""
     by_connection: dict[int, list[CalendarFacts]] = {}
-    for facts in list_calendars(session, resource_ids=resource_ids):
+    for facts in list_calendars(session, resource_ids=resource_ids, titles_of=titles_of):
         by_connection.setdefault(facts.connection.id, []).append(facts)
     pushes = push_states(session, [f.calendar for some in by_connection.values() for f in some], now=now)
     rows = session.execute(
@@ -72,7 +75,11 @@ def list_accounts(session: Session, *, resource_ids: Collection[int], now: datet
             connection,
             resource,
             tuple(
-                CalendarView(facts, pushes[facts.calendar.id], card_of(session, facts.calendar, now=now))
+                CalendarView(
+                    facts,
+                    pushes[facts.calendar.id],
+                    card_of(session, facts.calendar, now=now, with_titles=facts.resource.id in titles_of),
+                )
                 for facts in by_connection.get(connection.id, ())
             ),
             parting_of(session, connection, now=now),

@@ -61,6 +61,8 @@ class Situation:
     is_second_reading: bool = False
     accepts_removals: bool = False
     later_ids: Sequence[Mapping[str, Any]] = ()
+    keeps_held: bool = False
+    """Somebody decided that what is in quarantine is kept."""
 
     def is_own(self, mark: EventMark | None) -> bool:
         """Whether it names an appointment that this database knows by that name. After a restore the same number may be another's."""

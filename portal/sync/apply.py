@@ -16,9 +16,10 @@ from sqlalchemy.orm import Session
 
 from portal import outbox
 from portal.booking.models import EventLink
+from portal.calendars import titles
 from portal.calendars.models import BusyInterval, Calendar, RemoteObject
 from portal.outbox import OutboxEntry
-from portal.sync import conflicts, ledger, meetings, outside
+from portal.sync import conflicts, ledger, left_open, meetings, outside
 from portal.sync.actions import (
     Action,
     Adopt,
@@ -41,6 +42,7 @@ def carry_out(session: Session, calendar: Calendar, actions: Sequence[Action], *
     stores = [action for action in actions if isinstance(action, Store)]
     unread = [action for action in actions if isinstance(action, Unread)]
     drops = [action.remote_id for action in actions if isinstance(action, Drop)]
+    stores = left_open.respected(session, calendar, stores)
     is_first = session.scalar(select(RemoteObject.etag).where(RemoteObject.calendar_id == calendar.id).limit(1)) is None
     _store_objects(session, calendar.id, stores, is_first=is_first)
     _note_unread(session, calendar.id, unread)
@@ -106,8 +108,8 @@ def prune(session: Session, calendar_id: int, *, now: datetime) -> None:
 
 
 def _store_objects(session: Session, calendar_id: int, stores: Sequence[Store], *, is_first: bool) -> None:
-    wanted = {store.event.remote_id: _object_row(calendar_id, store) for store in stores}
-    known = {} if is_first else _known_rows(session, calendar_id, list(wanted))
+    known = {} if is_first else _known_rows(session, calendar_id, [store.event.remote_id for store in stores])
+    wanted = {s.event.remote_id: _object_row(calendar_id, s, known.get(s.event.remote_id)) for s in stores}
     new = [row for remote_id, row in wanted.items() if remote_id not in known]
     for some in _chunks(new):
         session.execute(insert(RemoteObject), some)
@@ -132,18 +134,30 @@ def _note_unread(session: Session, calendar_id: int, unread: Sequence[Unread]) -
             session.execute(update(RemoteObject).where(*here).values(etag="", problem=problem))
 
 
-def _object_row(calendar_id: int, store: Store) -> dict[str, Any]:
+def _object_row(calendar_id: int, store: Store, known: dict[str, Any] | None) -> dict[str, Any]:
     event = store.event
+    fingerprint = left_open.fingerprint(event)
     return {
         "calendar_id": calendar_id,
         "remote_id": event.remote_id,
         "etag": event.etag,
-        "summary": _text(event.summary, 300),
+        "sealed_summary": _sealed_title(calendar_id, store, known),
+        "fingerprint": fingerprint,
+        "left_open": fingerprint if known and known["left_open"] == fingerprint else "",
         "is_recurring": event.is_recurring,
         "is_ours": store.is_ours,
         "rolls": store.rolls,
         "problem": _text(store.problem, 1000) if store.problem else None,
     }
+
+
+def _sealed_title(calendar_id: int, store: Store, known: dict[str, Any] | None) -> str:
+    """What is sealed twice is never the same text, so what holds the title already is left as it is."""
+    title = "" if store.is_ours or store.event.is_private else _text(store.event.summary, titles.LONGEST)
+    before = known["sealed_summary"] if known else ""
+    if titles.open_title(calendar_id, store.event.remote_id, before) == title and bool(before) == bool(title):
+        return str(before)
+    return titles.seal_title(calendar_id, store.event.remote_id, title)
 
 
 def _known_rows(session: Session, calendar_id: int, remote_ids: list[str]) -> dict[str, dict[str, Any]]:

@@ -78,7 +78,7 @@ class Card:
         return self.until is not None and not self.ours and not any(kind.count for kind in kinds)
 
 
-def card_of(session: Session, calendar: Calendar, *, now: datetime) -> Card | None:
+def card_of(session: Session, calendar: Calendar, *, now: datetime, with_titles: bool) -> Card | None:
     """None where there is nothing to tell, or it was read, or it is a week old."""
     note = calendar.meanwhile
     if not note or datetime.fromisoformat(note["refreshed_at"]) < now - KEPT:
@@ -88,27 +88,27 @@ def card_of(session: Session, calendar: Calendar, *, now: datetime) -> Card | No
     return Card(
         since=datetime.fromisoformat(note["since"]),
         until=datetime.fromisoformat(note["at"]) if note["at"] else None,
-        new=_changes(note.get("new")),
-        moved=_changes(note.get("moved")),
-        gone=_changes(note.get("gone")),
+        new=_changes(note.get("new"), with_titles=with_titles),
+        moved=_changes(note.get("moved"), with_titles=with_titles),
+        gone=_changes(note.get("gone"), with_titles=with_titles),
         ours=tuple(_own_changes(session, calendar.id, ours["first"])),
         more_of_ours=ours["count"] - len(ours["first"]),
-        clashing=_clashes(session, calendar.id),
+        clashing=_clashes(session, calendar.id, with_titles=with_titles),
         waited=len(note["waited"]),
         written=sum(states.get(i) in ("done", "none") for i in note["waited"]),
         stuck=sum(state == "stuck" for state in states.values()),
     )
 
 
-def _changes(rows: Mapping[str, Any] | None) -> Changes:
+def _changes(rows: Mapping[str, Any] | None, *, with_titles: bool) -> Changes:
     if not rows:
         return Changes()
-    return Changes(rows["count"], tuple(_change(row) for row in rows["first"]))
+    return Changes(rows["count"], tuple(_change(row, with_titles=with_titles) for row in rows["first"]))
 
 
-def _change(row: Mapping[str, Any]) -> Change:
+def _change(row: Mapping[str, Any], *, with_titles: bool) -> Change:
     return Change(
-        summary=row["summary"],
+        summary=row["summary"] if with_titles else "",
         start_at=datetime.fromisoformat(row["start"]),
         end_at=datetime.fromisoformat(row["end"]),
         from_at=datetime.fromisoformat(row["from"]) if "from" in row else None,
@@ -196,7 +196,7 @@ def _outcome(appointment: Appointment, to_at: datetime | None, *, asked: set[int
     return "settling" if appointment.id in unsettled else "kept"
 
 
-def _clashes(session: Session, calendar_id: int) -> Changes:
+def _clashes(session: Session, calendar_id: int, *, with_titles: bool) -> Changes:
     """Events of this calendar that stand over a booking now."""
     open_ones = and_(Conflict.calendar_id == calendar_id, Conflict.resolved_at.is_(None))
     count = session.scalar(select(func.count(Conflict.id)).where(open_ones)) or 0
@@ -204,11 +204,14 @@ def _clashes(session: Session, calendar_id: int) -> Changes:
         return Changes()
     known = and_(RemoteObject.calendar_id == Conflict.calendar_id, RemoteObject.remote_id == Conflict.remote_id)
     rows = session.execute(
-        select(Conflict.start_at, Conflict.end_at, RemoteObject.summary)
+        select(Conflict.start_at, Conflict.end_at, RemoteObject)
         .outerjoin(RemoteObject, known)
         .where(open_ones)
         .order_by(Conflict.start_at, Conflict.id)
         .limit(NAMED)
     )
-    first = tuple(Change(summary=summary or "", start_at=start, end_at=end) for start, end, summary in rows)
+    first = tuple(
+        Change(summary=row.summary if row and with_titles else "", start_at=start, end_at=end)
+        for start, end, row in rows
+    )
     return Changes(count, first)

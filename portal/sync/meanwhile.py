@@ -116,7 +116,8 @@ def _foreign(
 ) -> tuple[str, dict[str, Any]]:
     """(kind, what to tell), the kind empty where nothing changed that anybody could book or miss."""
     if isinstance(action, Store):
-        remote_id, etag, summary, spans = action.event.remote_id, action.event.etag, action.event.summary, action.busy
+        remote_id, etag, spans = action.event.remote_id, action.event.etag, action.busy
+        summary = "" if action.event.is_private else action.event.summary
     else:
         remote_id, etag, summary, spans = action.remote_id, "", "", ()
     before = known.get(remote_id)
@@ -125,7 +126,8 @@ def _foreign(
     is_ours = isinstance(action, Store) and action.is_ours
     if is_ours or had == has or (before is not None and before.etag == etag):
         return "", {}
-    about = _event(summary or (before.summary if before else ""), has or had)
+    is_private = isinstance(action, Store) and action.event.is_private
+    about = _event(summary or (before.summary if before and not is_private else ""), has or had)
     if had and has:
         return "moved", about | {"from": had[0][0].isoformat()}
     return ("new" if has else "gone"), about
@@ -175,10 +177,8 @@ def _known(session: Session, calendar_id: int, remote_ids: Sequence[str]) -> dic
     objects: list[Any] = []
     for start in range(0, len(remote_ids), CHUNK):
         some = remote_ids[start : start + CHUNK]
-        objects += session.execute(
-            select(RemoteObject.remote_id, RemoteObject.summary, RemoteObject.etag).where(
-                RemoteObject.calendar_id == calendar_id, RemoteObject.remote_id.in_(some)
-            )
+        objects += session.scalars(
+            select(RemoteObject).where(RemoteObject.calendar_id == calendar_id, RemoteObject.remote_id.in_(some))
         )
         busy = select(BusyInterval.remote_id, BusyInterval.start_at, BusyInterval.end_at)
         here = (BusyInterval.calendar_id == calendar_id, BusyInterval.remote_id.in_(some))

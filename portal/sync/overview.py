@@ -18,6 +18,17 @@ PUBLISH = "calendar.publish"
 MOST_DOUBTS = 20
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """An entry that could not be read, or not in full."""
+
+    name: str
+    problem: str
+    remote_id: str
+    is_left_open: bool
+    may_be_left_open: bool
+
+
 @dataclass(frozen=True, slots=True)
 class CalendarFacts:
     """One calendar with the number of our appointments that it does not show yet (`waiting`) or that a person must look at (`stuck`).
@@ -30,12 +41,14 @@ class CalendarFacts:
     resource: Resource
     waiting: int
     stuck: int
-    doubts: tuple[tuple[str, str], ...] = ()
+    doubts: tuple[Doubt, ...] = ()
     stuck_reason: str = ""
 
 
-def list_calendars(session: Session, *, resource_ids: Collection[int] | None = None) -> list[CalendarFacts]:
-    """All calendars in use (or those of these resources), by resource and connection."""
+def list_calendars(
+    session: Session, *, resource_ids: Collection[int] | None = None, titles_of: Collection[int] = ()
+) -> list[CalendarFacts]:
+    """All calendars in use (or those of these resources), by resource and connection. Entries are named for the resources in `titles_of` alone."""
     statement = (
         select(Calendar, Resource)
         .join(Connection, Calendar.connection_id == Connection.id)
@@ -55,7 +68,7 @@ def list_calendars(session: Session, *, resource_ids: Collection[int] | None = N
             resource,
             waiting[calendar.id],
             stuck.get(calendar.id, (0, ""))[0],
-            _doubts(session, calendar),
+            _doubts(session, calendar, with_titles=resource.id in titles_of),
             stuck.get(calendar.id, (0, ""))[1],
         )
         for calendar, resource in session.execute(statement)
@@ -63,8 +76,13 @@ def list_calendars(session: Session, *, resource_ids: Collection[int] | None = N
 
 
 def unwritten(session: Session, *, states: Collection[str] = ("waiting", "stuck")) -> set[tuple[int, int]]:
-    """(appointment, calendar) of all that is to be written yet. Right after a booking there is only an outbox entry, no event link."""
-    links = select(EventLink.appointment_id, EventLink.calendar_id).where(EventLink.state.in_(states))
+    """(appointment, calendar) of all that is to be written yet; what somebody moved or took out there waits for something else.
+
+    Right after a booking there is only an outbox entry, no event link.
+    """
+    links = select(EventLink.appointment_id, EventLink.calendar_id).where(
+        EventLink.state.in_(states), EventLink.outside == ""
+    )
     pairs = {(appointment_id, calendar_id) for appointment_id, calendar_id in session.execute(links)}
     subjects = session.scalars(
         select(OutboxEntry.subject).where(OutboxEntry.topic == PUBLISH, OutboxEntry.state == "todo").limit(5000)
@@ -75,16 +93,32 @@ def unwritten(session: Session, *, states: Collection[str] = ("waiting", "stuck"
     return pairs
 
 
-def _doubts(session: Session, calendar: Calendar) -> tuple[tuple[str, str], ...]:
+def _doubts(session: Session, calendar: Calendar, *, with_titles: bool) -> tuple[Doubt, ...]:
     if not calendar.unreadable_objects:
         return ()
-    rows = session.execute(
-        select(RemoteObject.summary, RemoteObject.problem)
+    rows = session.scalars(
+        select(RemoteObject)
         .where(RemoteObject.calendar_id == calendar.id, RemoteObject.problem.is_not(None))
         .order_by(RemoteObject.remote_id)
         .limit(MOST_DOUBTS)
     )
-    return tuple((row.summary or "An entry without a name", row.problem or "") for row in rows)
+    return tuple(_doubt(row, with_titles=with_titles) for row in rows)
+
+
+def _doubt(row: RemoteObject, *, with_titles: bool) -> Doubt:
+    name = "An event of a booking" if row.is_ours else (row.summary if with_titles else "") or "An entry"
+    return Doubt(
+        name=name,
+        problem=row.problem or "",
+        remote_id=row.remote_id,
+        is_left_open=is_left_open(row),
+        may_be_left_open=not row.is_ours,
+    )
+
+
+def is_left_open(row: RemoteObject) -> bool:
+    """Somebody decided that it closes no times, and it is as it was then."""
+    return bool(row.left_open) and row.left_open == row.fingerprint
 
 
 def _destinations(session: Session, appointment_ids: Collection[int]) -> list[tuple[int, int]]:

@@ -36,7 +36,7 @@ the same, nothing is taken away until a person agrees (quarantine).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from datetime import datetime
 
 from portal.sync.actions import (
@@ -68,7 +68,7 @@ def plan(batch: ChangeBatch, situation: Situation) -> Plan:
     ties = _ties_by_object(batch, situation)
     vanished = gone(batch, situation)
     seen = {event.remote_id for event in batch.upserts} | batch.unchanged
-    result.held = frozenset(_to_come(situation.held - seen, situation))
+    result.held = _still_held(batch, situation, vanished, ties, seen)
     for event in batch.upserts:
         _judge_standing(event, ties.get(event.remote_id), situation, result)
     vanished = {remote_id for remote_id in vanished if remote_id not in result.held or situation.accepts_removals}
@@ -84,6 +84,15 @@ def plan(batch: ChangeBatch, situation: Situation) -> Plan:
     if situation.accepts_removals:
         result.held = frozenset()
     return result
+
+
+def _still_held(
+    batch: ChangeBatch, situation: Situation, vanished: set[str], ties: Mapping[str, Tie], seen: Set[str]
+) -> frozenset[str]:
+    """What is in quarantine and did not come back. What is left of it may be no more than people delete any day: then it is judged as such."""
+    held = frozenset(_to_come(situation.held - seen, situation))
+    has_healed = batch.is_complete and not situation.keeps_held and held != situation.held
+    return frozenset() if has_healed and _suspicion(vanished, ties, situation) is None else held
 
 
 def gone(batch: ChangeBatch, situation: Situation) -> set[str]:

@@ -64,7 +64,8 @@ def begin(session: Session, calendar_id: int, *, is_complete: bool, lease_for: t
         )
     ).all()
     accepts = bool(calendar.quarantine and calendar.quarantine.get("decision") == "accept")
-    is_complete = is_complete or accepts
+    # In doubt all of it is read each time, for a change feed tells nothing of what only seemed to be gone, and is back.
+    is_complete = is_complete or accepts or is_in_doubt(calendar)
     email = session.get_one(Resource, calendar.resource_id).email
     return Reading(
         calendar_id=calendar_id,
@@ -81,6 +82,11 @@ def begin(session: Session, calendar_id: int, *, is_complete: bool, lease_for: t
         is_asked=is_asked,
         last_begun_at=last_begun_at,
     )
+
+
+def is_in_doubt(calendar: Calendar) -> bool:
+    """It lacked too much at once, and nobody has decided yet."""
+    return calendar.quarantine is not None and not calendar.quarantine.get("decision")
 
 
 def _to_read_again(session: Session, calendar_id: int, rows: Sequence[Any]) -> frozenset[str]:
@@ -128,6 +134,7 @@ def situation_of(
         booked=_booked(session, calendar.resource_id, set(marked.values())),
         shared=shared.events_of_others(session, calendar, marked),
         held=frozenset((calendar.quarantine or {}).get("remote_ids", ())),
+        keeps_held=(calendar.quarantine or {}).get("decision") == "keep",
     )
 
 

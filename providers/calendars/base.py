@@ -102,6 +102,10 @@ class RemoteEvent:
     content_hash: str = ""
     problem: str | None = None
     meeting_url: str = ""
+    is_private: bool = False
+    """Its owner marked it as private or confidential: nobody is told its title."""
+    fingerprint: str = ""
+    """Another one whenever the object's text is another; empty where the etag tells as much."""
     is_unread: bool = False
     """It stands there, but could not be had, or only in part: what is known of its time goes on counting, else the part that came. `problem`
     says why."""

@@ -6,6 +6,7 @@ read. Only a change feed or a whole listing tells what is gone; what was listed 
 
 from __future__ import annotations
 
+import hashlib
 import time
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -94,7 +95,8 @@ def read_object(wire: DavWire, calendar: CalendarRef, path: str, *, href: str = 
 
 def told(text: str, path: str, etag: str, *, calendar: CalendarRef, window: Span, zone: str) -> RemoteEvent:
     """One object translated for this calendar."""
-    return read_event(text, remote_id=path, etag=etag, window=window, zone=zone, own_addresses=calendar.own_addresses)
+    event = read_event(text, remote_id=path, etag=etag, window=window, zone=zone, own_addresses=calendar.own_addresses)
+    return replace(event, fingerprint=hashlib.sha256(text.encode()).hexdigest())
 
 
 def is_strong(etag: str | None) -> bool:

@@ -128,6 +128,7 @@ def _read(event: Mapping[str, Any], *, window: Span, zone: str, own_addresses: f
         uid=_uid(event, mark),
         mark=mark,
         summary=_text(event.get("summary")),
+        is_private=event.get("visibility") in ("private", "confidential"),
         start_at=times.start_at if times else None,
         end_at=times.end_at if times else None,
         sequence=_sequence(event, mark),

@@ -94,6 +94,8 @@ def _read(
         mark=mark,
         busy=() if mark else spans,
         taken=spans if mark else None,
+        # RFC 5545 section 3.8.1.3: a class that is not known counts as private.
+        is_private=any(event.text("CLASS").strip().upper() not in ("", "PUBLIC") for event in lines.events),
         problem=" ".join(dict.fromkeys(problems)) or None,
     )
 

@@ -13,6 +13,7 @@ from portal.accounts.models import UserSession
 from portal.booking import operations, queries
 from portal.booking.models import EventLink
 from portal.business.models import Resource, Service
+from portal.calendars import titles
 from portal.calendars.models import Calendar, Connection
 from portal.clock import now_utc
 from portal.extensions import db
@@ -141,7 +142,8 @@ def test_with_everything_on_it_the_page_fits_a_narrow_phone(staff: Page, calenda
     some = {"count": 12, "first": [event] * 3}
     ours: dict[str, Any] = {"count": 0, "first": []}
     times = {"since": now.isoformat(), "refreshed_at": now.isoformat(), "at": now.isoformat(), "waited": []}
-    change(Calendar, meanwhile={**times, "new": some, "moved": some, "gone": some, "ours": ours}, name="W" * 80)
+    note = {**times, "new": some, "moved": some, "gone": some, "ours": ours}
+    change(Calendar, sealed_meanwhile=titles.seal_note(calendar.id, note), name="W" * 80)
     change(Connection, state="needs reauth", state_reason="x" * 200, account={"username": "a" * 90 + "@example.org"})
     staff.set_viewport_size(NARROW)
     for path in (PAGE, f"{PAGE}/{calendar.connection_id}/disconnection"):

@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import text
 
 from portal import cli
+from portal.calendars.models import Calendar
 from portal.commands import instance
 from portal.db import transaction
 from portal.extensions import db
@@ -200,6 +201,13 @@ def test_a_calendar_is_connected_read_and_reconciled(business, tmp_path, monkeyp
         assert business("reconcile", "--calendar", "1")[0] == 0
         status, printed, _ = business("calendars", "--json")
         assert (status, json.loads(printed)[0]["state"]) == (0, "connected")
+        doubt = {"would_remove": 20, "known": 24, "remote_ids": [f"/{n}" for n in range(20)], "decision": None}
+        in_database(lambda session: setattr(session.get(Calendar, 1), "quarantine", doubt))
+        status, printed, _ = business("calendars")
+        assert (status, "connected, quarantine" in printed, "20 known events" in printed) == (1, True, True)
+        status, printed, _ = business("pull")
+        assert (status, "quarantine" in printed) == (1, True)
+        in_database(lambda session: setattr(session.get(Calendar, 1), "quarantine", None))
         assert 'privacy = "busy only"' in business("export", "-")[1]
     status, printed, _ = business("pull", "--json")
     assert (status, json.loads(printed)[0]["ok"]) == (1, False)

@@ -163,6 +163,8 @@ def own_pages(ids):
     yield "POST", calendar, {"when_moved": "ask", "when_deleted": "ask", "when_unreadable": "stop", "freshness": "600"}
     yield "POST", f"{calendar}/quarantine", {"decision": "accept"}
     yield "POST", f"{calendar}/meanwhile/dismissal", {}
+    for wish in ("open", "closed"):
+        yield "POST", f"{calendar}/entries", {"entry": "/endless.ics", "wish": wish}
 
 
 def test_every_staff_route_that_takes_a_number_is_in_the_foreign_ids_test(app):

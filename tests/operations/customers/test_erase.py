@@ -10,12 +10,12 @@ from email.message import EmailMessage
 
 import pytest
 import time_machine
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.booking import operations
 from portal.booking.models import Appointment, Booking, EventLink, Seat, WaitlistEntry
-from portal.calendars.models import Calendar, RemoteObject
+from portal.calendars.models import Calendar
 from portal.clock import now_utc
 from portal.customers import codes, erase, forget
 from portal.customers.export import export_customer
@@ -277,8 +277,7 @@ def test_calendars_are_written_anew_without_the_name_those_of_the_past_too(app, 
     noted = {
         "new": {"count": 1, "first": [{"summary": "Consultation · Zsofia Quill", "start": "x", "end": "y", "times": 1}]}
     }
-    transaction(lambda s: s.execute(update(Calendar).values(meanwhile=noted)))
-    transaction(lambda s: s.execute(update(RemoteObject).values(summary="Consultation · Zsofia Quill")))
+    transaction(lambda s: setattr(s.get_one(Calendar, calendar.id), "meanwhile", noted))
     assert len([event for event in store.events() if "Zsofia Quill" in event.summary]) == 2
     run()
     assert traces(app, folder) == []

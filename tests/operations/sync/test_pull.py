@@ -16,6 +16,7 @@ from portal.db import transaction
 from portal.errors import NotFound
 from portal.extensions import db
 from portal.sync import leases, pull
+from providers.calendars.base import ChangeBatch
 from providers.errors import SyncTokenExpired, Temporary
 from tests.operations.sync.conftest import HOUR, at, rows
 
@@ -243,6 +244,39 @@ class TestQuarantine:
         studio.pull()
         assert studio.calendar().quarantine is None
         assert not rows(Calendar, Calendar.quarantine.is_not(None)), "those who count calendars in doubt find none"
+
+    def test_it_ends_though_the_change_feed_tells_nothing_of_what_only_seemed_to_be_gone(self, studio, monkeypatch):
+        """The server listed nothing for a while; then everything is there again, unchanged."""
+        appointment_ids = [studio.booked(at(30 + n, 9)) for n in range(4)]
+        self.fill(studio)
+        with monkeypatch.context() as glitch:
+            glitch.setattr(studio.store, "changes", lambda *a, **k: ChangeBatch(is_complete=True, next_token="later"))
+            assert studio.pull().is_quarantined
+        assert not studio.pull().is_quarantined
+        assert (studio.calendar().quarantine, len(studio.busy())) == (None, 24)
+        assert all(studio.link(i).state == "done" for i in appointment_ids)
+        assert studio.questions() == []
+
+    def test_a_deletion_that_is_left_when_the_rest_is_back_is_asked_about(self, studio, monkeypatch):
+        appointment_ids = [studio.booked(at(30 + n, 9)) for n in range(4)]
+        self.fill(studio)
+        with monkeypatch.context() as glitch:
+            glitch.setattr(studio.store, "changes", lambda *a, **k: ChangeBatch(is_complete=True, next_token="later"))
+            studio.pull()
+        studio.store.remove_event("calendar", studio.link(appointment_ids[0]).remote_id)
+        assert not studio.pull().is_quarantined
+        assert [question.appointment_id for question in studio.questions()] == [appointment_ids[0]]
+        assert studio.booking(appointment_ids[0]).status == "confirmed"
+
+    def test_what_is_left_stays_in_doubt_while_it_is_much(self, studio):
+        names = self.fill(studio)
+        for name in names[:20]:
+            studio.store.remove_event("calendar", name)
+        studio.pull()
+        for n, name in enumerate(names[:5]):
+            studio.store.add_event("calendar", f"Event {n}", at(2 + n, 14), at(2 + n, 15), remote_id=name)
+        assert studio.pull().is_quarantined
+        assert (studio.calendar().quarantine["would_remove"], len(studio.busy())) == (15, 24)
 
     def test_after_a_pause_of_weeks_what_is_over_may_be_missing(self, studio):
         """Google lists only what touches the window: the past is missing because it is past."""

@@ -19,6 +19,7 @@ from portal.sync import drain, farewell, partings
 from providers.calendars.memory import MemoryCalendars
 from providers.errors import Temporary
 from tests.factories import make_calendar
+from tests.support.people import make_user, signed_in
 
 SCOPES = (
     "openid email https://www.googleapis.com/auth/calendar.events "
@@ -166,11 +167,20 @@ def note(**changes):
     }  # fmt: skip
 
 
+def noted(studio, what):
+    calendar = make_calendar(studio.ana, last_read_at=now_utc())
+    calendar.meanwhile = what
+    db.session.commit()
+    return calendar
+
+
 def test_what_changed_while_it_was_away_is_told_and_dismissed(studio, admin, page):
-    calendar = make_calendar(studio.ana, meanwhile=note())
+    calendar = noted(studio, note())
+    ana = signed_in(studio.app, make_user("staff", resource_id=studio.ana.id))
+    assert "Choir &lt;b&gt;" in page(ana, PAGE)
     text = page(admin, PAGE)
     assert "What changed while it was away" in text
-    assert "Choir &lt;b&gt;" in text
+    assert "Choir" not in text, "what an event is called is for whom it belongs to"
     assert "12 new" in text
     assert "and 11 more" in text
     text = page(admin, f"{PAGE}/calendars/{calendar.id}/meanwhile/dismissal", post={})
@@ -195,11 +205,11 @@ def test_a_booking_that_waits_for_an_answer_leads_to_the_question(studio, admin,
 
 
 def test_until_the_first_reading_it_looks_oftener(studio, admin, page):
-    make_calendar(studio.ana, last_read_at=now_utc(), meanwhile=note(at=None))
+    calendar = noted(studio, note(at=None))
     text = page(admin, PAGE)
     assert 'hx-trigger="every 2s"' in text
     assert "The calendar is being read" in text
-    db.session.execute(update(Calendar).values(meanwhile=note()))
+    calendar.meanwhile = note()
     db.session.commit()
     assert 'hx-trigger="every 10s"' in page(admin, PAGE)
 

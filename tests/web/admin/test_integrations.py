@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from portal.booking.models import EventLink
-from portal.calendars import connect
+from portal.calendars import connect, titles
 from portal.calendars.access import account_of, unseal_secret
 from portal.calendars.models import Calendar, Connection, ConnectionDraft, RemoteObject
 from portal.clock import now_utc
@@ -233,7 +233,8 @@ def test_the_page_tells_how_each_calendar_does(studio, admin, page):
         unreadable_objects=2,
     )
     db.session.add(EventLink(appointment_id=booking.appointment_id, calendar_id=calendar.id, uid="u", state="waiting"))
-    doubtful = {"etag": "1", "summary": "Yoga", "problem": "It names no time zone."}
+    sealed = titles.seal_title(calendar.id, "/yoga.ics", "Yoga")
+    doubtful = {"etag": "1", "sealed_summary": sealed, "problem": "It names no time zone."}
     db.session.add(RemoteObject(calendar_id=calendar.id, remote_id="/yoga.ics", **doubtful))
     db.session.commit()
     text = page(admin, "/admin/integrations")
@@ -242,10 +243,12 @@ def test_the_page_tells_how_each_calendar_does(studio, admin, page):
         "seconds ago",
         "closes times that are taken and receives bookings",
         "entries not read in full",
-        "“Yoga”: It names no time zone.",
+        "“An entry”: It names no time zone.",
     ):
         assert part in text
     assert re.search(r"<strong>1</strong> waiting to be written", text)
+    ana = signed_in(studio.app, make_user("staff", resource_id=studio.ana.id))
+    assert "“Yoga”: It names no time zone." in page(ana, "/admin/integrations"), "its name is for whom it belongs to"
     part = page(admin, "/admin/integrations", partial=True)
     assert part.lstrip().startswith('<div id="integrations"')
     assert "<html" not in part
@@ -415,3 +418,20 @@ def test_a_doubtful_read_is_decided(studio, admin, page, decision, shown):
     calendar.quarantine = None
     db.session.commit()
     assert "over already" in page(admin, url, post={"decision": decision})
+
+
+def test_an_entry_that_cannot_be_read_may_be_told_not_to_close_times_and_back(studio, admin, page):
+    calendar = make_calendar(studio.ana, unreadable_objects=1)
+    row = {"etag": "1", "fingerprint": "f", "problem": "It ends beyond all calendars."}
+    db.session.add(RemoteObject(calendar_id=calendar.id, remote_id="/endless.ics", **row))
+    db.session.commit()
+    url = f"/admin/integrations/calendars/{calendar.id}/entries"
+    assert "This entry shall not close times" in page(admin, "/admin/integrations")
+    text = page(admin, url, post={"entry": "/endless.ics", "wish": "open"})
+    assert "It closes no times, as somebody decided." in text
+    assert "Let it close times again" in text
+    assert one(RemoteObject).left_open == "f"
+    assert "This entry shall not close times" in page(admin, url, post={"entry": "/endless.ics", "wish": "closed"})
+    assert one(RemoteObject).left_open == ""
+    assert admin.post(url, data={"entry": "/no-such.ics", "wish": "open"}).status_code == 404
+    assert admin.post(url, data={"entry": "/endless.ics", "wish": "burn"}).status_code == 404

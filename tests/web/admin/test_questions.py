@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
+from portal.api import present
 from portal.booking import fixed
 from portal.booking.models import Appointment, Booking
 from portal.calendars.models import Calendar
@@ -15,11 +16,13 @@ from portal.extensions import db
 from portal.notifications import gather
 from portal.notifications.messages import compose
 from portal.outbox import OutboxEntry, work_of
+from portal.sync import overview
 from portal.sync.models import Conflict, Question
 from portal.sync.publish import publish
 from portal.sync.pull import pull
 from providers.calendars.memory import MemoryCalendars
 from tests.factories import make_calendar, make_service
+from tests.support.people import make_user, signed_in
 
 
 @pytest.fixture
@@ -115,17 +118,21 @@ def test_an_answer_that_was_not_offered_is_refused(diary, admin, answer):
     assert open_question() is not None
 
 
-def test_an_event_over_a_booking_is_told_in_words(diary, admin, page):
+def test_an_event_over_a_booking_is_told_in_words(studio, diary, admin, page):
+    """And by its name to whom it belongs, who alone may know it."""
     store, calendar_id, _, _ = diary
+    ana = signed_in(studio.app, make_user("staff", resource_id=studio.ana.id))
     start = store.events()[0].start_at
     store.add_event("calendar", "Dentist", start - timedelta(minutes=15), start + timedelta(minutes=15))
     pull(calendar_id)
-    text = page(admin, "/admin/questions")
+    text = page(ana, "/admin/questions")
     assert "Ana · Consultation with" in text
     assert "overlaps “Dentist” in the calendar Work" in text
+    assert "overlaps an event in the calendar Work" in page(admin, "/admin/questions")
+    assert "Dentist" not in page(admin, "/admin/integrations")
     store.remove_event("calendar", next(e.remote_id for e in store.events() if e.summary == "Dentist"))
     pull(calendar_id)
-    assert "Dentist" not in page(admin, "/admin/questions")
+    assert "Dentist" not in page(ana, "/admin/questions")
     assert all(db.session.scalars(select(Conflict.resolved_at)))
 
 
@@ -171,7 +178,7 @@ def test_an_event_over_such_a_class_is_told_too(weekly_class, admin, page):
     store.add_event("calendar", "Dentist", start, start + timedelta(minutes=15))
     pull(calendar_id)
     text = page(admin, "/admin/questions")
-    for part in ("Dentist", "0 of 12 seats taken", f"/admin/appointments/{appointment_id}"):
+    for part in ("overlaps an event", "0 of 12 seats taken", f"/admin/appointments/{appointment_id}"):
         assert part in text
 
 
@@ -203,3 +210,29 @@ def test_a_move_over_another_event_says_so_and_is_followed_knowingly_alone(studi
     assert fresh(Appointment, appointment_id).start_at == before
     page(admin, address, post={"answer": "follow", "over": "1"})
     assert fresh(Appointment, appointment_id).start_at == later
+
+
+@pytest.mark.parametrize(("act", "said"), [("remove", "Taken out of the calendar"), ("move", "Moved in the calendar")])
+def test_an_event_that_waits_for_an_answer_is_not_called_unwritten(diary, admin, page, act, said):
+    store, calendar_id, booking_id, _ = diary
+    db.session.execute(update(OutboxEntry).values(state="done"))  # it was written, as the worker notes
+    db.session.commit()
+    remote_id = store.events()[0].remote_id
+    if act == "remove":
+        store.remove_event("calendar", remote_id)
+    else:
+        store.move_event("calendar", remote_id, store.events()[0].start_at + timedelta(hours=5))
+    pull(calendar_id)
+    for path in (f"/admin/bookings/{booking_id}", "/admin/bookings"):
+        text = page(admin, path)
+        assert said in text
+        assert "yet in the calendar" not in text
+    assert "waiting to be written" not in page(admin, "/admin/integrations")
+    (facts,) = overview.list_calendars(db.session())
+    assert (facts.waiting, facts.stuck) == (0, 0)
+    told = present._sync(db.session(), diary[3])
+    assert told["state"] == "stuck"
+    assert ("taken out" if act == "remove" else "moved") in told["reason"]
+    page(admin, f"/admin/questions/{open_question().id}/answer", post={"answer": "put back"})
+    publish(diary[3])
+    assert "reason" not in present._sync(db.session(), diary[3])
