@@ -20,6 +20,7 @@ from portal.extensions import db
 from portal.instance.standing import require_ours
 from portal.security import token_hash
 from providers.calendars.base import AccessTokens, CalendarProvider, CalendarRef
+from providers.calendars.own_addresses import plain
 from providers.errors import Misconfigured
 from providers.registry import open_calendar_provider
 
@@ -108,9 +109,11 @@ def kept_provider(account: Account) -> Iterator[CalendarProvider]:
 
 
 def calendar_ref(calendar: Calendar, *, own_addresses: frozenset[str] = frozenset()) -> CalendarRef:
-    """What the provider needs to know of a calendar. The account's name counts as an own address when it is one."""
+    """What the provider needs to know of a calendar. The account's name counts as an own address when it is one, and those by which its
+    server knows it do."""
     username = str(calendar.connection.account.get("username", "")).lower()
-    addresses = {address.lower() for address in own_addresses} | ({username} if "@" in username else set())
+    addresses = {plain(address) for address in own_addresses} | ({username} if "@" in username else set())
+    addresses |= set(calendar.connection.account.get("addresses", ()))
     return CalendarRef(remote_id=calendar.remote_id, zone=calendar.zone, own_addresses=frozenset(addresses))
 
 

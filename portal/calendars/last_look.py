@@ -18,6 +18,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
+from portal.business.models import Resource
 from portal.calendars.access import Account, account_of, calendar_ref, open_provider
 from portal.calendars.models import Calendar, Connection, RemoteObject
 from portal.db import read_transaction
@@ -95,8 +96,10 @@ _CONNECTIONS = select(Connection).where(Connection.state != "paused")
 
 
 def _questions(session: Session, resource_ids: Sequence[int], *, now: datetime) -> list[_Question]:
-    calendars = session.scalars(
-        select(Calendar).where(
+    calendars = session.execute(
+        select(Calendar, Resource.email)
+        .join(Resource, Resource.id == Calendar.resource_id)
+        .where(
             Calendar.resource_id.in_(resource_ids),
             Calendar.is_busy_source,
             or_(Calendar.last_read_at.is_(None), Calendar.last_read_at < now - RECENT),
@@ -108,13 +111,13 @@ def _questions(session: Session, resource_ids: Sequence[int], *, now: datetime) 
             calendar.id,
             calendar.resource_id,
             account_of(calendar.connection),
-            calendar_ref(calendar),
+            calendar_ref(calendar, own_addresses=frozenset({email} if email else ())),
             not may_ask
             or calendar.unsure_since is not None
             or calendar.connection.state in ("needs reauth", "misconfigured", "paused")
             or calendar.failures >= TROUBLED,
         )
-        for calendar in calendars
+        for calendar, email in calendars
     ]
 
 

@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from flask import current_app
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from portal.booking.requests import settle_pending
 from portal.calendars.access import kept_provider
-from portal.calendars.models import Calendar
+from portal.calendars.models import Calendar, RemoteObject
 from portal.clock import now_utc
 from portal.db import read_transaction, transaction, write_transaction
 from portal.failpoints import reach
@@ -211,6 +212,7 @@ def _note_success(session: Session, calendar: Calendar, batch: ChangeBatch, resu
     calendar.last_complete_read_at = read_at if batch.is_complete else calendar.last_complete_read_at
     if not result.keeps_token:
         calendar.sync_token, calendar.sync_token_at = batch.next_token, read_at
+    _note_addresses(session, calendar, batch, is_first=is_first)
     leases.end_read(calendar)
     if batch.is_complete:
         apply.prune(session, calendar.id, now=now)
@@ -218,6 +220,21 @@ def _note_success(session: Session, calendar: Calendar, batch: ChangeBatch, resu
         states.release(session, calendar.connection_id, now=now)
     if is_first or result.actions:
         _tell_read(session, calendar, batch, is_first=is_first)
+
+
+def _note_addresses(session: Session, calendar: Calendar, batch: ChangeBatch, *, is_first: bool) -> None:
+    """The addresses by which the server knows the account. New ones may tell of what was read before that it was declined: it is read anew."""
+    if batch.own_addresses is None:
+        return
+    account, addresses = calendar.connection.account, sorted(batch.own_addresses)
+    if account.get("addresses", []) == addresses:
+        return
+    calendar.connection.account = {**account, "addresses": addresses}
+    ids = [one.id for one in calendar.connection.calendars if not (is_first and one.id == calendar.id)]
+    session.execute(
+        update(RemoteObject).where(RemoteObject.calendar_id.in_(ids), ~RemoteObject.is_ours).values(etag="")
+    )
+    session.execute(update(Calendar).where(Calendar.id.in_(ids)).values(sync_token=None))
 
 
 def _next_turn(session: Session, calendar: Calendar, batch: ChangeBatch, *, keeps_token: bool) -> datetime:

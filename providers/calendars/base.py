@@ -36,8 +36,8 @@ class CalendarRef:
     """What a provider needs to know to read one calendar.
 
     `zone` is for floating and all-day times: the calendar's own (`RemoteCalendar.zone`) where it names one, else that
-    of the person or room. `own_addresses` (lower case e-mail addresses) tell which ATTENDEE is the owner, so that
-    declined invitations do not block.
+    of the person or room. `own_addresses` (in the form of `own_addresses.plain`) tell which ATTENDEE is the owner,
+    so that declined invitations do not block.
     """
 
     remote_id: str
@@ -129,6 +129,8 @@ class ChangeBatch:
     next_token: str | None = None
     is_complete: bool = False
     is_windowed: bool = False
+    own_addresses: frozenset[str] | None = None
+    """By which addresses the server knows the account's own person; None where it was not asked, or does not say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,23 +8,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import islice
-from urllib.parse import urlsplit
 
 from providers.calendars.base import CalendarRef, ChangeBatch, RemoteEvent, Span
-from providers.calendars.caldav_discovery import CalendarState, look_at_calendar, read_versions
+from providers.calendars.caldav_discovery import CalendarState, look_at_calendar, own_addresses_of, read_versions
 from providers.calendars.caldav_errors import error_of
+from providers.calendars.caldav_listing import add_listed, is_itself, list_etags
 from providers.calendars.caldav_objects import Listed, fetch_events, told
 from providers.calendars.caldav_wire import LISTING_BYTES, LISTING_SECONDS, DavAnswer, DavWire, path_of
 from providers.calendars.caldav_xml import (
     CALENDAR_DATA,
     ETAG,
-    D,
-    Row,
     next_token,
-    propfind,
     query_by_time,
     rows,
     sync_collection,
@@ -45,7 +42,6 @@ _TRUSTS_CTAG = 2000
 """Of a calendar with more objects it is believed that nothing changed when its ctag says so; smaller ones are listed all the same."""
 _NAMED_AGAIN = 50
 """So many objects that a change feed names with an etag known already are read again."""
-_KIND = f"{D}resourcetype"
 # Servers decide about dates and floating times in a zone of their own; a day more on both sides covers all zones.
 _MARGIN = timedelta(days=1)
 
@@ -68,7 +64,10 @@ def read_changes(
     if sync_token is not None and _is_as_it_was(wire, calendar, sync_token, known):
         return ChangeBatch(next_token=sync_token)
     state = look_at_calendar(wire, calendar.remote_id)
-    return _read_everything(wire, calendar, state, window=window, known=known, has_changed=sync_token is not None)
+    addresses = own_addresses_of(wire, calendar.remote_id)
+    calendar = replace(calendar, own_addresses=calendar.own_addresses | (addresses or frozenset()))
+    batch = _read_everything(wire, calendar, state, window=window, known=known, has_changed=sync_token is not None)
+    return replace(batch, own_addresses=addresses)
 
 
 def read_busy(wire: DavWire, calendar: CalendarRef, window: Span) -> list[RemoteEvent]:
@@ -149,10 +148,10 @@ def _list_everything(
             # There are servers that refuse the empty token though the RFC demands it. The token is asked for before
             # the listing: what changes in between is then told twice rather than not at all.
             token, ctag = read_versions(wire, calendar.remote_id)
-            return _list_etags(wire, calendar), token or _ctag_token(ctag)
+            return list_etags(wire, calendar), token or _ctag_token(ctag)
         return feed.present, feed.token
     _, ctag = read_versions(wire, calendar.remote_id)
-    return _list_etags(wire, calendar), _ctag_token(ctag)
+    return list_etags(wire, calendar), _ctag_token(ctag)
 
 
 def _ctag_token(ctag: str | None) -> str | None:
@@ -163,7 +162,7 @@ def _is_as_it_was(wire: DavWire, calendar: CalendarRef, sync_token: str, known: 
     """By its ctag, and by its etags where listing them costs little: there are servers whose ctag stays as it is."""
     if sync_token != _ctag_token(read_versions(wire, calendar.remote_id)[1]):
         return False
-    return len(known) > _TRUSTS_CTAG or _is_unchanged(_list_etags(wire, calendar), known)
+    return len(known) > _TRUSTS_CTAG or _is_unchanged(list_etags(wire, calendar), known)
 
 
 def _is_same(its: Listed, known_etag: str | None) -> bool:
@@ -178,33 +177,6 @@ def _is_unchanged(present: Mapping[str, Listed], known: Mapping[str, str]) -> bo
 def _token_after(upserts: Iterable[RemoteEvent], token: str | None) -> str | None:
     """None where something could not be had: a feed would not name it again."""
     return None if any(event.is_unread for event in upserts) else token
-
-
-def _list_etags(wire: DavWire, calendar: CalendarRef) -> dict[str, Listed]:
-    answer = wire.send(
-        "PROPFIND",
-        calendar.remote_id,
-        body=propfind([ETAG, _KIND]),
-        headers={"Depth": "1"},
-        seconds=LISTING_SECONDS,
-        limit=LISTING_BYTES,
-    )
-    if answer.status != 207:
-        raise error_of(answer)
-    present: dict[str, Listed] = {}
-    for row in rows(answer.root):
-        if row.status < 300 and f"{D}collection" not in row.names(_KIND) and not _is_itself(calendar, row.href):
-            _add(present, row)
-    return present
-
-
-def _add(present: dict[str, Listed], row: Row) -> str:
-    """Take in one object; its path. Where a server means two objects by two spellings of one path, the second keeps its own."""
-    path, its = path_of(row.href), Listed(row.text(ETAG) or "", row.href.strip())
-    if path in present and present[path].href != its.href:
-        path = urlsplit(its.href).path if "://" in its.href[:10] else its.href
-    present[path] = its
-    return path
 
 
 def _fetch_what_matters(
@@ -284,24 +256,19 @@ def _add_page(feed: _Feed, answer: DavAnswer, calendar: CalendarRef) -> bool:
     is_cut_off = False
     for row in rows(answer.root):
         path = path_of(row.href)
-        if _is_itself(calendar, row.href):
+        if is_itself(calendar, row.href):
             is_cut_off = is_cut_off or row.status == 507
         elif row.status == 404 or row.status == 410:
             feed.removed.add(path)
             feed.present.pop(path, None)
         elif row.status < 300:
-            feed.removed.discard(_add(feed.present, row))
+            feed.removed.discard(add_listed(feed.present, row))
     if len(feed.present) > MOST_OBJECTS:
         raise BadAnswer("This calendar has more entries than are read here. Please use a smaller one.")
     feed.token = next_token(answer.root)
     if feed.token is None:
         raise SyncTokenExpired("The server's change feed gives no place to go on from.")
     return is_cut_off
-
-
-def _is_itself(calendar: CalendarRef, href: str) -> bool:
-    """True for the row that is about the calendar, not about an object in it."""
-    return path_of(href).rstrip("/") == path_of(urlsplit(calendar.remote_id).path).rstrip("/")
 
 
 def _widened(window: Span) -> Span:

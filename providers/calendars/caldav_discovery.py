@@ -16,7 +16,8 @@ from providers.calendars.caldav_wire import LISTING_SECONDS, USUAL_SECONDS, DavW
 from providers.calendars.caldav_xml import CS, C, D, Row, propfind, rows
 from providers.calendars.ical_lines import read_lines
 from providers.calendars.ical_zones import name_of_own_zone, named_zone
-from providers.errors import BadAnswer, Gone, Misconfigured, PermissionMissing
+from providers.calendars.own_addresses import plain
+from providers.errors import BadAnswer, Conflict, Gone, Misconfigured, PermissionMissing
 
 _PRINCIPAL = f"{D}current-user-principal"
 _HOME = f"{C}calendar-home-set"
@@ -28,6 +29,7 @@ _ZONE_ID = f"{C}calendar-timezone-id"
 _REPORTS = f"{D}supported-report-set"
 _SYNC_TOKEN = f"{D}sync-token"
 _CTAG = f"{CS}getctag"
+_ADDRESSES = f"{C}calendar-user-address-set"
 _ABOUT_CALENDAR = (_KIND, f"{D}displayname", _COMPONENTS, _PRIVILEGES, _ZONE, _ZONE_ID)
 _WRITING = {f"{D}write", f"{D}write-content", f"{D}all", f"{D}bind"}
 
@@ -76,6 +78,23 @@ def read_versions(wire: DavWire, url: str) -> tuple[str | None, str | None]:
     """(sync token, ctag) of a calendar as it is now, as far as the server has them."""
     row = _own_row(wire, url, (_SYNC_TOKEN, _CTAG), seconds=LISTING_SECONDS)
     return (None, None) if row is None else (row.text(_SYNC_TOKEN), row.text(_CTAG))
+
+
+def own_addresses_of(wire: DavWire, url: str) -> frozenset[str] | None:
+    """By which addresses the server knows whose account it is (RFC 6638 section 2.4.1), in their plain form; None when it does not say.
+
+    Whoever declines an invitation is named there by one of them, and the sign-in's name may be none.
+    """
+    try:
+        here = _own_row(wire, url, (_PRINCIPAL,))
+        principals = here.hrefs(_PRINCIPAL) if here is not None else []
+        for principal in (urljoin(url, href) for href in principals):
+            row = _own_row(wire, principal, (_ADDRESSES,)) if wire.is_at_home(principal) else None
+            if row is not None and row.hrefs(_ADDRESSES):
+                return frozenset(plain(address) for address in [*row.hrefs(_ADDRESSES), principal]) - {""}
+    except (BadAnswer, Conflict, Gone, PermissionMissing, Misconfigured):
+        return None  # it is a help, and no server has to have it
+    return None
 
 
 def _homes(wire: DavWire, typed: tuple[str, Row] | None) -> list[str]:

@@ -21,6 +21,7 @@ from lxml import etree
 
 from providers.calendars.caldav_answers import AnswerReading
 from providers.calendars.caldav_errors import AnswerTooLarge, error_of_failure
+from providers.calendars.caldav_sign_in import SignIn
 from providers.calendars.caldav_xml import Multistatus
 from providers.errors import BadAnswer, Misconfigured, ProviderError
 
@@ -57,6 +58,7 @@ class DavWire:
 
     def __init__(self, *, url: str, username: str, password: str, http_session: Any) -> None:
         self.url = checked_url(url)
+        self._sign_in = SignIn(username, password)
         self._gate = _Gate(self.url, http_session)
         # Basic at once, for a last look has no time to be refused first; `send` turns to Digest where that is wanted.
         self._client = DAVClient(
@@ -70,6 +72,7 @@ class DavWire:
         )
         self._client.session.close()
         self._client.session = self._gate
+        self._client.auth = self._sign_in.basic()
 
     def send(
         self,
@@ -109,7 +112,7 @@ class DavWire:
         self._client.timeout = (CONNECT_SECONDS, seconds)  # type: ignore[assignment]
         self._gate.limit = limit
         answer = self._ask(method, url, body, headers)
-        if answer.status == 401 and self._turn_to_digest(answer.headers):
+        if answer.status == 401 and (self._turn_to_digest(answer.headers) or self._turn_to_latin()):
             answer = self._ask(method, url, body, headers)
         return answer
 
@@ -120,6 +123,10 @@ class DavWire:
             pass  # The library raises where we want to see the answer; the gate has kept it.
         except etree.XMLSyntaxError as error:
             raise BadAnswer("The server's answer broke off or is no XML.") from error
+        except UnicodeError as error:  # Digest names the user in a header, which holds fewer letters
+            raise Misconfigured(
+                "This server's way of signing in knows no such letters as the user name has."
+            ) from error
         except (requests.exceptions.RequestException, OSError) as error:
             raise self._gate.with_partial(error_of_failure(error, url)) from error
         got, reading = self._gate.take_answer()
@@ -135,6 +142,13 @@ class DavWire:
         self._client.auth_type = None
         self._client.build_auth_object(["digest"])
         return True
+
+    def _turn_to_latin(self) -> bool:
+        """Once, and only where that makes a difference: a password that is refused over and over locks accounts."""
+        auth = self._sign_in.latin()
+        if auth is not None:
+            self._client.auth = auth
+        return auth is not None
 
 
 class _Gate:

@@ -10,13 +10,13 @@ import hashlib
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 from providers.calendars.base import CalendarRef, EventDraft, Receipt, RemoteEvent, Span
 from providers.calendars.caldav_errors import UID_TAKEN, error_of
 from providers.calendars.caldav_objects import is_strong, object_url, read_object, told
+from providers.calendars.caldav_search import find_by_uid
 from providers.calendars.caldav_wire import DavAnswer, DavWire, path_of
-from providers.calendars.caldav_xml import query_by_uid, rows
 from providers.calendars.content import draft_hash, is_same_appointment
 from providers.calendars.ical_draft import write_event
 from providers.errors import Conflict, Gone, ProviderError, Temporary
@@ -58,8 +58,10 @@ def delete_event(wire: DavWire, calendar: CalendarRef, path: str, if_match: str 
         if _stands(wire, calendar, path) is None:
             return None
         raise
-    if answer.status < 300 or answer.status in (404, 410):
+    if answer.status < 300:
         return None
+    if answer.status in (404, 410):
+        return _delete_elsewhere(wire, calendar, path)
     if answer.status >= 500 and _stands(wire, calendar, path) is None:
         return None
     if answer.status != 412:
@@ -108,14 +110,10 @@ def _adopt(wire: DavWire, target: _Target, current: RemoteEvent) -> Receipt:
 
 def _adopt_elsewhere(wire: DavWire, target: _Target) -> Receipt:
     """The server knows this UID under another href: ours when it carries our mark (a server may choose its hrefs)."""
-    answer = wire.send("REPORT", target.calendar.remote_id, body=query_by_uid(target.draft.uid), headers={"Depth": "1"})
-    paths = [path_of(row.href) for row in rows(answer.root) if row.status < 300] if answer.status == 207 else []
-    for path in paths:
-        current = _stands(wire, target.calendar, path)
-        if current is not None and current.uid == target.draft.uid:
-            if not is_same_appointment(current.mark, target.draft.mark):
-                raise Conflict("Another entry of this calendar has this event's identity.", current=current)
-            return _adopt(wire, _Target(target.calendar, path, target.draft, target.text), current)
+    for current in find_by_uid(wire, target.calendar, target.draft.uid):
+        if not is_same_appointment(current.mark, target.draft.mark):
+            raise Conflict("Another entry of this calendar has this event's identity.", current=current)
+        return _adopt(wire, _Target(target.calendar, current.remote_id, target.draft, target.text), current)
     raise Conflict("Another calendar of this account holds an entry with this event's identity.")
 
 
@@ -180,17 +178,45 @@ def _receipt(wire: DavWire, target: _Target, answer: DavAnswer | None) -> Receip
             path = path_of(location)
     if is_strong(etag) and path == target.path:
         return Receipt(remote_id=path, etag=etag, content_hash=draft_hash(target.draft))
-    current = _stands(wire, target.calendar, path)
+    current = _stands(wire, target.calendar, path) or _settle_elsewhere(wire, target)
     if current is None:
         raise Temporary("The server took the event but does not show it yet.")
-    return Receipt(remote_id=path, etag=current.etag, content_hash=current.content_hash)
+    return Receipt(remote_id=current.remote_id, etag=current.etag, content_hash=current.content_hash)
+
+
+def _settle_elsewhere(wire: DavWire, target: _Target) -> RemoteEvent | None:
+    """The event, where the server stored it under a href of its own without a word. Earlier tries may have left more of them: one remains."""
+    draft = target.draft
+    found = find_by_uid(wire, target.calendar, draft.uid, around=(draft.start_at, draft.end_at))
+    ours = [event for event in found if _is_ours(event, draft)]
+    meant = [event for event in ours if event.content_hash == draft_hash(draft)]
+    kept = min(meant or ours, key=lambda event: event.remote_id, default=None)
+    for event in ours:
+        if event is not kept:
+            delete_event(wire, target.calendar, event.remote_id, event.etag)
+    return kept
+
+
+def _delete_elsewhere(wire: DavWire, calendar: CalendarRef, path: str) -> None:
+    """Take away what the server stored under hrefs of its own, of the event that was to stand at this path."""
+    uid = unquote(path.rpartition("/")[2]).removesuffix(".ics")
+    if path != path_for(calendar, uid):
+        return
+    for event in find_by_uid(wire, calendar, uid):
+        if event.mark is not None and event.remote_id != path:
+            delete_event(wire, calendar, event.remote_id, event.etag)
 
 
 def _present(wire: DavWire, target: _Target) -> RemoteEvent:
     current = _stands(wire, target.calendar, target.path)
-    if current is None:
+    if current is not None:
+        return current
+    elsewhere = [
+        event for event in find_by_uid(wire, target.calendar, target.draft.uid) if _is_ours(event, target.draft)
+    ]
+    if not elsewhere:
         raise Gone("The event to change is not there any more.")
-    return current
+    raise Conflict("The server has moved the event to another address.", current=elsewhere[0])
 
 
 def _stands(wire: DavWire, calendar: CalendarRef, path: str) -> RemoteEvent | None:

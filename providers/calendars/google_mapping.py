@@ -176,11 +176,13 @@ def _takes_time(event: Mapping[str, Any], own_addresses: frozenset[str]) -> bool
 
 def _is_declined(event: Mapping[str, Any], own_addresses: frozenset[str]) -> bool:
     attendees = event.get("attendees")
-    return any(
-        attendee.get("self") is True or str(attendee.get("email", "")).lower() in own_addresses
+    own = {
+        attendee.get("responseStatus")
         for attendee in (attendees if isinstance(attendees, list) else ())
-        if isinstance(attendee, dict) and attendee.get("responseStatus") == "declined"
-    )
+        if isinstance(attendee, dict)
+        and (attendee.get("self") is True or str(attendee.get("email", "")).lower() in own_addresses)
+    }
+    return own == {"declined"}
 
 
 def _clipped(times: _Times, window: Span) -> tuple[Span, ...]:

@@ -29,6 +29,7 @@ from providers.calendars.ical_lines import EventLines, ObjectLines, read_lines, 
 from providers.calendars.ical_rules import BadRule, TooMuch
 from providers.calendars.ical_times import EventTimes, read_times
 from providers.calendars.ical_zones import ZoneBook, named_zone
+from providers.calendars.own_addresses import plain
 
 MAX_OBJECT = 5_000_000
 """Characters of one object. Of a larger one only the beginning is read."""
@@ -260,14 +261,13 @@ def _said(event: EventLines, names: Sequence[str]) -> set[str]:
 
 
 def _is_declined(event: EventLines, own_addresses: frozenset[str]) -> bool:
-    answers = [
-        (line.parameter("PARTSTAT") or "").upper()
+    """Whether the owner declined, under each of the own addresses that were invited."""
+    own = [
+        (line.parameter("PARTSTAT") or "").strip().upper()
         for line in (event.get("ATTENDEE", []) if own_addresses else ())
-        if line.value.strip().lower().removeprefix("mailto:") in own_addresses
-        or (line.parameter("EMAIL") or "").lower() in own_addresses
+        if {plain(line.value), plain(line.parameter("EMAIL") or "")} & own_addresses
     ]
-    # Whoever stands there twice and declined once may come all the same.
-    return bool(answers) and set(answers) == {"DECLINED"}
+    return bool(own) and set(own) == {"DECLINED"}
 
 
 def _is_recurring(events: Sequence[EventLines]) -> bool:

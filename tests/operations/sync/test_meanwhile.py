@@ -38,7 +38,7 @@ def refresh(studio):
 
 
 def card(studio):
-    return read_transaction(lambda s: card_of(s, s.get_one(Calendar, studio.calendar_id), now=now_utc()))
+    return read_transaction(lambda s: card_of(s, s.get_one(Calendar, studio.calendar_id), now=now_utc(), with_titles=True))
 
 
 def named(changes):
