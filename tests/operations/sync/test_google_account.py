@@ -173,7 +173,9 @@ def test_a_refreshed_account_tells_what_changed_meanwhile_and_writes_what_waited
     drain_all()
     pull(studio.calendar_id)
     card = read_transaction(
-        lambda s: card_of(s, s.get_one(Calendar, studio.calendar_id), now=now_utc() + timedelta(seconds=1), with_titles=True)
+        lambda s: card_of(
+            s, s.get_one(Calendar, studio.calendar_id), now=now_utc() + timedelta(seconds=1), with_titles=True
+        )
     )
     assert [change.summary for change in card.new.first] == ["Choir"]
     assert [(change.summary, change.start_at) for change in card.moved.first] == [("Dentist", at(5, 16))]

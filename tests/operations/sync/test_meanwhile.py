@@ -38,7 +38,9 @@ def refresh(studio):
 
 
 def card(studio):
-    return read_transaction(lambda s: card_of(s, s.get_one(Calendar, studio.calendar_id), now=now_utc(), with_titles=True))
+    return read_transaction(
+        lambda s: card_of(s, s.get_one(Calendar, studio.calendar_id), now=now_utc(), with_titles=True)
+    )
 
 
 def named(changes):
