@@ -95,3 +95,26 @@ def test_the_own_time_is_none_to_move_to(sqlite_app: Flask) -> None:
     assert page.times()
     asked = page.get(f"/b/{token}/move?start_at={start_at:%Y-%m-%dT%H:%M:%SZ}")
     assert "Take this time instead?" not in asked.text()
+
+
+@pytest.mark.parametrize(
+    ("zone", "asked", "half"),
+    [
+        ("Europe/Madrid", "en", False),
+        ("Europe/Madrid", "en-US,en;q=0.9", True),
+        ("America/New_York", "en", True),
+        ("America/New_York", "en-GB,en;q=0.9", False),
+        ("America/New_York", "hu-HU,hu;q=0.9", False),
+        ("Europe/Madrid", "", False),
+        ("America/New_York", "", True),
+    ],
+)
+def test_the_clock_has_twelve_hours_where_the_reader_or_else_the_business_has_such(
+    sqlite_app: Flask, zone: str, asked: str, half: bool
+) -> None:
+    factories.make_business(zone=zone)
+    afternoon = {day: [(13 * 60, 17 * 60)] for day in range(7)}
+    factories.make_service([factories.make_resource(weekly=afternoon, zone=zone)], slug="consultation")
+    times = Visitor(sqlite_app, **({"Accept-Language": asked} if asked else {})).get("/consultation").times()
+    assert times
+    assert all(("PM" in time) == half for time in times), times
