@@ -32,6 +32,7 @@ from portal.instance.standing import is_ours, standing
 from portal.outbox import Work
 from portal.sync import drain, due, leases, reconcile
 from portal.vitals import HEARTBEAT, SILENT_AFTER
+from portal.worker_clock import ClockWatch
 from providers.errors import ProviderError
 
 HANDLERS, READERS = 6, 6
@@ -109,6 +110,7 @@ class Background:
         self._reading: dict[int, int] = {}  # calendar -> connection
         self._reading_lock = threading.Lock()
         self._due_at: dict[str, float] = {}
+        self._clock = ClockWatch(app, host=socket.gethostname())
         self._table_bell = threading.Event()  # rung at the end alone
         self._threads = [
             threading.Thread(target=self._loop, args=args, name=args[0].__name__, daemon=True)
@@ -123,6 +125,8 @@ class Background:
         """Begin. Returns when the handlers are loaded, so that not the first booking waits for that."""
         for topic in jobs.TOPICS:
             jobs.handler_of(topic)
+        with self._app.app_context(), contextlib.suppress(SQLAlchemyError):  # else the first round of the table does it
+            self._clock.keep()
         for pool in (self._handlers, self._readers):
             pool.start()
         for thread in self._threads:
@@ -141,6 +145,7 @@ class Background:
         is_done = all([self._handlers.wait(until), self._readers.wait(until)])
         if is_done and not any(thread.is_alive() for thread in self._threads):
             self._say_goodbye()
+        self._clock.end()
         return is_done
 
     def _say_goodbye(self) -> None:
@@ -251,12 +256,15 @@ class Background:
         return due.is_due(reading, now=now_utc())
 
     def _keep_table(self) -> None:
-        """The heartbeat, and what is due of the periodic table and not done by another worker already."""
+        """The heartbeat, and what is due of the periodic table and not done by another worker already. The clock is looked at first."""
+        self._clock.keep()
         if self._is_time("heartbeat", BEAT):
             transaction(self._beat)
         for periodic in jobs.PERIODIC:
             if self._stopping.is_set():
                 return
+            if periodic.by_clock and self._clock.keep() is not None:
+                continue
             if not self._is_time(periodic.name, periodic.every):
                 continue
             if (is_ours() or not periodic.speaks) and transaction(lambda s, p=periodic: self._take(s, p)):  # type: ignore[misc]

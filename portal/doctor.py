@@ -12,7 +12,7 @@ from flask import current_app
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from portal import schema
+from portal import schema, worker_clock
 from portal.booking.meetings import without_link
 from portal.booking.self_test import NotGuarded, self_test
 from portal.calendars import google_client
@@ -195,6 +195,8 @@ def _keys(session: Session) -> Iterator[Finding]:
 
 
 def _clock(session: Session) -> Iterator[Finding]:
+    for sentence in worker_clock.doubts(session):
+        yield Finding("clock", "bad", f"{sentence} {worker_clock.WAITS}")
     skew = abs(database_now(session) - now_utc())
     if skew > CLOCK_TOLERANCE:
         yield Finding(

@@ -105,12 +105,13 @@ def _lies_ahead(moment: datetime) -> ColumnElement[bool]:
 @dataclass(frozen=True, slots=True)
 class Periodic:
     """A piece of work that is due again and again. `run` is one transaction, or a few. What `speaks` leads to mails or to events in calendars,
-    and rests until the instance is adopted."""
+    and rests until the instance is adopted. With `by_clock` it rests while the clock is in doubt."""
 
     name: str
     every: timedelta
     run: Callable[[], object]
     speaks: bool = False
+    by_clock: bool = True
 
 
 def sweep_holds() -> None:
@@ -208,6 +209,13 @@ def extend_series() -> None:
     series.extend_series(now=now_utc())
 
 
+def mend_times() -> None:
+    """Let nothing wait for an hour that a machine with a wrong clock wrote down."""
+    from portal import worker_clock
+
+    transaction(lambda session: worker_clock.mend(session, now=now_utc()))
+
+
 PERIODIC = (
     Periodic("sweep holds", timedelta(seconds=30), sweep_holds),
     Periodic("refuse unanswered requests", timedelta(seconds=30), refuse_unanswered, speaks=True),
@@ -216,9 +224,10 @@ PERIODIC = (
     Periodic("look at waitlists", timedelta(seconds=2), look_at_waitlists, speaks=True),
     Periodic("end old questions", timedelta(seconds=60), end_old_questions),
     Periodic("make dates of series", timedelta(minutes=10), extend_series, speaks=True),
-    Periodic("seal ledger", timedelta(seconds=60), seal_ledger),
+    Periodic("mend times to come", timedelta(minutes=10), mend_times),
+    Periodic("seal ledger", timedelta(seconds=60), seal_ledger, by_clock=False),
     Periodic("keep push subscriptions", timedelta(seconds=10), keep_subscriptions, speaks=True),
-    Periodic("try refused writes", timedelta(minutes=15), try_refused_writes, speaks=True),
+    Periodic("try refused writes", timedelta(minutes=15), try_refused_writes, speaks=True, by_clock=False),
     Periodic("forget customers by age", timedelta(hours=1), keep_retention),
     Periodic("forget finished entries", timedelta(hours=6), forget_finished),
 )

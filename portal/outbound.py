@@ -19,6 +19,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import ReadTimeoutError
 
+from portal import witnesses
 from portal.outbound_addresses import AddressGuard, OutboundRefused, Resolver, system_resolver
 from portal.outbound_connections import Deadline, Patience, guarded_pools
 
@@ -103,6 +104,8 @@ class GuardedSession(requests.Session):
             _read_or_close(answer, self.answer_limit, into)
         except (requests.exceptions.ConnectionError, TimeoutError) as error:
             raise _plainly(error, url) from error
+        if self._guard.is_surely_outside(url):
+            witnesses.note_date(answer.headers.get("Date", ""))
         return answer
 
     def get_redirect_target(self, resp: requests.Response) -> None:

@@ -62,6 +62,12 @@ class AddressGuard:
         if parts.scheme == "http" and not self._may_be_plain(host, port or 80):
             raise OutboundRefused(f"{host} can only be reached encrypted: the address has to begin with https://.")
 
+    def is_surely_outside(self, url: str) -> bool:
+        """Whether that server is no machine of this house: then its clock is another one than ours."""
+        parts = urlsplit(url)
+        is_public = parts.scheme == "https" and not self._networks
+        return is_public and not self._is_named((parts.hostname or "").rstrip(".").lower(), parts.port or 443)
+
     def addresses(self, host: str, port: int, *, is_plain: bool, seconds: float) -> list[str]:
         """All addresses of a host, each of them allowed. Raises OutboundRefused, OSError.
 

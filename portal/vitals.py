@@ -35,6 +35,7 @@ class Vitals:
     has not been done, for whatever reason; None when there is none."""
 
     worker_seen: timedelta | None
+    is_worker_ahead: bool = False
     outbox_age: timedelta | None
     outbox_waiting: timedelta | None
     outbox: dict[str, int]
@@ -56,6 +57,11 @@ class Vitals:
             found.append(
                 "The worker has never run: nothing is written into calendars or mailed. Start it with `lockstep serve`."
             )
+        elif self.is_worker_ahead:
+            ahead = words(self.worker_seen)
+            found.append(
+                f"The worker's last sign of life bears a time that is {ahead} ahead: one of the clocks is wrong."
+            )
         elif self.worker_seen > SILENT_AFTER:
             found.append(f"The worker was last seen {words(self.worker_seen)} ago. Is it running?")
         if self.outbox_age is not None and self.outbox_age > LATE_AFTER:
@@ -73,7 +79,8 @@ def read_vitals(session: Session, *, now: datetime) -> Vitals:
         .where(Calendar.is_busy_source, Connection.state != "paused")
     )
     return Vitals(
-        worker_seen=_age(seen, now),
+        worker_seen=None if seen is None else abs(now - seen),
+        is_worker_ahead=seen is not None and seen > now + SILENT_AFTER,
         outbox_age=_age(session.scalar(_oldest_left_undone(now)), now) if instance.is_ours else None,
         outbox_waiting=_age(session.scalar(_oldest_waiting(now)), now),
         not_adopted=instance.sentence,

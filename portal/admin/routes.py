@@ -10,7 +10,7 @@ from typing import Any
 from flask import flash, render_template, request, url_for
 from flask_login import current_user
 
-from portal import wake
+from portal import wake, worker_clock
 from portal.admin import (
     agenda,
     appointments,
@@ -232,6 +232,7 @@ def _warnings(calendars: list[overview.CalendarFacts]) -> list[Warning]:
         mails_wait="" if vitals.not_adopted else failures.why_mails_wait(session, now=now),
         given_up=failures.given_up(session, resource_ids=queries.resource_ids_of(current_user), now=now),
         sees_all_mails=current_user.is_admin,
+        clocks=worker_clock.doubts(session),
     )
 
 

@@ -10,6 +10,7 @@ from portal.calendars.words import state_badge, state_sentence
 from portal.notifications.failures import Unreached
 from portal.notifications.models import Mail
 from portal.sync.overview import CalendarFacts
+from portal.worker_clock import WAITS
 
 Kind = Literal["warn", "bad"]
 MOST_NAMED = 3
@@ -41,17 +42,19 @@ def find_warnings(
     sees_all_mails: bool = False,
     not_adopted: str = "",
     may_adopt: bool = False,
+    clocks: Iterable[str] = (),
 ) -> list[Warning]:
     """The worst first. `problems` are the instance's own (the worker is silent), `waiting_for_us` counts questions and conflicts, `requests`
     bookings that want a yes or a no, `hanging`
     names accounts whose disconnection does not get on, `unreached` are bookings whose customers' mails failed, `mails_wait` says why none leave,
     `given_up` are mails that could not leave while they were of use; `sees_all_mails`: the page of all mails is this reader's to open,
-    `not_adopted` says why nothing leaves at all."""
+    `not_adopted` says why nothing leaves at all, `clocks` why a worker's clock is in doubt."""
     facts = list(calendars)
     found = [Warning("bad", "Calendars and mails are standing still", problem) for problem in problems]
     if not_adopted:
         page = ("admin.instance", "What to do") if may_adopt else ()
         found.insert(0, Warning("bad", "Nothing leaves this portal", not_adopted, *page))
+    found += [Warning("bad", "Is the clock right?", f"{sentence} {WAITS}") for sentence in clocks]
     found += _connections(facts) + _calendars(facts)
     found += [_hanging(name) for name in hanging]
     if mails_wait:

@@ -22,7 +22,7 @@ from flask import current_app
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal import outbox
+from portal import outbox, timekeeper
 from portal.accounts import resets
 from portal.booking.models import Booking
 from portal.clock import now_utc
@@ -129,6 +129,8 @@ def _notify(work: Work, read: Callable[..., Sequence[Facts | Silence]], about: A
     messages = [compose(facts) for facts in found if not isinstance(facts, Silence)]
     silences = [each for each in found if isinstance(each, Silence)]
     told = {message.message_key for message in messages}
+    if any(silence.is_too_late for silence in silences):
+        _require_true_clock()
     was_waiting = bool(silences) and transaction(lambda session: _give_up(session, work, silences[0], except_for=told))
     _tell(work, messages, about)
     if was_waiting and not messages:
@@ -147,7 +149,7 @@ def _tell(work: Work, messages: Sequence[Message], about: About) -> None:
         except ProviderError as error:
             errors.append(error)
     passing = [error for error in errors if isinstance(error, Temporary)]
-    if passing and read_transaction(lambda session: patience.good_until(session, work)) <= now_utc():
+    if passing and _is_over(work):
         reason = Silence("it could not leave while it was of use", is_too_late=True)
         transaction(lambda session: _give_up(session, work, reason, except_for=()))
         raise GiveUp(str(passing[0]))
@@ -155,6 +157,19 @@ def _tell(work: Work, messages: Sequence[Message], about: About) -> None:
         raise NotYet(str(passing[0]), after=passing[0].retry_after or LONGEST_REST)
     if errors:
         raise (passing or errors)[0]
+
+
+def _is_over(work: Work) -> bool:
+    """It was tried as long as it was of use, by a clock that is right."""
+    ends_at = read_transaction(lambda session: patience.good_until(session, work))
+    return ends_at <= now_utc() and not timekeeper.doubt()
+
+
+def _require_true_clock() -> None:
+    """Nothing is given up because a clock that leapt says that it is too late."""
+    doubt = timekeeper.doubt()
+    if doubt:
+        raise NotYet(doubt, after=15)
 
 
 def _deliver(work: Work, message: Message, about: About) -> None:

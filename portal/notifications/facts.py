@@ -213,6 +213,16 @@ class ConnectionNews:
     provider: str = "caldav"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockNews:
+    """A worker's clock is in doubt, and why."""
+
+    message_key: str
+    house: House
+    recipient: Person
+    reason: str
+
+
 Facts: TypeAlias = (
     CustomerNews
     | ReminderNews
@@ -223,4 +233,5 @@ Facts: TypeAlias = (
     | QuestionNews
     | ConflictNews
     | ConnectionNews
+    | ClockNews
 )

@@ -23,6 +23,7 @@ from portal.i18n import in_a_row, speaking
 from portal.instance.ids import instance_ids
 from portal.notifications.facts import BookingFacts, CustomerNews, Facts, OwnWords, Person, ReminderNews, StaffNews
 from portal.notifications.gather_calendars import conflict_news, connection_news, question_news
+from portal.notifications.gather_clock import clock_news
 from portal.notifications.history import booking_key, booking_news, read_history, reminder_key
 from portal.notifications.news import News, Silence, is_reminder_due, what_to_tell
 from portal.notifications.people import people_of, resources_of
@@ -130,6 +131,8 @@ def for_staff(session: Session, work: Work, *, now: datetime) -> list[Facts | Si
         return conflict_news(session, work)
     if kind == "connection":
         return connection_news(session, work)
+    if kind == "clock":
+        return clock_news(session, work)
     raise DeliveryRefused(f"No mail is written about “{work.subject}”.")
 
 

@@ -15,6 +15,7 @@ from portal.calendars.ical import Method, customer_ics
 from portal.i18n import language, say, speaking
 from portal.notifications.facts import (
     NO_WORDS,
+    ClockNews,
     CodeNews,
     ConflictNews,
     ConnectionNews,
@@ -195,6 +196,11 @@ def _connection(facts: ConnectionNews) -> Message:
     return _message("connection", facts, words, [sheet], button_url=f"{facts.house.url}/admin/integrations")
 
 
+def _clock(facts: ClockNews) -> Message:
+    sheet = Sheet("", (Row(say("Why"), (facts.reason,)),))
+    return _message("clock", facts, words_of("clock", {}), [sheet], button_url=f"{facts.house.url}/admin")
+
+
 _WRITERS: dict[type, Callable[[Any], Message]] = {
     CustomerNews: _to_customer,
     ReminderNews: _reminder,
@@ -205,6 +211,7 @@ _WRITERS: dict[type, Callable[[Any], Message]] = {
     QuestionNews: _question,
     ConflictNews: _conflict,
     ConnectionNews: _connection,
+    ClockNews: _clock,
 }
 
 

@@ -9,7 +9,7 @@ import structlog
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from portal import outbox
+from portal import outbox, timekeeper
 from portal.clock import now_utc
 from portal.db import read_transaction, transaction
 from portal.errors import NotYet
@@ -21,6 +21,9 @@ from portal.sync.lines import FIRST_REST, LineBusy
 from portal.sync.states import Decision, classify
 
 log = structlog.get_logger()
+BY_CLOCK = ("notify.reminder", "waitlist.look", "calendar.draft")
+"""What goes by the time alone, and waits while the clock is in doubt."""
+CLOCK_IS_WATCHED = timedelta(seconds=15)
 
 
 def claim(limit: int, *, topics: Collection[str]) -> list[Work]:
@@ -37,6 +40,10 @@ def claim(limit: int, *, topics: Collection[str]) -> list[Work]:
 
 def do(work: Work, handler: Callable[[Work], None]) -> None:
     """Run the handler and settle the entry by what came of it. Never raises but for a database that is away."""
+    doubt = timekeeper.doubt() if work.topic in BY_CLOCK else ""
+    if doubt:
+        _give_back(work, after=CLOCK_IS_WATCHED, error=doubt)
+        return
     try:
         handler(work)
     except LeaseLost:
@@ -71,6 +78,7 @@ def _settle_failure(work: Work, error: Exception) -> None:
     decision = classify(error)
     _log(work, error, decision)
     is_too_old = decision.kind == "retry" and not work.is_mail and now_utc() > work.tried_until
+    is_too_old = is_too_old and not timekeeper.doubt()
     if decision.kind == "stuck" or is_too_old:
         transaction(lambda session: _stick(session, work, decision.reason, is_too_old=is_too_old))
     elif decision.kind == "wait":

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from portal.calendars.models import Calendar
 from portal.sync.models import Lease
+from portal.timekeeper import TOLERANCE
 
 READ_LEASE = timedelta(seconds=30)
 """Prolonged by `prolong_reads` every few seconds in a worker."""
@@ -84,7 +85,8 @@ def take(session: Session, name: str, *, holder: str, every: timedelta, now: dat
         except IntegrityError:  # another worker was quicker
             return False
         return True
-    if lease.last_done_at is not None and lease.last_done_at + every > now:
+    done = lease.last_done_at
+    if done is not None and done + every > now and done <= now + TOLERANCE:  # else a wrong clock wrote it down
         return False
     lease.holder, lease.last_done_at = holder, now
     return True

@@ -63,10 +63,12 @@ class LedgerLine(Model):
 
 
 class Lease(Model):
-    """Who does a periodic piece of work just now, so that two workers do not do it twice. Also carries the worker's heartbeat."""
+    """Who does a periodic piece of work just now, so that two workers do not do it twice. Also carries the worker's heartbeat, and in `note` what it
+    says of its clock."""
 
     __tablename__ = "lease"
     name: Mapped[str] = mapped_column(String(60), primary_key=True)
     holder: Mapped[str] = mapped_column(String(80), default="")
     until: Mapped[datetime | None] = mapped_column(Instant)
     last_done_at: Mapped[datetime | None] = mapped_column(Instant)
+    note: Mapped[str] = mapped_column(Text, default="", server_default="")

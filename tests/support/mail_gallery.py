@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from portal.i18n import LANGUAGES
 from portal.notifications.facts import (
+    ClockNews,
     CodeNews,
     ConflictNews,
     ConnectionNews,
@@ -128,6 +129,10 @@ def _to_staff(house: House, language: str) -> Iterator[tuple[str, Facts]]:
     yield (
         "conflict",
         ConflictNews(resource="Ana", event_start_at=booked.start_at, event_end_at=end_at, **common, **times),  # type: ignore[arg-type]
+    )
+    yield (
+        "clock",
+        ClockNews(message_key="k", house=house, recipient=ana, reason="This machine's clock leapt forward by 1 day."),
     )
     for state in ("degraded", "needs reauth", "unwritable", "connected"):
         yield (
