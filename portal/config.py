@@ -37,7 +37,7 @@ class Settings:
     encryption_keys: str = field(default="", repr=False)
     # smtp://user:password@host:587 or smtps://...; until set, mails are written as .eml files under `data`/mail.
     smtp_url: str = field(default="", repr=False)
-    # Sender of all mails.
+    # The address that all mails come from; the name in them is the business's.
     mail_from: str = "Lockstep <lockstep@localhost>"
     google_client_id: str = ""  # OAuth client of the Google project
     google_client_secret: str = field(default="", repr=False)  # and its secret

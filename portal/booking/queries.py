@@ -181,7 +181,7 @@ def booking_of_hold(session: Session, token: str, *, now: datetime) -> Booking:
     if booking is None or booking.status != "held" or booking.held_until is None:
         raise NotFound(say("This time is not kept for you any more. Please choose a time again."))
     if booking.held_until < now:
-        raise HoldExpired(say("The time was kept for as long as possible, and is free for others again."))
+        raise HoldExpired(say("The time was kept for you for as long as possible, and is not kept any more."))
     return booking
 
 

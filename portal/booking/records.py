@@ -38,7 +38,7 @@ def held(session: Session, token: str) -> Booking:
     if booking is None or booking.status != "held" or booking.held_until is None:
         raise NotFound(say("This time is not kept for you any more. Please choose a time again."))
     if booking.held_until < database_now(session):
-        raise HoldExpired(say("The time was kept for as long as possible, and is free for others again."))
+        raise HoldExpired(say("The time was kept for you for as long as possible, and is not kept any more."))
     return booking
 
 

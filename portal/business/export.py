@@ -56,7 +56,7 @@ def export_business(session: Session, *, dates_of: Callable[[Service], list[Tabl
 
 
 def _business(business: Business) -> list[str]:
-    names = ("name", "zone", "language", "retention_days")
+    names = ("name", "zone", "language", "email", "retention_days")
     return _pairs({name: getattr(business, name) for name in names})
 
 

@@ -29,6 +29,8 @@ class Business(Model):
     zone: Mapped[str] = mapped_column(String(64))
     language: Mapped[str] = mapped_column(String(8), default="en")
     instance_id: Mapped[str] = mapped_column(String(32))
+    email: Mapped[str] = mapped_column(String(254), default="", server_default="")
+    """Where customers' answers to mails go; empty: to the owner."""
     retention_days: Mapped[int | None]
     """So long after an appointment its customers' data are kept; None: until somebody erases them."""
     created_at: Mapped[datetime] = mapped_column(Instant, default=now_utc)

@@ -95,6 +95,7 @@ def _business(table: Table) -> SeedBusiness:
         name=table.text("name"),
         zone=table.text("zone", check=check_zone),
         language=table.text("language", default="en", check=check_language),
+        email=table.text("email", default="", longest=254, check=check_email),
         retention_days=table.optional_number("retention_days", least=1, most=36_500, unit=" days"),
     )
     table.finish()

@@ -35,6 +35,7 @@ class SeedBusiness:
     name: str
     zone: str
     language: str
+    email: str
     retention_days: int | None
 
 

@@ -268,6 +268,8 @@ def _draft(message: Message, *, written_at: datetime) -> MailDraft:
         message_key=message.message_key,
         kind=message.kind,
         sender=_settings().mail_from,
+        sender_name=message.sender_name,
+        reply_to=message.reply_to,
         recipient=message.recipient,
         recipient_name=message.recipient_name,
         subject=message.subject,

@@ -12,12 +12,13 @@ from portal.notifications.news import News
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class House:
-    """Who writes. `url` is the portal's public base address: links in mails never come from a request."""
+    """Who writes. `url` is the portal's public base address: links in mails never come from a request. `email` is where answers go, if anywhere."""
 
     name: str
     zone: str
     language: str
     url: str
+    email: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,8 +38,8 @@ from portal.notifications.wording import known_zone, locale_for, tag_for
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """A finished mail to one person. `message_key` is the left part of its Message-ID: the same news to the same person has the same.
-    `stop_url` goes into List-Unsubscribe (RFC 8058)."""
+    """A finished mail to one person, from `sender_name`; answers go to `reply_to`. `message_key` is the left part of its Message-ID: the same news
+    to the same person has the same. `stop_url` goes into List-Unsubscribe (RFC 8058)."""
 
     kind: str
     recipient: str
@@ -51,6 +51,8 @@ class Message:
     ics: bytes | None = None
     ics_method: Method | None = None
     stop_url: str = ""
+    sender_name: str = ""
+    reply_to: str = ""
 
 
 def compose(facts: Facts) -> Message:
@@ -247,6 +249,8 @@ def _message(
         html=html,
         message_key=facts.message_key,
         stop_url=stop[1],
+        sender_name=house.name,
+        reply_to=house.email,
     )
 
 

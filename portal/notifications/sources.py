@@ -7,8 +7,9 @@ from typing import TypeVar
 import structlog
 from flask import current_app
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, object_session
 
+from portal.accounts.models import User
 from portal.business.models import Business
 from portal.config import Settings
 from portal.i18n import known_language
@@ -23,8 +24,14 @@ Row = TypeVar("Row")
 
 
 def house_of(business: Business) -> House:
-    """Who writes; links lead to the portal's public address."""
-    return House(name=business.name, zone=business.zone, language=business.language, url=settings().url)
+    """Who writes; links lead to the portal's public address, and answers to a person."""
+    return House(
+        name=business.name,
+        zone=business.zone,
+        language=business.language,
+        url=settings().url,
+        email=business.email or _email_of_owner(business),
+    )
 
 
 def business_of(session: Session) -> Business:
@@ -58,6 +65,13 @@ def settings() -> Settings:
     """The app's settings."""
     found: Settings = current_app.extensions["settings"]
     return found
+
+
+def _email_of_owner(business: Business) -> str:
+    """Of the first owner who may sign in."""
+    session = object_session(business)
+    owner = select(User.email).where(User.role == "owner", User.is_enabled).order_by(User.id).limit(1)
+    return (session.scalar(owner) if session is not None else None) or ""
 
 
 def silent(work: Work, why: str | Silence) -> list[Facts | Silence]:

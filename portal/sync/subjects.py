@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from flask import current_app
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -30,7 +32,7 @@ def subject_of(session: Session, appointment: Appointment, calendar: Calendar, m
         service=appointment.service.name,
         location=appointment.service.location,
         zone=business.zone,
-        portal_url=f"{current_app.extensions['settings'].url}/admin/bookings",
+        portal_url=f"{current_app.extensions['settings'].url}{_page(appointment, bookings)}",
         guests=guests,
         privacy=shared.privacy_of(session, calendar),
         language=business.language,
@@ -38,6 +40,13 @@ def subject_of(session: Session, appointment: Appointment, calendar: Calendar, m
         wants_meeting=makes_it and bool(appointment.service.meeting),
         meeting_url="" if makes_it else meeting.url,
     )
+
+
+def _page(appointment: Appointment, bookings: Sequence[Booking]) -> str:
+    """The staff page of the very booking; of the appointment, where several have booked it, or may."""
+    if appointment.capacity == 1 and len(bookings) == 1:
+        return f"/admin/bookings/{bookings[0].id}"
+    return f"/admin/appointments/{appointment.id}"
 
 
 def _guest(booking: Booking) -> Guest:

@@ -220,8 +220,8 @@ def _why_over(session: Session, entry: WaitlistEntry) -> str:
 def _sentence(why: str) -> str:
     sentences = {
         "accepted": say("You have taken these places already; the booking was changed since."),
-        "declined": say("You have declined this offer already, so the places went to others."),
-        "lapsed": say("This offer has ended: the places were held for you until the time in our e-mail, and are free for others again. "
+        "declined": say("You have declined this offer already, so the places are not kept for you any more."),
+        "lapsed": say("This offer has ended: the places were held for you until the time in our e-mail, and are not kept any more. "
                       "You may join the waitlist once more."),
         "left": say("You are not on the waitlist any more, so these places are not held for you."),
         "over": say("This appointment does not take place any more, or has begun already."),

@@ -119,7 +119,7 @@ def decline(token: str) -> Response:
         return _show(_entry(token), token, problem=str(error), status=409)
     wake.ring()
     if keep:
-        flash(say("Noted: this one goes to the next person who waits, and you keep your place."), "ok")
+        flash(say("Noted: this one is not kept for you any more, and you keep your place."), "ok")
     return see_other(url_for("waitlist.show", token=token))
 
 

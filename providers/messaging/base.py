@@ -37,7 +37,7 @@ class DeliveryRefused(ProviderError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailDraft:
-    """One mail to one person.
+    """One mail to one person, from `sender_name` at the address of `sender`, which is the envelope's, too.
 
     `message_key` becomes the left part of the Message-ID: the same news has the same key, however often it is sent. `sender` is "Name <address>";
     `reply_to` where answers go, if that is another address. `calendar` is a whole VCALENDAR and `calendar_method` its METHOD. `kind` is only for
@@ -47,6 +47,8 @@ class MailDraft:
     message_key: str
     kind: str
     sender: str
+    sender_name: str = ""
+    reply_to: str = ""
     recipient: str
     recipient_name: str = ""
     subject: str

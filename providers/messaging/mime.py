@@ -38,7 +38,10 @@ def build_mime(draft: MailDraft) -> EmailMessage:
     """The whole message. Raises DeliveryRefused when an address is none."""
     message = EmailMessage(policy=_POLICY)
     sender_name, sender = parseaddr(draft.sender)
-    message["From"] = _address(sender, name=sender_name)
+    name = draft.sender_name or sender_name
+    message["From"] = _address(sender, name=name)
+    if _is_plain(draft.reply_to) and draft.reply_to.lower() != sender.lower():
+        message["Reply-To"] = _address(draft.reply_to, name=name)
     message["To"] = _address(draft.recipient, name=draft.recipient_name)
     message["Subject"] = header_text(draft.subject)
     message["Date"] = format_datetime(draft.written_at.astimezone(UTC))
@@ -90,6 +93,14 @@ def _address(address: str, *, name: str) -> Address:
         return Address(display_name=header_text(name), username=local, domain=host)
     except (ValueError, IndexError) as error:  # the standard library's address parser raises both
         raise DeliveryRefused(f"“{header_text(address)}” is not an e-mail address.") from error
+
+
+def _is_plain(address: str) -> bool:
+    """An address that every server can carry in a header; another would make the mail one that few servers take (RFC 6531)."""
+    try:
+        return envelope_address(address).isascii()
+    except DeliveryRefused:
+        return False
 
 
 def _ascii_host(host: str) -> str:

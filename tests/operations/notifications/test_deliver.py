@@ -12,6 +12,7 @@ from sqlalchemy import delete, select
 from portal.accounts.models import User
 from portal.booking import operations
 from portal.booking.models import Booking
+from portal.business.models import Business
 from portal.clock import now_utc
 from portal.db import transaction
 from portal.extensions import db
@@ -36,6 +37,20 @@ def test_a_booking_is_told_to_its_customer_and_its_member_of_staff(sent, studio)
     assert subjects(sent, ZOE.email) == ["Booked: Consultation, Mon 1 Mar, 08:00"]
     assert subjects(sent, "ana@studio.example") == ["New booking: Zoë Novák, Mon 1 Mar, 09:00"]
     assert len(sent.sent) == 2
+
+
+def test_mails_come_in_the_business_s_name_and_answers_reach_it(sent, studio):
+    db.session.add(User(email="owner@studio.example", role="owner", is_enabled=True))
+    db.session.commit()
+    studio.book()
+    deliver_all()
+    assert {str(mail["From"]) for mail in sent.sent} == {"Studio Ana <lockstep@localhost>"}
+    assert {str(mail["Reply-To"]) for mail in sent.sent} == {"Studio Ana <owner@studio.example>"}
+    db.session.get_one(Business, 1).email = "hello@studio.example"
+    db.session.commit()
+    studio.book(NINE + HALF_HOUR, MAX)
+    deliver_all()
+    assert str(sent.sent[-1]["Reply-To"]) == "Studio Ana <hello@studio.example>"
 
 
 def test_the_manage_link_in_the_mail_opens_the_booking(sent, studio):

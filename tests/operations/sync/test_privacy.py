@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from portal import outbox
-from portal.booking.models import Appointment, EventLink
+from portal.booking.models import Appointment, Booking, EventLink
 from portal.booking.operations import book, cancel_booking
 from portal.booking.rules import Customer
 from portal.business.models import Resource, Service
@@ -206,3 +206,15 @@ def test_a_thousand_events_are_set_on_their_way_in_one_go(studio):
     rewrite.rewrite_entry(outbox.work_of(entry))
     assert len(rows(OutboxEntry, OutboxEntry.topic == "calendar.publish", OutboxEntry.state == "todo")) == 1001
     assert len(studio.store.calls) == calls
+
+
+def test_an_event_leads_to_the_page_of_that_very_booking_and_a_class_s_to_its_own(sqlite_studio):
+    appointment_id = sqlite_studio.booked(at(2, 10))
+    (booking,) = rows(Booking, Booking.appointment_id == appointment_id)
+    (event,) = own_events(sqlite_studio)
+    assert f"/admin/bookings/{booking.id}\n" in f"{sqlite_studio.store.drafts[event.remote_id].description}\n"
+    yoga = sqlite_studio.booked(at(3, 10), service=make_class(sqlite_studio))
+    assert (
+        f"/admin/appointments/{yoga}\n"
+        in f"{sqlite_studio.store.drafts[own_events(sqlite_studio)[-1].remote_id].description}\n"
+    )

@@ -6,6 +6,8 @@ import stat
 from dataclasses import replace
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
+from email.header import decode_header, make_header
+from email.utils import parseaddr
 
 import pytest
 from hypothesis import given, settings
@@ -52,6 +54,37 @@ def test_headers_name_both_sides_and_the_news():
     assert message["Message-ID"] == "<abc123@studio.example>"
     assert message["Auto-Submitted"] == "auto-generated"
     assert message["Date"].datetime == datetime(2026, 11, 21, 8, 0, 5, tzinfo=UTC)
+
+
+NAMES = [
+    "Studio Ana", "Ñandú & Söhne", "李雷工作室", "Ana, Ltd.", 'Ana "the best"', "Ana <fake@evil.example>", "ana@evil.example",
+    "Ana\\", "(Ana)", "Ana\r\nBcc: all@evil.example", "a" * 200, "Ана" * 60, "\u202eanA oidutS", "; Ana:",
+]  # fmt: skip
+
+
+def shown(message, header):
+    """Name and address as mail programs read them; the standard library's own reader puts blanks between the pieces of a long name."""
+    raw = message_from_bytes(message.as_bytes(), policy=policy.compat32)[header]
+    name, address = parseaddr(raw.replace("\r\n", "").replace("\n", ""))
+    return str(make_header(decode_header(name))), address
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_mail_bears_the_business_s_name_and_the_setting_s_address_whatever_the_name(name):
+    message = travel(
+        replace(DRAFT, sender="Lockstep <noreply@mail.example>", sender_name=name, reply_to="ana@studio.example")
+    )
+    assert shown(message, "From") == (" ".join(name.split()), "noreply@mail.example")
+    assert shown(message, "Reply-To") == (" ".join(name.split()), "ana@studio.example")
+    assert message["Bcc"] is None
+    assert message["Message-ID"] == "<abc123@mail.example>"
+
+
+@pytest.mark.parametrize(
+    "address", ["", "hello@studio.example", "HELLO@studio.example", "añá@studio.example", "no address", "a@b\nBcc: c@d"]
+)
+def test_there_is_no_reply_to_that_says_nothing_or_that_few_servers_could_carry(address):
+    assert travel(replace(DRAFT, reply_to=address))["Reply-To"] is None
 
 
 LONG_LINK = "https://booking.a-rather-long-name-of-a-studio.example/u/" + "WyJyZW1pbmRlcnMiLDFd." * 6

@@ -6,6 +6,7 @@ import re
 import statistics
 import time
 from datetime import timedelta
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import time_machine
@@ -235,6 +236,15 @@ def test_no_next_leads_away(app, target):
 )
 def test_a_next_of_our_own_is_followed(target):
     assert safe_next(target) == target
+
+
+@pytest.mark.parametrize("page", ["/admin/bookings/7", "/admin/appointments/12"])
+def test_who_follows_an_event_s_link_comes_to_that_very_page_after_signing_in(app, page):
+    browser = app.test_client()
+    asked = browser.get(page)
+    assert asked.status_code == 302
+    wanted = parse_qs(urlsplit(asked.location).query)["next"][0]
+    assert sign_in(browser, make_user().email, next=wanted).location == page
 
 
 def test_one_ipv6_customer_is_one_address(app, monkeypatch):
