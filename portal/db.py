@@ -24,7 +24,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, DateTime, Dialect, Engine, ExceptionContext, TypeDecorator, event, text
+from sqlalchemy import Connection, DateTime, Dialect, Engine, ExceptionContext, String, TypeDecorator, event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
@@ -39,6 +39,7 @@ from portal.sqlite_queue import WriterQueue
 T = TypeVar("T")
 ATTEMPTS = 5
 _VALUES = re.compile(r"\n(DETAIL|CONTEXT):.*", re.DOTALL)
+_LETTERS = "lockstep_letters"
 _queues: dict[str, WriterQueue] = {}
 """One for each SQLite file that this process has opened."""
 
@@ -135,6 +136,8 @@ def set_up_engine(engine: Engine) -> None:
             _queues.setdefault(str(engine.url), WriterQueue(Path(file)))
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+    else:
+        event.listen(engine, "first_connect", partial(_learn_letters, engine.dialect))
 
 
 def hide_values(context: ExceptionContext) -> None:
@@ -151,6 +154,27 @@ def database_now(session: Session) -> datetime:
         return datetime.fromisoformat(stamp) + clock.DATABASE_SHIFT
     now: datetime = session.execute(text("SELECT clock_timestamp()")).scalar_one()
     return now.astimezone(UTC) + clock.DATABASE_SHIFT
+
+
+class small_letters(FunctionElement[str]):
+    """An address without the difference between large and small letters, alike on both databases, and as `str.lower` has it.
+
+    SQLite's own `lower` knows the English alphabet alone; so does PostgreSQL's in a database of the locale C.
+    """
+
+    type = String()
+    inherit_cache = True
+
+
+@compiles(small_letters)
+def _small_letters(element: small_letters, compiler: Any, **options: Any) -> str:
+    collation = getattr(compiler.dialect, _LETTERS, "")
+    return f"lower({compiler.process(element.clauses, **options)}{collation})"
+
+
+@compiles(small_letters, "sqlite")
+def _small_letters_sqlite(element: small_letters, compiler: Any, **options: Any) -> str:
+    return f"small_letters({compiler.process(element.clauses, **options)})"
 
 
 class database_clock(FunctionElement[datetime]):
@@ -172,6 +196,15 @@ def _clock_sqlite(_element: database_clock, _compiler: Any, **_options: Any) -> 
     return (
         f"strftime('%Y-%m-%d %H:%M:%f', 'now'{shift})"  # the form in which SQLAlchemy stores instants, so texts compare
     )
+
+
+def _learn_letters(dialect: Dialect, connection: Any, _record: Any) -> None:
+    """The collation that knows the letters of all languages, where the database has it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM pg_collation WHERE collname = 'und-x-icu'")
+        has_it = cursor.fetchone() is not None
+    connection.rollback()
+    setattr(dialect, _LETTERS, ' COLLATE "und-x-icu"' if has_it else "")
 
 
 def _forget_connections(engine: weakref.ref[Engine]) -> None:
@@ -201,10 +234,15 @@ def _turn(engine: Engine | Connection) -> AbstractContextManager[None]:
 
 def _set_up_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
     connection.isolation_level = None  # the driver opens no transactions; _begin_sqlite does
+    connection.create_function("small_letters", 1, _lower, deterministic=True)
     cursor = connection.cursor()
     for pragma in ("journal_mode=WAL", "foreign_keys=ON", "busy_timeout=5000", "synchronous=FULL", "secure_delete=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
 
 
 def _begin_sqlite(connection: Any) -> None:

@@ -36,6 +36,7 @@ TOPICS = {
     "notify.staff": "portal.notifications.deliver:notify_staff",
     "notify.reminder": "portal.notifications.deliver:notify_reminder",
     "notify.waitlist": "portal.notifications.deliver:notify_waitlist",
+    "notify.limit": "portal.notifications.deliver:notify_limit",
     "notify.code": "portal.notifications.deliver:notify_code",
     "notify.reset": "portal.notifications.deliver:notify_reset",
     "notify.again": "portal.notifications.deliver:notify_again",
@@ -162,12 +163,19 @@ def forget_finished() -> None:
     """Delete outbox entries that were done a month ago; the ledger keeps the story."""
     from sqlalchemy import delete
 
+    from portal.notifications.models import Mail
     from portal.outbox import OutboxEntry
 
-    old = OutboxEntry.finished_at < now_utc() - timedelta(days=30)
-    transaction(
-        lambda session: session.execute(delete(OutboxEntry).where(old, OutboxEntry.state.in_(("done", "dropped"))))
-    )
+    old = (OutboxEntry.finished_at < now_utc() - timedelta(days=30), OutboxEntry.state.in_(("done", "dropped")))
+
+    def forget(session: Session) -> None:
+        theirs = update(Mail).where(Mail.outbox_id.in_(select(OutboxEntry.id).where(*old))).values(outbox_id=None)
+        session.execute(
+            theirs.execution_options(synchronize_session=False)
+        )  # SQLite may give the number to another entry
+        session.execute(delete(OutboxEntry).where(*old))
+
+    transaction(forget)
 
 
 def queue_reminders() -> None:

@@ -115,7 +115,19 @@ def doubt() -> str:
 
 def steady() -> float:
     """Seconds that nobody can set. On Linux they go on while the machine sleeps: waking up is no leap."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+    return time.clock_gettime(_COUNTER) if _COUNTER is not None else time.monotonic()
+
+
+def _counter() -> int | None:
+    """The kernel's counter that goes on in sleep, where there is one that answers."""
+    try:
+        time.clock_gettime(time.CLOCK_BOOTTIME)
+    except (AttributeError, OSError):
+        return None
+    return time.CLOCK_BOOTTIME
+
+
+_COUNTER = _counter()
 
 
 def _offset(wall: datetime, steady_now: float) -> timedelta:

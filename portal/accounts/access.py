@@ -23,7 +23,7 @@ PUBLIC = frozenset(
     {
         "health.healthz", "health.readyz", "health.metrics",
         "accounts.sign_in", "accounts.setup", "accounts.forgotten", "accounts.new_password",
-        "hooks.google", "languages.choose", "stop.show", "stop.stop",
+        "hooks.google", "languages.choose", "booking.answered", "stop.show", "stop.stop",
         "api.services", "api.availability", "api.explain", "api.openapi",
         "booking.services", "booking.service", "booking.slots", "booking.place_hold", "booking.hold_form",
         "booking.extend_hold", "booking.release_hold", "booking.confirm",

@@ -36,19 +36,20 @@ def find_warnings(
     waiting_for_us: int,
     requests: int = 0,
     hanging: Iterable[str] = (),
+    clocks: Iterable[str] = (),
     unreached: Iterable[Unreached] = (),
     mails_wait: str = "",
     given_up: Sequence[Mail] = (),
     sees_all_mails: bool = False,
     not_adopted: str = "",
     may_adopt: bool = False,
-    clocks: Iterable[str] = (),
 ) -> list[Warning]:
-    """The worst first. `problems` are the instance's own (the worker is silent), `waiting_for_us` counts questions and conflicts, `requests`
+    """The worst first. `problems` are the instance's own (the worker is silent), `clocks` say why a worker's clock is in doubt,
+    `waiting_for_us` counts questions and conflicts, `requests`
     bookings that want a yes or a no, `hanging`
     names accounts whose disconnection does not get on, `unreached` are bookings whose customers' mails failed, `mails_wait` says why none leave,
     `given_up` are mails that could not leave while they were of use; `sees_all_mails`: the page of all mails is this reader's to open,
-    `not_adopted` says why nothing leaves at all, `clocks` why a worker's clock is in doubt."""
+    `not_adopted` says why nothing leaves at all."""
     facts = list(calendars)
     found = [Warning("bad", "Calendars and mails are standing still", problem) for problem in problems]
     if not_adopted:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from portal.booking.demand import needed_lists
 from portal.booking.models import STANDING, Appointment, Booking
 from portal.business.models import Service
+from portal.db import small_letters
 from portal.errors import LimitReached
 from portal.i18n import say_n
 
@@ -23,16 +24,7 @@ def check_per_customer(session: Session, service: Service, email: str, *, now: d
     limit = service.per_customer
     if limit is None:
         return
-    to_come = (
-        select(func.count(Booking.id))
-        .join(Appointment, Appointment.id == Booking.appointment_id)
-        .where(
-            Appointment.service_id == service.id,
-            Appointment.start_at > now,
-            Booking.status.in_(STANDING),
-            func.lower(Booking.customer_email) == email.lower(),
-        )
-    )
+    to_come = to_come_of(email, service_id=service.id, now=now).with_only_columns(func.count(Booking.id)).order_by(None)
     if session.scalars(to_come).one() >= limit:
         raise LimitReached(
             say_n(
@@ -44,6 +36,21 @@ def check_per_customer(session: Session, service: Service, email: str, *, now: d
                 service=service.name,
             )
         )
+
+
+def to_come_of(email: str, *, service_id: int, now: datetime) -> Select[Booking]:
+    """The bookings of this address that count, the next one first."""
+    return (
+        select(Booking)
+        .join(Appointment, Appointment.id == Booking.appointment_id)
+        .where(
+            Appointment.service_id == service_id,
+            Appointment.start_at > now,
+            Booking.status.in_(STANDING),
+            small_letters(Booking.customer_email) == email.lower(),
+        )
+        .order_by(Appointment.start_at, Booking.id)
+    )
 
 
 def limit_locks(session: Session, service: Service, resource_ids: Iterable[int]) -> tuple[int, ...]:

@@ -314,6 +314,8 @@ def _earlier_outcome(key: str, digest: str) -> Outcome | None:
         raise RepeatedDifferently(
             say("This was sent before with other content. Please begin again, so that nothing is booked twice.")
         )
+    if booking.status == "held" and not booking.sealed_manage_token:  # as `quietly` leaves it
+        raise LimitReached(say("With this e-mail address, nothing more is booked here."))
     return Outcome(booking.id, booking.public_id, manage_token(booking), booking.status, is_repeat=True)
 
 

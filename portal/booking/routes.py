@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from flask import Blueprint, Response, current_app, render_template, request, url_for
+from flask import Blueprint, Response, current_app, flash, render_template, request, url_for
 from sqlalchemy.orm import Session
 
 from portal import dates, wake
-from portal.booking import answers, operations, pages, picker, queries, visitors
+from portal.booking import answers, operations, pages, picker, queries, quietly, visitors
 from portal.booking.forms import BookingForm, why_doubtful
 from portal.booking.picker import Search
+from portal.booking.rules import Customer
 from portal.booking.summary import place_words
 from portal.booking.visitors import Kept
 from portal.clock import now_utc
@@ -142,6 +143,8 @@ def confirm(slug: str) -> Response:
         if doubt:
             raise Invalid(doubt)
         customer = form.customer(zone=search.choice.zone, language=page_tag())
+        if search.service.per_customer is not None:
+            return _confirm_quietly(form, customer, search)
         outcome = operations.confirm_hold(
             form.hold,
             customer,
@@ -182,6 +185,28 @@ def _remembered(slug: str, token: str) -> BookingForm:
     if kept is None or kept.token != token:
         return BookingForm(hold=token)
     return BookingForm(hold=token, held_at=kept.start_at, resource=kept.resource, people=str(kept.people))
+
+
+def _confirm_quietly(form: BookingForm, customer: Customer, search: Search) -> Response:
+    """Whether or not the limit of this address is reached, and whatever that means for the time: the answer is the same."""
+    slug = search.service.slug
+    quietly.confirm_quietly(
+        form.hold,
+        customer,
+        idempotency_key=form.key,
+        now=search.now,
+        answers=form.answers_to(search.service.questions),
+    )
+    visitors.forget(slug)
+    wake.ring()
+    flash(say("We have written to %(email)s.", email=customer.email.strip()), "ok")
+    return see_other(url_for("booking.answered", slug=slug))
+
+
+@bp.get("/<slug>/answered")
+def answered(slug: str) -> str:
+    """The same for everybody: what came of it stands in the mail."""
+    return render_template("booking/answered.html", service=_search(slug, request.args).service)
 
 
 def _first_time(slug: str) -> str:

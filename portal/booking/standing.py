@@ -30,7 +30,7 @@ from portal.booking.models import (
 )
 from portal.booking.statements import rows
 from portal.business.models import Service
-from portal.db import database_clock
+from portal.db import database_clock, small_letters
 from portal.intervals import Interval
 
 LATEST_OFFER = timedelta(minutes=20)
@@ -189,7 +189,7 @@ def _waiting() -> Select[Any]:
         other.id == booking.appointment_id,
         other.service_id == appointment.service_id,
         booking.status.in_(STANDING),
-        func.lower(booking.customer_email) == func.lower(entry.customer_email),
+        small_letters(booking.customer_email) == small_letters(entry.customer_email),
     )
     to_come = select(func.count(booking.id)).where(*theirs, other.start_at > bindparam("now"))
     # A fixed appointment is waited for wherever staff move it; a group comes and goes with its bookings, so its start counts.

@@ -41,7 +41,7 @@ def export_business(session: Session, *, dates_of: Callable[[Service], list[Tabl
     business = session.get(Business, 1)
     if business is None:
         raise NotFound("There is no business yet. Load one with `lockstep seed`, or open the set-up link.")
-    parts = ["[business]", *_business(business)]
+    parts = ["[business]", *_business(business), *_pairs({"email": business.email})]
     resources = session.scalars(
         select(Resource).where(Resource.is_active).order_by(Resource.position, Resource.id)
     ).all()
@@ -56,7 +56,7 @@ def export_business(session: Session, *, dates_of: Callable[[Service], list[Tabl
 
 
 def _business(business: Business) -> list[str]:
-    names = ("name", "zone", "language", "email", "retention_days")
+    names = ("name", "zone", "language", "retention_days")
     return _pairs({name: getattr(business, name) for name in names})
 
 

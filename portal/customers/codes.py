@@ -24,7 +24,7 @@ from portal.business.models import Business
 from portal.clock import now_utc
 from portal.customers.models import MailedCode
 from portal.customers.queries import has_anything, is_of
-from portal.db import transaction
+from portal.db import small_letters, transaction
 from portal.errors import Invalid, Refused
 from portal.extensions import db
 from portal.i18n import say
@@ -184,7 +184,7 @@ def _is_good(now: datetime) -> tuple[ColumnElement[bool], ...]:
     newer = MailedCode.__table__.alias()
     has_newer = (
         select(newer.c.id)
-        .where(func.lower(newer.c.email) == func.lower(MailedCode.email), newer.c.id > MailedCode.id)
+        .where(small_letters(newer.c.email) == small_letters(MailedCode.email), newer.c.id > MailedCode.id)
         .exists()
     )
     return MailedCode.used_at.is_(None), MailedCode.expires_at > now, ~has_newer

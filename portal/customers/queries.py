@@ -1,7 +1,7 @@
 """What is stored about one customer, who is known by the e-mail address alone, in whatever letters. Reads only.
 
-A customer has no row: whoever has booked, or waits, with an address is its customer. The database itself compares the letters (`lower` on both
-sides), so that all questions agree whatever it makes of letters outside of English.
+A customer has no row: whoever has booked, or waits, with an address is its customer. Letters are compared by `portal.db.small_letters`, alike on
+both databases.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select, uni
 from sqlalchemy.orm import InstrumentedAttribute, Session, contains_eager, joinedload
 
 from portal.booking.models import Appointment, Booking, WaitlistEntry
+from portal.db import small_letters
 from portal.errors import NotFound
 from portal.notifications.models import Mail
 
@@ -47,7 +48,7 @@ class Counts:
 
 def is_of(column: InstrumentedAttribute[str], email: str) -> ColumnElement[bool]:
     """Whether the column holds this address, in whatever letters."""
-    return func.lower(column) == func.lower(email)
+    return small_letters(column) == small_letters(email)
 
 
 def has_anything(session: Session, email: str) -> bool:
@@ -112,15 +113,15 @@ def counts_of(session: Session, email: str, *, now: datetime) -> Counts:
 def find_customers(session: Session, *, search: str, page: int) -> tuple[list[Found], int]:
     """One page of customers, the last to book first, and how many there are. `search` looks in names and addresses."""
     rows = _stored_rows()
-    address = func.lower(rows.c.email)
+    address = small_letters(rows.c.email)
     grouped = select(
         address.label("address"), func.max(rows.c.start_at).label("last_at"),
         func.sum(rows.c.is_booking).label("bookings"), func.sum(rows.c.came).label("visits"), func.sum(rows.c.missed).label("missed"),
     ).group_by(address)  # fmt: skip
     if search:
         columns = (rows.c.name, rows.c.email)
-        matches = or_(*(func.lower(column).contains(search.lower(), autoescape=True) for column in columns))
-        grouped = grouped.where(address.in_(select(func.lower(rows.c.email)).where(matches)))
+        matches = or_(*(small_letters(column).contains(search.lower(), autoescape=True) for column in columns))
+        grouped = grouped.where(address.in_(select(small_letters(rows.c.email)).where(matches)))
     total = session.scalar(select(func.count()).select_from(grouped.subquery())) or 0
     newest_first = grouped.order_by(func.max(rows.c.made_at).desc(), address)
     shown = session.execute(newest_first.limit(PAGE_SIZE).offset((page - 1) * PAGE_SIZE)).all()
@@ -178,7 +179,7 @@ def _newest_of(session: Session, addresses: Sequence[str]) -> dict[str, Any]:
     """The newest booking or entry of each of these addresses, which are in lower case."""
     found: dict[str, Any] = {}
     for model, made_at in ((Booking, Booking.created_at), (WaitlistEntry, WaitlistEntry.joined_at)):
-        address = func.lower(model.customer_email)
+        address = small_letters(model.customer_email)
         columns = (model.public_id, model.customer_name, model.customer_email, made_at.label("made_at"))
         statement = select(address.label("address"), *columns).where(address.in_(addresses)).order_by(made_at, model.id)
         for row in session.execute(statement):

@@ -35,6 +35,7 @@ from portal.instance.standing import require_ours
 from portal.notifications import again, gather, patience, reminders
 from portal.notifications.facts import Facts
 from portal.notifications.gather_code import for_code
+from portal.notifications.gather_limit import for_limit
 from portal.notifications.gather_reset import for_reset
 from portal.notifications.gather_waitlist import for_waitlist
 from portal.notifications.line import LONGEST_REST, MailLine, Resting
@@ -81,6 +82,11 @@ def notify_code(work: Work) -> None:
 def notify_reset(work: Work) -> None:
     """Mail the link to a new password of `reset:<id>`. Raises as `notify_customer` does."""
     _notify(work, for_reset, About(on_sent=lambda session: resets.mail_has_left(session, work.subject_id)))
+
+
+def notify_limit(work: Work) -> None:
+    """Tell the customer of `booking:<id>` that nothing more was booked with their address. Raises as `notify_customer` does."""
+    _notify(work, for_limit, About(booking_id=work.subject_id))
 
 
 def notify_staff(work: Work) -> None:

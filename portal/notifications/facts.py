@@ -215,6 +215,19 @@ class ConnectionNews:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LimitNews:
+    """Nothing more was booked with this address, since as many bookings to come as are taken with one stand there: (start, end, its link) each."""
+
+    message_key: str
+    house: House
+    recipient: Person
+    service: str
+    limit: int
+    wanted_at: datetime
+    standing: tuple[tuple[datetime, datetime, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClockNews:
     """A worker's clock is in doubt, and why."""
 
@@ -235,4 +248,5 @@ Facts: TypeAlias = (
     | ConflictNews
     | ConnectionNews
     | ClockNews
+    | LimitNews
 )

@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, aliased
 
 from portal.booking.models import Appointment, AppointmentResource, Booking
+from portal.db import small_letters
 from portal.notifications import again
 from portal.notifications.models import Mail
 from portal.notifications.own_words import KINDS
@@ -73,7 +74,7 @@ def unreached(
         .where(
             Mail.state == "failed",
             Mail.given_up != "overtaken",
-            func.lower(Mail.recipient) == func.lower(Booking.customer_email),
+            small_letters(Mail.recipient) == small_letters(Booking.customer_email),
             Booking.status.in_(("pending", "confirmed")),
             Appointment.start_at > now,
             ~has_later.exists(),

@@ -50,7 +50,7 @@ def for_customer(session: Session, work: Work, *, now: datetime) -> list[Facts |
         return silent(work, news)
     if booking.status == "confirmed":
         _wait_for_link(meeting, work.created_at, now=now)
-    manage_url = _manage_url(booking)
+    manage_url = manage_url_of(booking)
     return [
         CustomerNews(
             message_key=booking_key(instance_ids(session), work, booking.customer_email),
@@ -88,7 +88,7 @@ def for_reminder(session: Session, work: Work, *, now: datetime) -> list[Facts |
             message_key=reminder_key(instance_ids(session), work, booking.customer_email),
             house=house_of(business),
             booking=facts,
-            manage_url=_manage_url(booking),
+            manage_url=manage_url_of(booking),
             stop_url=stop_url("reminders", booking.id),
             told_at=work.created_at,
             own=_own_words(session, "reminder", booking, business),
@@ -99,7 +99,7 @@ def for_reminder(session: Session, work: Work, *, now: datetime) -> list[Facts |
 def as_it_stands(session: Session, booking: Booking, kind: str, *, stamped_at: datetime) -> CustomerNews | ReminderNews:
     """The booking's mail of this kind without its history: for sending again what did not arrive. The key is for the caller to name."""
     meeting, business = meeting_for(session, booking), business_of(session)
-    facts, manage_url, house = _booking_facts(session, booking, meeting), _manage_url(booking), house_of(business)
+    facts, manage_url, house = _booking_facts(session, booking, meeting), manage_url_of(booking), house_of(business)
     own = _own_words(session, kind, booking, business)
     if kind == "reminder":
         stop = stop_url("reminders", booking.id)
@@ -205,7 +205,7 @@ def _event(
 
 def _own_words(session: Session, kind: str, booking: Booking, business: Business) -> OwnWords:
     service_id = booking.appointment.service_id
-    return own_words(session, kind, service_id=service_id, reader=_customer(booking), business=business)
+    return own_words(session, kind, service_id=service_id, reader=customer_of(booking), business=business)
 
 
 def _wait_for_link(meeting: Meeting, since: datetime, *, now: datetime) -> None:
@@ -236,13 +236,13 @@ def _booking_facts(session: Session, booking: Booking, meeting: Meeting) -> Book
         is_called_off=appointment.called_off_at is not None,
         cancel_until=service.cancel_until,
         move_until=service.move_until,
-        customer=_customer(booking),
+        customer=customer_of(booking),
         phone=booking.customer_phone,
         note=booking.note,
     )
 
 
-def _customer(booking: Booking) -> Person:
+def customer_of(booking: Booking) -> Person:
     return Person(
         name=booking.customer_name,
         email=booking.customer_email,
@@ -251,7 +251,7 @@ def _customer(booking: Booking) -> Person:
     )
 
 
-def _manage_url(booking: Booking) -> str:
+def manage_url_of(booking: Booking) -> str:
     """The customer's link; empty when its key is lost: the mail is worth more than the link."""
     try:
         return f"{settings().url}/b/{manage_token(booking)}"

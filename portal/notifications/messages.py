@@ -21,6 +21,7 @@ from portal.notifications.facts import (
     ConnectionNews,
     CustomerNews,
     Facts,
+    LimitNews,
     OwnWords,
     Person,
     QuestionNews,
@@ -198,6 +199,28 @@ def _connection(facts: ConnectionNews) -> Message:
     return _message("connection", facts, words, [sheet], button_url=f"{facts.house.url}/admin/integrations")
 
 
+def _limit(facts: LimitNews) -> Message:
+    reader = _reader(facts)
+    values = {"service": facts.service, "limit": facts.limit, "wanted": reader.short(facts.wanted_at)}
+    rows = tuple(
+        Row(
+            say("Your booking"),
+            (str(reader.when(start_at, end_at)), url or say("Please get in touch with us.")),
+            url=url,
+        )
+        for start_at, end_at, url in facts.standing
+    )
+    small = (say("The links are yours alone; whoever has one can change your booking."),)
+    return _message(
+        "limit",
+        facts,
+        words_of("limit", values),
+        [Sheet(facts.service, rows)],
+        button_url=facts.standing[0][2] or f"{facts.house.url}/mine",
+        small=small,
+    )
+
+
 def _clock(facts: ClockNews) -> Message:
     sheet = Sheet("", (Row(say("Why"), (facts.reason,)),))
     return _message("clock", facts, words_of("clock", {}), [sheet], button_url=f"{facts.house.url}/admin")
@@ -214,6 +237,7 @@ _WRITERS: dict[type, Callable[[Any], Message]] = {
     ConflictNews: _conflict,
     ConnectionNews: _connection,
     ClockNews: _clock,
+    LimitNews: _limit,
 }
 
 
@@ -255,7 +279,7 @@ def _message(
 
 
 def _footer(facts: Facts) -> str:
-    if isinstance(facts, CustomerNews | ReminderNews | WaitlistNews | CodeNews):
+    if isinstance(facts, CustomerNews | ReminderNews | WaitlistNews | CodeNews | LimitNews):
         return say(
             "This mail was sent by the booking page of %(business)s because this address was given there.",
             business=facts.house.name,

@@ -22,7 +22,7 @@ from portal.booking.queries import find_service, free_slots, main_resources
 from portal.booking.rules import Customer
 from portal.business.models import Resource, Service
 from portal.clock import now_utc
-from portal.db import write_transaction
+from portal.db import small_letters, write_transaction
 from portal.errors import Invalid, NotFound, Refused, RepeatedDifferently, SlotFree
 from portal.extensions import db
 from portal.i18n import say, say_n
@@ -206,7 +206,7 @@ def _find_same(session: Session, asked: Asked, customer: Customer) -> WaitlistEn
     same = select(WaitlistEntry).where(
         WaitlistEntry.service_id == asked.service_id,
         WaitlistEntry.status.in_(LIVE),
-        func.lower(WaitlistEntry.customer_email) == customer.email.lower(),
+        small_letters(WaitlistEntry.customer_email) == customer.email.lower(),
         WaitlistEntry.wish == asked.wish,
         WaitlistEntry.wish_on.is_not_distinct_from(asked.wish_on),
         WaitlistEntry.appointment_id == standing.id
@@ -219,7 +219,7 @@ def _find_same(session: Session, asked: Asked, customer: Customer) -> WaitlistEn
 
 def _tell_again(session: Session, entry: WaitlistEntry) -> Joined:
     """Have the newest news of the entry mailed once more, with its link; nobody can fill another's mailbox by that."""
-    mine = select(WaitlistEntry.id).where(func.lower(WaitlistEntry.customer_email) == entry.customer_email.lower())
+    mine = select(WaitlistEntry.id).where(small_letters(WaitlistEntry.customer_email) == entry.customer_email.lower())
     lately = select(func.count(OutboxEntry.id)).where(
         OutboxEntry.topic == "notify.waitlist",
         OutboxEntry.subject.in_([f"entry:{id_}" for id_ in session.scalars(mine)]),

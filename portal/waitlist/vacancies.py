@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.availability.slots import offer_slots
@@ -15,6 +15,7 @@ from portal.booking.demand import Question, build_demand, stale_calendars
 from portal.booking.models import STANDING, Appointment, AppointmentResource, Booking, Offer, WaitlistEntry
 from portal.booking.standing import find_standing
 from portal.business.models import Business, Service
+from portal.db import small_letters
 from portal.intervals import Interval, merge
 from portal.waitlist.plan import Rules, Vacancy, Waiting, Wanted, window_of
 from portal.waitlist.records import resource_locks
@@ -181,7 +182,7 @@ def _booked(
     """By e-mail address: the starts at which it has a booking of the service, or is being offered one; and how many bookings to come."""
     booked: dict[str, set[datetime]] = defaultdict(set)
     counts: Counter[str] = Counter()
-    address = func.lower(Booking.customer_email)
+    address = small_letters(Booking.customer_email)
     bookings = (
         select(address, Appointment.start_at)
         .join(Appointment, Appointment.id == Booking.appointment_id)
@@ -195,7 +196,7 @@ def _booked(
     for email, start_at in session.execute(bookings):
         booked[email].add(start_at)
         counts[email] += 1
-    offered_to = func.lower(WaitlistEntry.customer_email)
+    offered_to = small_letters(WaitlistEntry.customer_email)
     offers = (
         select(offered_to, Offer.start_at)
         .join(WaitlistEntry, WaitlistEntry.id == Offer.entry_id)

@@ -24,6 +24,7 @@ from portal.notifications.facts import (
     CustomerNews,
     Facts,
     House,
+    LimitNews,
     Person,
     QuestionNews,
     StaffNews,
@@ -103,6 +104,18 @@ def _turns(house: House, language: str) -> Iterator[tuple[str, Facts]]:
     week = replace(joined.wait, wish="week", wish_on=NOW.date(), start_at=None, end_at=None, party_size=1)
     yield "waitlist_joined-week", replace(joined, wait=week)
     person = Person(name="", email="alex@example.org", zone="", language=language)
+    end_at = NOW + timedelta(days=3, hours=1)
+    standing = (
+        (NOW + timedelta(days=3), end_at, f"{house.url}/b/sample"),
+        (NOW + timedelta(days=9), end_at + timedelta(days=6), ""),
+    )
+    alex = Person(name="Alex", email="alex@example.org", zone="Europe/London", language=language)
+    yield (
+        "limit",
+        LimitNews(
+            message_key="k", house=house, recipient=alex, service="Yoga", limit=2, wanted_at=NOW + timedelta(days=4), standing=standing,
+        ),
+    )  # fmt: skip
     yield "code", CodeNews(message_key="k", house=house, recipient=person, code="042137", minutes=10)
 
 

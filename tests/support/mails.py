@@ -20,6 +20,7 @@ HANDLERS = {
     "notify.staff": delivering.notify_staff,
     "notify.reminder": delivering.notify_reminder,
     "notify.waitlist": delivering.notify_waitlist,
+    "notify.limit": delivering.notify_limit,
     "notify.code": delivering.notify_code,
     "notify.reset": delivering.notify_reset,
     "notify.again": delivering.notify_again,

@@ -75,6 +75,11 @@ class Visitor:
         return self.page.get_element_by_id(name) if name else next(button.iterancestors("form"))
 
 
+def fields(page: Visitor, button: str) -> dict[str, Any]:
+    """What the form of this button would send."""
+    return _values(page._form_of(page._one("button", button)))
+
+
 def _values(form: Any) -> dict[str, Any]:
     """What a browser would send; a list where several boxes have one name."""
     found: dict[str, list[str]] = {}

@@ -9,11 +9,14 @@ from flask import Flask
 
 from portal.booking import fixed, operations
 from portal.booking.models import Booking
+from portal.booking.records import manage_token
 from portal.business.models import Service
 from portal.clock import now_utc
 from portal.extensions import db
+from portal.outbox import OutboxEntry
 from tests import factories
-from tests.support.visitor import Visitor
+from tests.support.mails import deliver_all, memory_mail, text
+from tests.support.visitor import Visitor, fields
 
 EVERY_DAY = {day: [(9 * 60, 17 * 60)] for day in range(7)}
 TYPED = {"name": "María Pérez", "email": "maria@example.org"}
@@ -45,6 +48,11 @@ def hold(visitor: Visitor, time: str = "10:00 4 places left") -> Visitor:
 def bookings() -> list[Booking]:
     db.session.rollback()
     return db.session.query(Booking).filter(Booking.status != "held").order_by(Booking.id).all()
+
+
+def outbox_entries(topic: str) -> list[OutboxEntry]:
+    db.session.rollback()
+    return db.session.query(OutboxEntry).filter_by(topic=topic).all()
 
 
 def ask_everything(service: Service) -> None:
@@ -178,16 +186,56 @@ def test_the_kind_of_place_is_said_in_words(
     assert "40 € <per hour>" in hold(visitor).text('//*[@id="summary"]')
 
 
-def test_who_has_as_many_as_one_may_is_told_and_keeps_the_time_meanwhile(visitor: Visitor, service: Service) -> None:
+def test_a_limit_per_customer_tells_nobody_but_the_address_that_it_is_reached(
+    visitor: Visitor, service: Service, sqlite_app: Flask
+) -> None:
+    """Who types somebody's address learns nothing: status, page, and what becomes of the time are the same."""
+    sent = memory_mail(sqlite_app).sent
     set_rules(service, per_customer=1)
-    hold(visitor).press("Book this time", **TYPED)
-    hold(visitor, "11:00 4 places left").press("Book this time", **TYPED)
-    assert visitor.status == 409
-    assert "one booking to come is as many as we take" in visitor.text('//*[@id="error-email"]')
-    assert visitor.value("name") == "María Pérez"
-    visitor.press("Book this time", email="other@example.org")
-    assert visitor.url.startswith("/b/")
+    seen = {}
+    for time, email in (("10:00", TYPED["email"]), ("11:00", TYPED["email"].upper()), ("12:00", "new@example.org")):
+        hold(visitor, f"{time} 4 places left").press("Book this time", **{**TYPED, "email": email})
+        assert deliver_all() == []
+        body = visitor.text("//main").replace(email, "ADDRESS")
+        seen[time] = (
+            visitor.status,
+            visitor.url,
+            body,
+            visitor.get("/consultation").times().count(f"{time} 4 places left"),
+        )
+    assert seen["10:00"] == seen["11:00"] == seen["12:00"]
+    assert "Please look into your mail" in seen["10:00"][2]
     assert len(bookings()) == 2
+    subjects = [str(mail["Subject"]) for mail in sent if TYPED["email"] in str(mail["To"]).lower()]
+    assert [subject.split(":")[0] for subject in subjects] == ["Booked", "Not booked"]
+    [told] = [mail for mail in sent if mail["Subject"].startswith("Not booked")]
+    assert "One booking to come is as many as we take" in text(told)
+    assert f"/b/{manage_token(bookings()[0])}" in text(told)
+    del sqlite_app.extensions["messenger"]
+
+
+def test_the_same_form_sent_twice_is_answered_alike_whether_or_not_the_limit_is_reached(
+    visitor: Visitor, service: Service, sqlite_app: Flask
+) -> None:
+    set_rules(service, per_customer=1)
+    answers = []
+    for time in ("10:00", "11:00"):
+        page = hold(visitor, f"{time} 4 places left")
+        sent = fields(page, "Book this time") | TYPED
+        answers.append([visitor.client.post("/consultation/bookings", data=sent).location for _ in range(2)])
+        held = visitor.client.get(f"/consultation/holds/{sent['hold']}")
+        answers[-1].append((held.status_code, "not kept for you any more" in held.text))
+    assert answers[0] == answers[1]
+    assert answers[0][0] == answers[0][1] == "/consultation/answered"
+    assert len(bookings()) == 1
+    assert len(outbox_entries("notify.limit")) == 1
+
+
+def test_nobody_s_mailbox_is_filled_by_asking_again_and_again(visitor: Visitor, service: Service) -> None:
+    set_rules(service, per_customer=1)
+    for time in ("10:00", "11:00", "12:00", "13:00"):
+        hold(visitor, f"{time} 4 places left").press("Book this time", **TYPED)
+    assert len(outbox_entries("notify.limit")) == 1
 
 
 def test_hidden_services_are_found_by_link_only(visitor: Visitor, service: Service) -> None:

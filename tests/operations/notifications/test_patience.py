@@ -9,7 +9,7 @@ import pytest
 import time_machine
 from sqlalchemy import select
 
-from portal import outbox
+from portal import jobs, outbox
 from portal.booking.models import Booking
 from portal.clock import now_utc
 from portal.customers import codes
@@ -340,3 +340,13 @@ def test_a_lease_that_was_lost_sends_nothing(sent, studio):
 
 def _make_due(session, *, entry_id: int) -> None:
     session.get_one(OutboxEntry, entry_id).next_at = now_utc()
+
+
+def test_an_entry_that_is_forgotten_leaves_its_number_at_no_mail(sent, studio):
+    studio.book(NINE)
+    work_through("notify.customer")
+    transaction(lambda s: s.execute(OutboxEntry.__table__.update().values(finished_at=now_utc() - 31 * DAY)))
+    jobs.forget_finished()
+    db.session.rollback()
+    assert db.session.scalars(select(OutboxEntry.id).where(OutboxEntry.topic == "notify.customer")).all() == []
+    assert db.session.scalars(select(Mail.outbox_id)).all() == [None]
