@@ -8,7 +8,7 @@ from pathlib import Path
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from portal import errors_web, headers, hypermedia, languages, logs, rate_limits, site, static_files
+from portal import errors_web, headers, hypermedia, languages, logs, numbers, rate_limits, site, static_files
 from portal.config import Settings, load_settings
 from portal.db import set_up_engine
 from portal.extensions import compress, csrf, db, limiter, login_manager
@@ -55,6 +55,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         "portal", root_path=str(ROOT), instance_path=instance_path, template_folder="templates", static_folder=None
     )
     app.config.update(_flask_config(settings))
+    numbers.init_app(app)
     app.extensions["settings"] = settings
     make_private(settings)
     app.extensions["sealer"] = load_sealer(settings)

@@ -12,6 +12,7 @@ from portal.errors import PortalError, TryAgain
 from portal.hypermedia import wants_partial
 from portal.i18n import say, say_later
 from portal.logs import Seldom
+from portal.numbers import is_too_large
 
 log = structlog.get_logger()
 _unavailable = Seldom()
@@ -85,5 +86,7 @@ def _database_error(error: OperationalError) -> Response:
 
 
 def _unexpected(error: Exception) -> Response:
+    if is_too_large(error):
+        return _answer(422, say(SENTENCES[400]), code="invalid")
     log.exception("unexpected error", path=request.path, method=request.method, exc_info=error)
     return _answer(500, say(SENTENCES[500]), code="unexpected")

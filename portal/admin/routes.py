@@ -137,7 +137,7 @@ def mark_attendance(booking_id: int) -> Any:
         flash(str(error), "bad")
     shown = request.form.get("show", "")[:40]
     back = {"home": url_for("admin.home"), "bookings": url_for("admin.bookings", show=shown or None)}
-    if shown.isascii() and shown.isdecimal():
+    if shown.isascii() and shown.isdecimal() and len(shown) < 10:
         back["appointment"] = url_for("admin.appointment", appointment_id=int(shown))
     if current_user.is_admin and shown:
         back["customer"] = url_for("admin.customer", key=shown)

@@ -14,7 +14,12 @@ if TYPE_CHECKING:
     from providers.calendars.base import RemoteCalendar
 
 _json = click.option("--json", "as_json", is_flag=True, help="Answer for a program.")
-_one = click.option("--calendar", "calendar_id", type=int, help="Only this one (its number in `lockstep calendars`).")
+_one = click.option(
+    "--calendar",
+    "calendar_id",
+    type=click.IntRange(1, 2**31 - 1),
+    help="Only this one (its number in `lockstep calendars`).",
+)
 
 
 @click.group()
