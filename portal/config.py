@@ -87,8 +87,10 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     if not url.startswith(("http://", "https://")):
         raise Invalid("LOCKSTEP_URL must start with http:// or https://.")
     texts = {_field(name): value for name, value in values.items() if value and name not in {"LOCKSTEP_URL", *_PARSED}}
+    from portal.settings_checks import refuse_unsafe  # it needs this module
+
     texts.setdefault("database_url", f"sqlite:///{data / 'lockstep.sqlite3'}")
-    return Settings(
+    settings = Settings(
         data=data,
         url=url,
         outbound_allow=tuple(part.strip() for part in values["OUTBOUND_ALLOW"].split(",") if part.strip()),
@@ -97,6 +99,8 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         demo=values["LOCKSTEP_DEMO"] == "1",
         **texts,
     )
+    refuse_unsafe(settings)
+    return settings
 
 
 _PARSED = ("OUTBOUND_ALLOW", "TRUSTED_PROXIES", "LOCKSTEP_POLL_SECONDS", "LOCKSTEP_DEMO")

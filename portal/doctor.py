@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from portal.invariants import invariants
 from portal.keys import unreadable
 from portal.outbox import OutboxEntry
 from portal.private_files import open_to_others
+from portal.settings_checks import warnings
 from portal.sync import left_open
 from portal.vitals import read_vitals, words
 
@@ -55,6 +57,7 @@ def examine(*, strict: bool = False) -> list[Finding]:
     findings = [*_database()]
     if any(finding.state == "bad" for finding in findings):
         return findings  # nothing else can be known
+    findings += _settings()
     checks: list[Check] = [_guards, _instance, _vital, _connections, _google, _meetings, _stuck, _keys, _clock]
     for check in [*checks, _invariants] if strict else checks:
         findings += read_transaction(lambda session, check=check: list(check(session)))  # type: ignore[misc]
@@ -70,6 +73,11 @@ def _database() -> Iterator[Finding]:
     yield Finding("database", "ok", f"{db.engine.dialect.name}, tables at revision {schema.newest()}.")
     if db.engine.dialect.name == "sqlite":
         yield _sqlite_settings()
+
+
+def _settings() -> Iterator[Finding]:
+    for sentence in warnings(current_app.extensions["settings"], os.environ):
+        yield Finding("settings", "warn", sentence)
 
 
 def _sqlite_settings() -> Finding:

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import os
+
+import structlog
+from flask import current_app
+
 from portal import schema
 from portal.booking.self_test import NotGuarded, self_test
 from portal.errors import PortalError
+from portal.settings_checks import warnings
+
+log = structlog.get_logger()
 
 
 class NotFit(PortalError):
@@ -12,9 +20,14 @@ class NotFit(PortalError):
 
 
 def require_fit() -> None:
-    """Raises Invalid when the tables are older or newer than this program, NotFit when a clash is not refused. Needs an app context."""
+    """Raises Invalid when the tables are older or newer than this program, NotFit when a clash is not refused. Needs an app context.
+
+    Settings that are doubtful are said in the log.
+    """
     schema.require_current()
     require_guards()
+    for sentence in warnings(current_app.extensions["settings"], os.environ):
+        log.warning("a setting is doubtful", reason=sentence)
 
 
 def require_guards() -> None:

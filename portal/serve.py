@@ -22,6 +22,7 @@ import click
 from portal.config import Settings, load_settings
 from portal.processes import Forked, ProcessTree
 from portal.queue_server import QueueServer
+from portal.settings_checks import warnings
 from portal.web import CannotStart, listen, run_web
 
 if TYPE_CHECKING:
@@ -150,6 +151,8 @@ def announce(app: Flask, options: Options) -> None:
         not_adopted = read_transaction(standing).sentence
     if not_adopted:
         _say(not_adopted)
+    for sentence in warnings(settings, os.environ):
+        _say(f"Warning: {sentence}")
     link = first_owner_link(app)
     if link:
         _say(f"There is no owner yet. Open this link once to become it:\n  {link}")

@@ -54,7 +54,10 @@ def postgres_url() -> Iterator[str]:
 def base_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     folder = tmp_path_factory.mktemp("lockstep")
     return Settings(
-        data=folder, database_url=databases.sqlite_url(folder), url="http://localhost", secret_key="test" * 8
+        data=folder,
+        database_url=databases.sqlite_url(folder),
+        url="http://localhost",
+        secret_key="a key of the tests that is long enough",
     )
 
 

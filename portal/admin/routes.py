@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from datetime import timedelta
 from itertools import groupby
 from typing import Any
 
-from flask import flash, render_template, request, url_for
+from flask import current_app, flash, render_template, request, url_for
 from flask_login import current_user
 
 from portal import wake, worker_clock
@@ -36,6 +37,7 @@ from portal.errors import NotFound, OutsideEvent, Refused
 from portal.extensions import db
 from portal.hypermedia import see_other, wants_partial
 from portal.notifications import failures
+from portal.settings_checks import warnings as doubts
 from portal.sync import overview, partings
 from portal.sync.approvals import approve
 from portal.sync.questions import ANSWERS
@@ -230,6 +232,7 @@ def _warnings(calendars: list[overview.CalendarFacts]) -> list[Warning]:
         hanging=partings.hanging(session, resource_ids=queries.resource_ids_of(current_user), now=now),
         unreached=failures.unreached(session, resource_ids=queries.resource_ids_of(current_user), now=now),
         mails_wait="" if vitals.not_adopted else failures.why_mails_wait(session, now=now),
+        settings=doubts(current_app.extensions["settings"], os.environ) if current_user.is_admin else (),
         given_up=failures.given_up(session, resource_ids=queries.resource_ids_of(current_user), now=now),
         sees_all_mails=current_user.is_admin,
         clocks=worker_clock.doubts(session),

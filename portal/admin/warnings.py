@@ -39,6 +39,7 @@ def find_warnings(
     clocks: Iterable[str] = (),
     unreached: Iterable[Unreached] = (),
     mails_wait: str = "",
+    settings: Iterable[str] = (),
     given_up: Sequence[Mail] = (),
     sees_all_mails: bool = False,
     not_adopted: str = "",
@@ -48,6 +49,7 @@ def find_warnings(
     `waiting_for_us` counts questions and conflicts, `requests`
     bookings that want a yes or a no, `hanging`
     names accounts whose disconnection does not get on, `unreached` are bookings whose customers' mails failed, `mails_wait` says why none leave,
+    `settings` are doubts about those of the instance,
     `given_up` are mails that could not leave while they were of use; `sees_all_mails`: the page of all mails is this reader's to open,
     `not_adopted` says why nothing leaves at all."""
     facts = list(calendars)
@@ -58,6 +60,7 @@ def find_warnings(
     found += [Warning("bad", "Is the clock right?", f"{sentence} {WAITS}") for sentence in clocks]
     found += _connections(facts) + _calendars(facts)
     found += [_hanging(name) for name in hanging]
+    found += [Warning("warn", "A setting is doubtful", sentence) for sentence in settings]
     if mails_wait:
         found.append(_waiting(mails_wait, sees_all_mails))
     if given_up:
