@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import IO, Any, BinaryIO, cast
 
 from flask import current_app
 from sqlalchemy import Connection, MetaData, delete, func, select, text, update
@@ -34,6 +35,7 @@ from portal.extensions import db
 from portal.notifications.models import Reminder
 from portal.outbox import OutboxEntry
 from portal.private_files import create_private
+from portal.sealed_file import SealedWriter, is_sealed, open_sealed
 from portal.security import load_sealer
 from portal.sync.models import Lease
 
@@ -41,20 +43,29 @@ FORMAT = 1
 KEY_FILES = ("encryption", "secret")
 
 
-def write_backup(path: Path, settings: Settings, *, progress: Progress = lambda _: None) -> int:
+def write_backup(
+    path: Path,
+    settings: Settings,
+    *,
+    passphrase: str | None = None,
+    with_keys: bool = True,
+    progress: Progress = lambda _: None,
+) -> int:
     """Write the file, whole or not at all; gives the number of rows. All tables are read in one snapshot, while the portal may run.
 
-    They are the tables that the database has: it may be one that is still to be upgraded.
+    They are the tables that the database has: it may be one that is still to be upgraded. With a passphrase nobody reads the file without it; without
+    the keys nobody opens the stored passwords and links who has the file alone. Raises Invalid for a passphrase that is too short.
     """
     draft = path.with_name(f"{path.name}.part")
     try:
         with os.fdopen(create_private(draft), "wb") as file:
-            with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            with _sealed(file, passphrase) as target, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
                 _write_about(archive)
-                for name in KEY_FILES:
+                for name in KEY_FILES if with_keys else ():
                     if (settings.data / "keys" / name).exists():
                         archive.write(settings.data / "keys" / name, f"keys/{name}")
                 count = _write_rows(archive, progress)
+            file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
     finally:
@@ -62,13 +73,16 @@ def write_backup(path: Path, settings: Settings, *, progress: Progress = lambda 
     return count
 
 
-def restore_backup(path: Path, settings: Settings, *, progress: Progress = lambda _: None) -> int:
+def restore_backup(
+    path: Path, settings: Settings, *, passphrase: str | None = None, progress: Progress = lambda _: None
+) -> int:
     """Put the file into an empty, upgraded database; gives the number of rows. One transaction.
 
     What was to be mailed at the time of the backup is dropped, and every connection is paused: nothing is sent and no calendar is written
-    before a person has looked. Raises Invalid for another kind of file, Refused when there is something in the database.
+    before a person has looked. Raises Invalid for another kind of file, WrongPassphrase for a sealed one,
+    Refused when there is something in the database.
     """
-    with _open(path) as former:
+    with _open(path, passphrase, settings) as former:
         about = _about(former)
         _require_empty()
         with (
@@ -81,6 +95,10 @@ def restore_backup(path: Path, settings: Settings, *, progress: Progress = lambd
         _restore_keys(former, settings.data)
     current_app.extensions["sealer"] = load_sealer(settings)
     return count
+
+
+def _sealed(file: BinaryIO, passphrase: str | None) -> AbstractContextManager[IO[bytes]]:
+    return nullcontext(file) if passphrase is None else cast(IO[bytes], SealedWriter(file, passphrase))
 
 
 def _write_about(archive: zipfile.ZipFile) -> None:
@@ -136,11 +154,28 @@ def _migrate(archive: zipfile.ZipFile, revision: str, path: Path) -> None:
     db.engine.dispose()
 
 
-def _open(path: Path) -> zipfile.ZipFile:
-    try:
-        return zipfile.ZipFile(path)
-    except zipfile.BadZipFile:
-        raise Invalid(f"{path} is no backup of Lockstep, or it is damaged.") from None
+@contextmanager
+def _open(path: Path, passphrase: str | None, settings: Settings) -> Iterator[zipfile.ZipFile]:
+    with ExitStack() as opened:
+        for left in settings.data.glob("restore-*"):  # by a restore that was killed
+            shutil.rmtree(left)
+        if is_sealed(path):
+            folder = opened.enter_context(TemporaryDirectory(prefix="restore-", dir=settings.data))
+            path = _unsealed(path, passphrase, Path(folder))
+        try:
+            archive = opened.enter_context(zipfile.ZipFile(path))
+        except zipfile.BadZipFile:
+            raise Invalid(f"{path} is no backup of Lockstep, or it is damaged.") from None
+        yield archive
+
+
+def _unsealed(path: Path, passphrase: str | None, folder: Path) -> Path:
+    """All of it has proved whole before any of it is read."""
+    plain = folder / "backup.zip"
+    with os.fdopen(create_private(plain), "wb") as file:
+        for piece in open_sealed(path, passphrase):
+            file.write(piece)
+    return plain
 
 
 def _about(archive: zipfile.ZipFile) -> dict[str, Any]:
