@@ -67,6 +67,6 @@ def _ours(settings: Settings) -> Iterator[Path]:
         if not folder.is_dir():
             continue
         # A mail folder may hold many thousand files; behind a shut door it does not matter how they are marked.
-        if name in ("keys", "backups") or folder.stat().st_mode & _OTHERS:
+        if name != "mail" or folder.stat().st_mode & _OTHERS:
             yield from (path for path in folder.rglob("*") if not path.is_socket())
         yield folder

@@ -54,6 +54,7 @@ def test_what_an_older_version_left_readable_is_mended_at_the_start(instance):
     for name in ("mail", "backups", "queue"):
         (instance.data / name).mkdir()
         (instance.data / name / "file").touch()
+    (instance.data / "queue" / "appendonlydir").mkdir()
     for name in ("serve.lock", "hook-counts", "of-somebody-else.txt"):
         (instance.data / name).touch()
     for path in instance.data.rglob("*"):

@@ -22,6 +22,7 @@ from portal.app import create_app
 from portal.backup import restore_backup
 from portal.errors import Invalid, Refused
 from portal.extensions import db
+from portal.serve import prepare
 from portal.upgrade import bring_up_to_date
 from tests.support import databases, filling
 
@@ -227,3 +228,13 @@ def _upgrade_and_die(settings):
     os.environ["LOCKSTEP_FAILPOINT"] = "migration.after_step"
     with create_app(settings).app_context():
         bring_up_to_date(settings)
+
+
+@pytest.mark.parametrize("house", ["sqlite"], indirect=True)
+def test_serve_upgrades_in_the_same_way(house, capsys):
+    settings = house("0001")
+    before = filling.read(db.engine)
+    prepare(settings)
+    compare(before, since="0001")
+    (path,) = (settings.data / "backups").iterdir()
+    assert f"A backup was written before the upgrade: {path}." in capsys.readouterr().out
