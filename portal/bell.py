@@ -75,7 +75,7 @@ class Bell:
             from rq import Queue
             from rq.serializers import JSONSerializer
 
-            # JSON, not pickle: who can write to Redis must not be able to run code of theirs here.
+            # JSON, not pickle: who can write to Redis must not be able to run code of theirs here (see also `portal.doorbell`).
             self._queue = Queue(QUEUE, connection=connect(self._url), serializer=JSONSerializer)
         self._queue.enqueue(function, ttl=BELL_LIVES, result_ttl=0, failure_ttl=BELL_LIVES, description=function)
 
