@@ -26,6 +26,7 @@ PURE = [
     "portal/intervals.py",
     "portal/errors.py",
     "portal/i18n.py",
+    "portal/names.py",
     "portal/booking/rules.py",
     "portal/booking/occurrences.py",
     "portal/waitlist/plan.py",

@@ -12,6 +12,7 @@ from portal.accounts.models import ROLES
 from portal.accounts.passwords import weakness
 from portal.dates import is_zone, zones_by_region
 from portal.errors import Invalid
+from portal.names import has_hidden_signs, read_name
 
 _EMAIL = re.compile(
     r"[^@\s<>()\[\],;:\"\\]{1,64}@(?:[^@\s.<>()\[\],;:\"\\]{1,63}\.)+[^@\s.<>()\[\],;:\"\\]{2,63}", re.UNICODE
@@ -44,20 +45,12 @@ class Invitation:
 def clean_email(text: str) -> str:
     """The address in lower case, without spaces around it. Raises Invalid for field `email`."""
     email = text.strip().lower()
-    if len(email) > 254 or _CONTROL.search(email) or not _EMAIL.fullmatch(email):
+    if len(email) > 254 or _CONTROL.search(email) or has_hidden_signs(email) or not _EMAIL.fullmatch(email):
         raise Invalid(
             "Please check the e-mail address.",
             fields={"email": "Please enter an e-mail address, such as ana@studio.example."},
         )
     return email
-
-
-def clean_line(text: str, *, longest: int = 200) -> str:
-    """One line of text without control characters; longer is cut off nowhere, so the caller must check."""
-    line = " ".join(_CONTROL.sub(" ", text).split())
-    if len(line) > longest:
-        raise ValueError(f"Please use at most {longest} characters.")
-    return line
 
 
 def read_setup(form: Mapping[str, str], *, email: str, asks_for_business: bool) -> Setup:
@@ -132,8 +125,8 @@ def zone_options() -> list[tuple[str, str]]:
 
 def _required(form: Mapping[str, str], name: str, sentence: str, errors: dict[str, str]) -> str:
     try:
-        text = clean_line(form.get(name, ""))
-    except ValueError as error:
+        text = read_name(form.get(name, ""))
+    except Invalid as error:
         errors[name] = str(error)
         return ""
     if not text:

@@ -24,6 +24,7 @@ from portal.clock import now_utc
 from portal.db import transaction
 from portal.errors import Invalid, NotAllowedNow, NotFound, Refused
 from portal.extensions import db
+from portal.names import read_name
 from portal.security import new_token, token_hash
 
 SETUP_LINK_LIVES = timedelta(days=3)
@@ -232,8 +233,12 @@ def add_api_token(
     made_by_id: int | None = None,
 ) -> str:
     """A new bearer token for the API; shown once, stored hashed. Raises Invalid for an empty or long name, and for scopes that there are not."""
-    name, fields = name.strip(), {}
-    if not 0 < len(name) <= 100:
+    fields: dict[str, str] = {}
+    try:
+        name = read_name(name, longest=100)
+    except Invalid as error:
+        fields["name"] = str(error)
+    if not name:
         fields["name"] = "Please give the token a name of 1 to 100 characters."
     if not scopes or not set(scopes) <= set(SCOPES):
         fields["scopes"] = f"Please say what the token may do: {', '.join(SCOPES)}."

@@ -14,6 +14,7 @@ from portal import dates
 from portal.errors import Invalid, NotAllowedNow, TooLate
 from portal.i18n import say, say_later
 from portal.intervals import QUANTUM_SECONDS
+from portal.names import has_hidden_signs, read_name
 
 HOLD = timedelta(minutes=5)
 """How long a time is kept while the form is filled in; may be extended once by as much."""
@@ -120,9 +121,13 @@ def check_customer(customer: Customer, *, needs_phone: bool = False) -> Customer
     """The same customer, trimmed. `needs_phone` is for services where they are called. Raises Invalid with a sentence per field."""
     values = {name: tidy(str(value), multiline=name == "note") for name, value in asdict(customer).items()}
     fields: dict[str, str] = {}
-    if not values["name"]:
-        fields["name"] = say("Please tell us your name.")
-    if not _ADDRESS.fullmatch(values["email"]):
+    try:
+        values["name"] = read_name(str(customer.name), longest=_LONGEST["name"])
+        if not values["name"]:
+            fields["name"] = say("Please tell us your name.")
+    except Invalid as error:
+        fields["name"] = str(error)
+    if has_hidden_signs(values["email"]) or not _ADDRESS.fullmatch(values["email"]):
         fields["email"] = say("Please give an e-mail address like name@example.org; the confirmation goes there.")
     if values["phone"] and not re.fullmatch(r"[\d\s()+./x-]{3,}", values["phone"]):
         fields["phone"] = say("Please write the telephone number with digits, like +34 600 123 456.")

@@ -92,7 +92,7 @@ def _only_table(root: Table, values: dict[str, Any], problems: Problems) -> Tabl
 
 def _business(table: Table) -> SeedBusiness:
     business = SeedBusiness(
-        name=table.text("name"),
+        name=table.name("name"),
         zone=table.text("zone", check=check_zone),
         language=table.text("language", default="en", check=check_language),
         email=table.text("email", default="", longest=254, check=check_email),
@@ -106,7 +106,7 @@ def _resource(table: Table, business_zone: str, environ: Mapping[str, str]) -> S
     resource = SeedResource(
         slug=table.text("slug", longest=64, check=check_slug),
         kind=table.choice("kind", KINDS, default="staff"),
-        name=table.text("name"),
+        name=table.name("name"),
         email=table.text("email", default="", longest=254, check=check_email),
         zone=table.text("zone", default=business_zone, check=check_zone),
         hours=_hours(table),

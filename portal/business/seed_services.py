@@ -32,7 +32,7 @@ def read_service(table: Table, slugs: Collection[str]) -> SeedService:
     duration = minutes("duration", least=5, step=5)
     service = SeedService(
         slug=table.text("slug", longest=64, check=check_service_slug),
-        name=table.text("name"),
+        name=table.name("name"),
         description=table.text("description", default="", longest=2000),
         location=table.text("location", default="", longest=300),
         location_kind=table.choice("location_kind", LOCATION_KINDS, default=""),

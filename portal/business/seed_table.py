@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from portal.errors import Invalid
+from portal.names import read_name
 from portal.toml_lines import Path, line_of
 
 T = TypeVar("T")
@@ -55,6 +57,15 @@ class Table:
             return self._wrong(key, f"must have at most {longest} characters, not {len(value)}", "")
         wrong = check(value) if check and value else None
         return self._wrong(key, wrong, "") if wrong else value.strip()
+
+    def name(self, key: str) -> str:
+        """What something is called, as people type it in forms."""
+        text = self.text(key)
+        try:
+            name = read_name(text)
+        except Invalid as error:
+            return self._wrong(key, f"cannot be this: {str(error)[:1].lower()}{str(error)[1:].rstrip('.')}", "")
+        return name
 
     def number(self, key: str, *, least: int, most: int, default: int = REQUIRED, step: int = 1, unit: str = "") -> int:
         """A whole number from `least` to `most`, a multiple of `step`."""

@@ -16,6 +16,7 @@ from portal.business.lengths import length_text, lengths_text, read_length, read
 from portal.business.models import ASSIGNMENTS, LOCATION_KINDS, MEETINGS, QUESTION_KINDS, TIMINGS, Service
 from portal.business.seed_checks import check_service_slug
 from portal.errors import Invalid
+from portal.names import read_name
 
 Typed = Mapping[str, Any]
 
@@ -120,8 +121,12 @@ def _texts(typed: Typed, errors: dict[str, str]) -> dict[str, Any]:
         found[name] = _clean(typed.get(name), multiline=name == "description")
         if len(found[name]) > longest:
             errors[name] = f"Please use at most {longest} characters."
-    if not found["name"]:
-        errors["name"] = "Please give the service a name."
+    try:
+        found["name"] = read_name(str(typed.get("name") or ""))
+        if not found["name"]:
+            errors["name"] = "Please give the service a name."
+    except Invalid as error:
+        errors["name"] = str(error)
     return found
 
 

@@ -15,9 +15,10 @@ import stat
 import zipfile
 
 import pytest
-from sqlalchemy import CheckConstraint, UniqueConstraint, inspect, text
+from sqlalchemy import CheckConstraint, UniqueConstraint, inspect, select, text
 
 from portal import schema, upgrade
+from portal.accounts.models import SCOPES, ApiToken, SetupLink
 from portal.app import create_app
 from portal.backup import restore_backup
 from portal.errors import Invalid, Refused
@@ -117,6 +118,28 @@ def test_a_backup_of_a_former_version_comes_back_as_if_it_had_been_upgraded(hous
     noted = {"instance": max(counts["instance"], 1)}  # that nobody has adopted it yet
     assert {name: len(rows) for name, rows in restored.items()} == counts | ended | noted
     assert not list(second.data.glob("restore-*"))
+
+
+def test_tokens_of_before_there_were_scopes_keep_their_rights_and_links_for_want_of_an_owner_are_known(house):
+    settings = house("0004")
+    later = "2999-01-01 00:00:00+00:00"
+    with db.engine.connect().execution_options(lockstep_write=True) as connection, connection.begin():
+        for table in ("user_session", "setup_link", "api_token", "question", "erasure", "connection_draft", "user"):
+            connection.execute(db.metadata.tables[table].delete())
+        token = {"name": "old", "digest": "a" * 64, "at": later}
+        connection.execute(
+            text("INSERT INTO api_token (name, token_hash, created_at) VALUES (:name, :digest, :at)"), token
+        )
+        link = text("INSERT INTO setup_link (token_hash, email, role, expires_at) VALUES (:digest, :email, :role, :at)")
+        for number, (email, role) in enumerate(
+            (("", "owner"), ("ana@studio.example", "owner"), ("b@studio.example", "staff"))
+        ):
+            connection.execute(link, {"digest": str(number), "email": email, "role": role, "at": later})
+    bring_up_to_date(settings)
+    (old,) = db.session.scalars(select(ApiToken)).all()
+    assert (tuple(old.scopes), old.expires_at, old.made_by_id) == (SCOPES, None, None)
+    links = db.session.scalars(select(SetupLink).order_by(SetupLink.token_hash)).all()
+    assert [row.is_first for row in links] == [True, True, False]
 
 
 def test_a_new_database_and_an_empty_one_need_no_backup(sqlite_app, make_settings, tmp_path):
