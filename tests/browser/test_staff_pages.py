@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
+from portal.accounts.models import User
+from portal.accounts.operations import add_api_token, add_user
 from portal.booking import operations, queries
 from portal.business.models import Resource, Service
 from portal.clock import now_utc
@@ -68,8 +70,16 @@ def test_every_staff_page_fits_a_narrow_phone(staff: Page) -> None:
     calendar = make_calendar(
         ana, url="https://a-rather-long-name-of-a-calendar-server.example.org/remote.php/dav/calendars"
     )
+    add_api_token("a-program-with-a-rather-long-name-that-somebody-gave-it")
+    person, invited = (
+        db.session.query(User).first(),
+        add_user("somebody-with-a-long-address@a-long-domain.example.org", "admin"),
+    )
+    assert person is not None
+    assert invited
     staff.set_viewport_size(NARROW)
     for path in (
+        f"/admin/people/{person.id}", f"/admin/people/{person.id}/removal", "/admin/tokens", "/admin/forgotten",
         "/admin", "/admin/bookings", f"/admin/bookings/{made.booking_id}", f"/admin/bookings/{made.booking_id}/cancellation",
         "/admin/questions", "/admin/people", "/admin/account", "/admin/integrations", "/admin/integrations/caldav",
         f"/admin/integrations/{calendar.connection_id}/refresh", f"/admin/integrations/calendars/{calendar.id}",

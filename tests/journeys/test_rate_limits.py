@@ -66,7 +66,9 @@ def test_a_queue_server_that_hangs_slows_no_page_and_lifts_no_limit(instance):
         told = post_many(instance, CODE, 100, email="nonsense")
         assert (time.monotonic() - begun) / 100 < 0.25
         assert told[429] >= 20  # in memory: at most twenty of each process
-        assert post_many(instance, SIGN_IN, 5, email="ana@studio.example", password="wrong")[429] == 5
+        assert (
+            post_many(instance, SIGN_IN, 33, email="ana@studio.example", password="wrong")[422] <= 10
+        )  # the database counts
     finally:
         server.send_signal(signal.SIGCONT)
 
