@@ -30,7 +30,7 @@ from portal.keys import unreadable
 from portal.outbox import OutboxEntry
 from portal.private_files import open_to_others
 from portal.settings_checks import warnings
-from portal.sync import left_open
+from portal.sync import left_open, unknown
 from portal.vitals import read_vitals, words
 
 LEAST_SPACE = 500 * 2**20
@@ -121,6 +121,7 @@ def _vital(session: Session) -> Iterator[Finding]:
         yield Finding("outbox", "warn", sentence)
     for number, what in (
         (vitals.open_questions, "outside changes wait for an answer (/admin/questions)"),
+        (unknown.count_open(session), "bookings that the backup does not know wait for a decision (/admin/questions)"),
         (vitals.open_conflicts, "bookings overlap outside events (/admin/questions)"),
         (vitals.quarantined_calendars, "calendars have a read held back for a decision (/admin/integrations)"),
     ):

@@ -28,6 +28,7 @@ TOPICS = {
     "calendar.publish": "portal.sync.publish:publish_entry",
     "calendar.outside": "portal.sync.outside:settle",
     "calendar.rewrite": "portal.sync.rewrite:rewrite_entry",
+    "calendar.unknown": "portal.sync.unknown:clear_away",
     "calendar.draft": "portal.calendars.grants:forget_draft",
     "calendar.push": "portal.sync.subscriptions:keep_entry",
     "calendar.farewell": "portal.sync.farewell:farewell",

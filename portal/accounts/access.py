@@ -41,6 +41,7 @@ STAFF = frozenset(
         "admin.home", "admin.bookings", "admin.booking", "admin.cancel_booking", "admin.approve_booking", "admin.refuse_booking",
         "admin.mark_attendance", "admin.send_mail_again",
         "admin.confirm_cancellation", "admin.questions", "admin.answer",
+        "admin.unknown_booking", "admin.take_up", "admin.answer_unknown",
         "admin.all_dates", "admin.dates", "admin.appointment", "admin.capacity_form", "admin.change_capacity",
         "admin.move_appointment_form", "admin.move_appointment", "admin.call_off_form", "admin.call_off",
         "admin.waitlist", "admin.waitlist_service", "admin.offer_form", "admin.offer",

@@ -9,10 +9,12 @@ from flask_login import current_user
 
 from portal.admin import decisions, queues
 from portal.admin.moments import Moments
+from portal.admin.queries import resource_ids_of
 from portal.clock import now_utc
 from portal.dates import present_locale
 from portal.extensions import db
 from portal.site import current_site
+from portal.sync import unknown
 
 bp = Blueprint("admin", __name__, url_prefix="/admin")
 
@@ -78,6 +80,7 @@ def moments() -> Moments:
 def staff_nav() -> list[dict[str, Any]]:
     """The links of the staff pages that this user may follow, for `admin/layout.html`."""
     waiting = decisions.count_open(db.session(), current_user)
+    waiting += unknown.count_open(db.session(), resource_ids_of(current_user))
     links = [
         ("admin.home", "Today", 0),
         ("admin.bookings", "Bookings", 0),

@@ -25,6 +25,7 @@ from portal.admin import (
     services,
     texts,
     tokens,
+    unknown,
     waitlist,
 )
 from portal.admin.frame import bp, moments
@@ -42,6 +43,7 @@ from portal.sync import overview, partings
 from portal.sync.approvals import approve
 from portal.sync.questions import ANSWERS
 from portal.sync.questions import answer as give_answer
+from portal.sync.unknown import count_open as count_unknown
 from portal.vitals import read_vitals
 
 __all__ = [
@@ -55,6 +57,7 @@ __all__ = [
     "services",
     "texts",
     "tokens",
+    "unknown",
     "waitlist",
 ]  # importing these pages adds their routes
 
@@ -152,6 +155,7 @@ def questions() -> Any:
         "at": moments(),
         "asked": decisions.open_questions(db.session(), current_user),
         "clashes": decisions.open_conflicts(db.session(), current_user),
+        "unknown": unknown.list_unknown(db.session(), current_user),
     }
     return render_template("admin/_questions.html" if wants_partial() else "admin/questions.html", **page)
 
@@ -228,6 +232,7 @@ def _warnings(calendars: list[overview.CalendarFacts]) -> list[Warning]:
         not_adopted=vitals.not_adopted,
         may_adopt=current_user.is_admin,
         waiting_for_us=decisions.count_open(session, current_user),
+        unknown=count_unknown(session, queries.resource_ids_of(current_user)),
         requests=decisions.count_requests(session, current_user, now=now),
         hanging=partings.hanging(session, resource_ids=queries.resource_ids_of(current_user), now=now),
         unreached=failures.unreached(session, resource_ids=queries.resource_ids_of(current_user), now=now),

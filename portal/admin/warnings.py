@@ -44,6 +44,7 @@ def find_warnings(
     sees_all_mails: bool = False,
     not_adopted: str = "",
     may_adopt: bool = False,
+    unknown: int = 0,
 ) -> list[Warning]:
     """The worst first. `problems` are the instance's own (the worker is silent), `clocks` say why a worker's clock is in doubt,
     `waiting_for_us` counts questions and conflicts, `requests`
@@ -51,7 +52,7 @@ def find_warnings(
     names accounts whose disconnection does not get on, `unreached` are bookings whose customers' mails failed, `mails_wait` says why none leave,
     `settings` are doubts about those of the instance,
     `given_up` are mails that could not leave while they were of use; `sees_all_mails`: the page of all mails is this reader's to open,
-    `not_adopted` says why nothing leaves at all."""
+    `unknown` bookings stand in calendars alone, `not_adopted` says why nothing leaves at all."""
     facts = list(calendars)
     found = [Warning("bad", "Calendars and mails are standing still", problem) for problem in problems]
     if not_adopted:
@@ -68,6 +69,10 @@ def find_warnings(
     found += [_unreached(each) for each in unreached]
     if requests:
         found.append(_requests(requests))
+    if unknown:
+        title = f"{unknown} {'booking' if unknown == 1 else 'bookings'} that the backup does not know"
+        sentence = "They stand in the calendars alone. Their time is closed until you decide."
+        found.append(Warning("bad", title, sentence, "admin.questions", "Decide"))
     if waiting_for_us:
         title = (
             "One thing waits for your answer"

@@ -38,7 +38,7 @@ from portal.business.models import (
     ServiceResource,
     WeeklyHours,
 )
-from portal.calendars.models import BusyInterval, Calendar, Connection
+from portal.calendars.models import BusyInterval, Calendar, Connection, UnknownBooking
 from portal.db import database_clock
 from portal.outbox import OutboxEntry
 
@@ -157,10 +157,12 @@ def taken() -> Select[Any]:
 
 @cache
 def outside() -> Select[Any]:
-    busy, calendar = _table(BusyInterval).c, _table(Calendar).c
+    """Time that events take; in calendars that only receive bookings, events of bookings that are not known here."""
+    busy, calendar, unknown = _table(BusyInterval).c, _table(Calendar).c, _table(UnknownBooking).c
+    is_unknown = exists().where(unknown.calendar_id == busy.calendar_id, unknown.remote_id == busy.remote_id)
     return select(busy.resource_id, busy.start_at, busy.end_at).where(
         calendar.id == busy.calendar_id,
-        calendar.is_busy_source,
+        or_(calendar.is_busy_source, is_unknown),
         busy.resource_id.in_(_ids()),
         busy.end_at > bindparam("start"),
         busy.start_at < bindparam("end"),

@@ -69,6 +69,8 @@ class Calendar(Model):
     unsure_since: Mapped[datetime | None] = mapped_column(Instant)
     """Since a restore or a copy, until it has been read completely: what stands there may have been booked elsewhere. It counts as unreadable
     meanwhile, busy source or not, and nothing is written into it."""
+    compared_at: Mapped[datetime | None] = mapped_column(Instant)
+    """When that reading was. What it found changed happened elsewhere, and is asked about whatever the rules say."""
     freshness: Mapped[int] = mapped_column(default=600)
     """Seconds after the last good read beyond which `when_unreadable` applies."""
     sync_token: Mapped[str | None] = mapped_column(Text)
@@ -204,3 +206,27 @@ class BusyInterval(Model):
         Index("ix_busy_interval_calendar_id_remote_id", "calendar_id", "remote_id"),
         Index("ix_busy_interval_resource_id_end_at", "resource_id", "end_at", "start_at"),
     )
+
+
+class UnknownBooking(Model):
+    """An event with our mark of a booking that this database does not know, after a restore; see `portal.sync.unknown`.
+
+    `instance_id` and `appointment_no` are its mark's. `appointment_id` is the group that is known, but not all of it; or what was made of it.
+    `answer` is keep, remove, taken up, or gone, when somebody took the event away; empty while it is asked about.
+    """
+
+    __tablename__ = "unknown_booking"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    calendar_id: Mapped[int] = mapped_column(ForeignKey("calendar.id", ondelete="CASCADE"))
+    remote_id: Mapped[str] = mapped_column(String(1000))
+    instance_id: Mapped[str] = mapped_column(String(32))
+    appointment_no: Mapped[int]
+    appointment_id: Mapped[int | None] = mapped_column(ForeignKey("appointment.id", ondelete="SET NULL"))
+    summary: Mapped[str] = mapped_column(String(300), default="")
+    start_at: Mapped[datetime] = mapped_column(Instant)
+    end_at: Mapped[datetime] = mapped_column(Instant)
+    found_at: Mapped[datetime] = mapped_column(Instant, default=now_utc)
+    answered_at: Mapped[datetime | None] = mapped_column(Instant)
+    answer: Mapped[str] = mapped_column(String(16), default="")
+    answered_by: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="SET NULL"))
+    __table_args__ = (UniqueConstraint("calendar_id", "remote_id"),)

@@ -29,6 +29,7 @@ class Tie:
     end_at: datetime
     is_wanted: bool
     is_pending: bool
+    is_group: bool = False
     touched_at: datetime
 
     @property
@@ -43,7 +44,8 @@ class Situation:
     `token_at` is the start of the reading that gave the sync token; None before the first. `booked` maps the appointments that events of the
     batch name by their marks to their times, as far as they take this calendar's resource. `shared` are events that this very calendar,
     connected for somebody else too, holds for that person's bookings. `coming` are the known objects whose time is not over, for batches that
-    account only for the window; None for all others.
+    account only for the window; None for all others. `is_comparing`: the first reading after a restore, which takes what has gone for no
+    mistake, since each is asked about. `doubtful` are events of groups that may have more people than are known.
     """
 
     known: Mapping[str, str]
@@ -61,6 +63,8 @@ class Situation:
     is_second_reading: bool = False
     accepts_removals: bool = False
     later_ids: Sequence[Mapping[str, Any]] = ()
+    is_comparing: bool = False
+    doubtful: frozenset[str] = frozenset()
     keeps_held: bool = False
     """Somebody decided that what is in quarantine is kept."""
 
@@ -147,4 +151,6 @@ class Plan:
     to_verify: list[str] = field(default_factory=list)
     suspicion: Suspicion | None = None
     held: frozenset[str] = frozenset()
+    changed_groups: frozenset[str] = frozenset()
+    """Events of groups that were written elsewhere since the backup."""
     keeps_token: bool = False

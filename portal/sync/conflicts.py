@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal import outbox
-from portal.booking.models import PRESENT, Appointment, AppointmentResource
+from portal.booking.models import PRESENT, Appointment, AppointmentResource, EventLink
 from portal.calendars.models import BusyInterval, Calendar
 from portal.db import read_transaction, write_transaction
 from portal.sync import ledger
@@ -164,7 +164,10 @@ def _overlaps(
 
 
 def _open(session: Session, appointment_id: int, calendar: Calendar, remote_id: str, span: Span) -> None:
-    """Note a conflict, once. A known one only learns its present time."""
+    """Note a conflict, once. A known one only learns its present time. The appointment's own event, in doubt after a restore, is none."""
+    own = (EventLink.appointment_id == appointment_id, EventLink.calendar_id == calendar.id)
+    if session.scalar(select(EventLink.id).where(*own, EventLink.remote_id == remote_id)) is not None:
+        return
     for conflict in _open_conflicts(session, appointment_id):
         if (conflict.calendar_id, conflict.remote_id) == (calendar.id, remote_id):
             if (conflict.start_at, conflict.end_at) != span:

@@ -185,6 +185,11 @@ def _judge_called_off(event: RemoteEvent, tie: Tie, result: Plan) -> None:
 
 def _adopt(event: RemoteEvent, tie: Tie, situation: Situation, result: Plan, *, is_settled: bool) -> None:
     busy = _overhang(event, tie.start_at, tie.end_at, situation)
+    is_echo = bool(event.content_hash) and event.content_hash in (tie.content_hash, *tie.sent_hash.split())
+    if situation.is_comparing and tie.is_group and not is_echo:
+        result.changed_groups |= {event.remote_id}
+    if event.remote_id in situation.doubtful | result.changed_groups and event.start_at and event.end_at:
+        busy = _clip((event.start_at, event.end_at), situation)  # nobody may join before it is known who comes
     problem = SERIES if event.is_recurring else event.problem
     result.actions.append(Store(event, busy, is_ours=True, rolls=event.is_recurring, problem=problem))
     if is_settled or (tie.etag, tie.remote_id) != (event.etag, event.remote_id):
@@ -207,6 +212,8 @@ def _judge_gone(remote_id: str, tie: Tie | None, situation: Situation, result: P
 def _suspicion(vanished: Iterable[str], ties: Mapping[str, Tie], situation: Situation) -> Suspicion | None:
     losing = {remote_id for remote_id in vanished if not _is_expected_to_go(ties.get(remote_id))}
     own = {remote_id for remote_id in losing if remote_id in ties and ties[remote_id].end_at > situation.now}
+    if situation.is_comparing:  # what was cancelled since the backup is asked about, one by one
+        losing, own = losing - own, set()
     losing = _to_come(losing, situation)
     number = _number_of_events(losing, situation)
     known = _to_come(situation.known.keys(), situation)

@@ -53,6 +53,7 @@ class Target:
     link: LinkView | None
     subject: Subject
     is_paused: bool
+    is_unsure: bool
     is_shared: bool
 
 
@@ -138,6 +139,7 @@ def _target(
         link=view(link) if link else None,
         subject=subject_of(session, appointment, calendar, meeting),
         is_paused=calendar.connection.state == "paused",
+        is_unsure=calendar.unsure_since is not None,
         is_shared=link is not None and not is_wanted and shared.is_wanted_by_another(session, link),
     )
 
@@ -157,6 +159,10 @@ def _serve(target: Target, appointment_id: int, work: Work | None) -> None:
             return None
         if target.is_paused:
             raise states.Paused("The connection is paused.")
+        if target.is_unsure:
+            raise states.Paused(
+                "The calendar is compared with the bookings first, since they came from a backup or a copy."
+            )
         with line_to(target.account.connection_id), kept_provider(target.account) as provider:
             if _take_step(target, step, provider, appointment_id, work):
                 return None

@@ -21,7 +21,7 @@ from portal.clock import now_utc
 from portal.db import read_transaction, transaction, write_transaction
 from portal.failpoints import reach
 from portal.instance.standing import require_adopted
-from portal.sync import apply, due, leases, ledger, meanwhile, outside, push, readopt, states
+from portal.sync import apply, due, leases, ledger, meanwhile, outside, push, readopt, states, unknown
 from portal.sync.actions import Drop, Plan, Situation
 from portal.sync.lines import LineBusy, line_to
 from portal.sync.plan import gone, judge, plan
@@ -188,21 +188,36 @@ def _apply(
     apply.carry_out(session, calendar, result.actions, situation=situation)
     meanwhile.store(calendar, note)
     apply.note_plan(session, calendar, result, now=situation.now)
+    unknown.note(session, calendar, batch.upserts, changed=result.changed_groups, now=situation.now)
+    unknown.note_gone(session, calendar.id, _dropped(result), now=situation.now)
     apply.heal_links(session, {tie.appointment_id for tie in situation.ties if tie.is_pending})
     _note_success(session, calendar, batch, result, read_at=read_at)
     if not batch.is_complete and (batch.upserts or batch.removals):
         push.note_silence(session, calendar, reading.last_begun_at, now=situation.now)
     calendar.next_read_at = _next_turn(session, calendar, batch, keeps_token=result.keeps_token)
+    if situation.is_comparing and batch.is_complete and not result.keeps_token:
+        _end_comparing(session, calendar)
     link_ids = [action.tie.link_id for action in result.actions if hasattr(action, "tie")]
     reach("pull.before_commit")
     outcome = Outcome(
         upserts=len(batch.upserts),
-        removals=sum(isinstance(action, Drop) for action in result.actions),
+        removals=len(_dropped(result)),
         unchanged=len(batch.unchanged),
         is_complete=batch.is_complete,
         is_quarantined=bool(result.held),
     )
     return outcome, link_ids
+
+
+def _dropped(result: Plan) -> list[str]:
+    return [action.remote_id for action in result.actions if isinstance(action, Drop)]
+
+
+def _end_comparing(session: Session, calendar: Calendar) -> None:
+    """After a restore: what the calendar holds is known now, so it may be written again."""
+    session.flush()  # what was found counts as found by this comparison: its links are written before the time is taken
+    calendar.unsure_since, calendar.compared_at = None, now_utc()
+    states.release(session, calendar.connection_id, now=now_utc())
 
 
 def _note_success(session: Session, calendar: Calendar, batch: ChangeBatch, result: Plan, *, read_at: datetime) -> None:

@@ -17,7 +17,7 @@ from portal.calendars.models import BusyInterval, Calendar, RemoteObject
 from portal.clock import now_utc
 from portal.errors import NotFound
 from portal.instance.ids import instance_ids
-from portal.sync import leases, shared
+from portal.sync import leases, shared, unknown
 from portal.sync.actions import Situation, Tie
 from portal.sync.standing import standing
 from providers.calendars.base import CalendarRef, RemoteEvent, Span
@@ -65,7 +65,7 @@ def begin(session: Session, calendar_id: int, *, is_complete: bool, lease_for: t
     ).all()
     accepts = bool(calendar.quarantine and calendar.quarantine.get("decision") == "accept")
     # In doubt all of it is read each time, for a change feed tells nothing of what only seemed to be gone, and is back.
-    is_complete = is_complete or accepts or is_in_doubt(calendar)
+    is_complete = is_complete or accepts or calendar.unsure_since is not None or is_in_doubt(calendar)
     email = session.get_one(Resource, calendar.resource_id).email
     return Reading(
         calendar_id=calendar_id,
@@ -132,7 +132,9 @@ def situation_of(
         token_at=calendar.sync_token_at,
         now=now,
         booked=_booked(session, calendar.resource_id, set(marked.values())),
-        shared=shared.events_of_others(session, calendar, marked),
+        shared=shared.events_of_others(session, calendar, marked) | unknown.settled(session, calendar.id),
+        is_comparing=calendar.unsure_since is not None,
+        doubtful=unknown.doubtful(session, calendar.id),
         held=frozenset((calendar.quarantine or {}).get("remote_ids", ())),
         keeps_held=(calendar.quarantine or {}).get("decision") == "keep",
     )
@@ -192,5 +194,6 @@ def _tie(link: EventLink, appointment: Appointment, *, is_wanted: bool) -> Tie:
         end_at=appointment.end_at,
         is_wanted=is_wanted,
         is_pending=is_behind and not link.outside,
+        is_group=appointment.capacity > 1,
         touched_at=link.updated_at,
     )

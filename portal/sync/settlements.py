@@ -78,7 +78,7 @@ def matter_of_link(session: Session, link_id: int) -> Matter | None:
         calendar_id=calendar.id,
         resource_id=calendar.resource_id,
         kind=link.outside,
-        rule=calendar.when_moved if link.outside == "moved" else calendar.when_deleted,
+        rule=_rule(calendar, link),
         start_at=link.start_at,
         end_at=link.end_at,
         uid=link.uid,
@@ -92,6 +92,13 @@ def matter_of_link(session: Session, link_id: int) -> Matter | None:
         is_fixed=appointment.is_fixed and appointment.is_active and appointment.called_off_at is None,
         booking_ids=tuple(bookings),
     )
+
+
+def _rule(calendar: Calendar, link: EventLink) -> str:
+    """What was found when the calendar was compared after a restore was done elsewhere: nothing is put back or cancelled unasked."""
+    rule = calendar.when_moved if link.outside == "moved" else calendar.when_deleted
+    is_from_elsewhere = calendar.compared_at is not None and link.updated_at <= calendar.compared_at
+    return "ask" if is_from_elsewhere and rule != "follow" else rule
 
 
 def follow(matter: Matter, *, now: datetime, over: bool = False) -> None:
