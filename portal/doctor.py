@@ -142,6 +142,12 @@ def _connections(session: Session) -> Iterator[Finding]:
             yield Finding(name, "bad", f"{connection.state} for {words(now - connection.state_since)}{reason}")
         else:
             yield _freshness(name, calendar, now)
+        if calendar.unsure_since is not None:
+            yield Finding(
+                name,
+                "warn",
+                "Not compared yet since a restore or a copy: counts as unreadable, and nothing is written into it.",
+            )
         if calendar.unreadable_objects:
             sentence = f"{calendar.unreadable_objects} events in it cannot be read, or not in full: what is not known of their time counts as taken"
             decided = left_open.count(session, calendar.id)

@@ -155,9 +155,10 @@ def try_refused_writes() -> None:
 
 def end_old_questions() -> None:
     """Questions and clashes about appointments that are over concern nobody any more."""
-    from portal.sync import questions
+    from portal.sync import questions, unknown
 
     transaction(lambda session: questions.end_those_over(session, now=now_utc()))
+    transaction(lambda session: unknown.end_those_over(session, now=now_utc()))
 
 
 def forget_finished() -> None:

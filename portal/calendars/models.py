@@ -212,7 +212,7 @@ class UnknownBooking(Model):
     """An event with our mark of a booking that this database does not know, after a restore; see `portal.sync.unknown`.
 
     `instance_id` and `appointment_no` are its mark's. `appointment_id` is the group that is known, but not all of it; or what was made of it.
-    `answer` is keep, remove, taken up, or gone, when somebody took the event away; empty while it is asked about.
+    `answer` is keep, remove, taken up, gone (somebody took the event away) or over; empty while it is asked about.
     """
 
     __tablename__ = "unknown_booking"

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import Select, delete, select, update
 from sqlalchemy.orm import Session
 
 from portal import outbox
@@ -45,8 +45,10 @@ def note(
 ) -> None:
     """Note those of these events that the database does not know, in the reading's transaction. `changed` are events of known groups."""
     ids = instance_ids(session)
-    for event in events:
-        row = _row(session, calendar.id, event.remote_id)
+    marked = [event for event in events if event.mark is not None]
+    noted = {row.remote_id: row for row in session.scalars(_of_calendar(calendar.id))} if marked else {}
+    for event in marked:
+        row = noted.get(event.remote_id)
         if event.remote_id in changed or _is_unknown(session, event, ids, now=now):
             _store(session, calendar, event, row, now=now)
         elif row is not None and row.answered_at is None and row.appointment_id is None:
@@ -55,10 +57,16 @@ def note(
 
 def note_gone(session: Session, calendar_id: int, remote_ids: Sequence[str], *, now: datetime) -> None:
     """Their events are not there any more: somebody took them away."""
-    rows = select(UnknownBooking).where(UnknownBooking.calendar_id == calendar_id, OPEN)
-    for row in session.scalars(rows):
+    rows = session.scalars(_of_calendar(calendar_id).where(OPEN)) if remote_ids else ()
+    for row in rows:
         if row.remote_id in remote_ids:
             _close(row, "gone", user_id=None, now=now)
+
+
+def end_those_over(session: Session, *, now: datetime) -> None:
+    """What is over concerns nobody any more."""
+    for row in session.scalars(select(UnknownBooking).where(OPEN, UnknownBooking.end_at <= now)):
+        _close(row, "over", user_id=None, now=now)
 
 
 def doubtful(session: Session, calendar_id: int) -> frozenset[str]:
@@ -171,9 +179,8 @@ def _is_unknown(session: Session, event: RemoteEvent, ids: InstanceIds, *, now: 
     return not is_named_so or session.get(Appointment, mark.appointment_id) is None
 
 
-def _row(session: Session, calendar_id: int, remote_id: str) -> UnknownBooking | None:
-    here = (UnknownBooking.calendar_id == calendar_id, UnknownBooking.remote_id == remote_id)
-    return session.scalar(select(UnknownBooking).where(*here))
+def _of_calendar(calendar_id: int) -> Select[UnknownBooking]:
+    return select(UnknownBooking).where(UnknownBooking.calendar_id == calendar_id)
 
 
 def _store(

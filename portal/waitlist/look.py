@@ -17,6 +17,7 @@ from portal.booking.models import Appointment, Offer, WaitlistEntry, WaitlistRec
 from portal.business.models import Service
 from portal.db import database_now, read_transaction, write_transaction
 from portal.errors import PortalError
+from portal.instance.standing import is_ours
 from portal.waitlist import plan
 from portal.waitlist.offering import make_offer
 from portal.waitlist.plan import Considered, Decision, Receipt, Vacancy, Wanted
@@ -36,7 +37,7 @@ def look(service_id: int, *, cause: str, now: datetime) -> list[int]:
     process waits for the locks already, it does nothing at all: that one has read nothing yet, so it will see what this one came for. When
     many seats become free at once, the looks would else stand in line for each other.
     """
-    if _is_awaited(service_id):
+    if _is_awaited(service_id) or not is_ours():  # nobody could be told of an offer
         return []
     locks = read_transaction(lambda session: _locks_if_due(session, service_id, now=now))
     if locks is None or not _await(service_id):

@@ -19,10 +19,11 @@ from portal.extensions import db
 from portal.intervals import Interval
 from portal.outbox import OutboxEntry, work_of
 from portal.sync import unknown
+from portal.sync.pull import pull
 from portal.sync.reconcile import reconcile
 from providers.calendars.memory import DEFAULT_CALENDAR
-from tests.factories import make_service
-from tests.operations.sync.conftest import Studio, at, clean_slate, fresh, make_studio, rows
+from tests.factories import make_calendar, make_resource, make_service
+from tests.operations.sync.conftest import ALL_DAY, Studio, at, clean_slate, fresh, make_studio, rows
 
 __all__ = ["clean_slate"]
 
@@ -232,6 +233,35 @@ def test_a_time_that_was_booked_anew_is_not_taken_up_twice(studio):
     compare(studio)
     with pytest.raises(SlotTaken):
         _take_up(studio, unknown.open_rows(db.session())[0].id)
+
+
+def test_a_lost_booking_in_a_calendar_of_two_is_listed_once_and_closes_the_time_of_both(studio):
+    ben = make_resource(weekly=ALL_DAY, zone="UTC")
+    url = db.session.get_one(Calendar, studio.calendar_id).connection.account["url"]
+    theirs = make_calendar(ben, remote_id=DEFAULT_CALENDAR, url=url, zone="UTC").id
+    other = make_service([ben], duration=60, step=30).slug
+    studio.booked(at(3, 9))
+    restored(studio, known=0)
+    compare(studio)
+    pull(theirs)
+    assert unknown.count_open(db.session()) == 1
+    assert at(3, 9) not in _offered(studio, other)
+    _take_up(studio, unknown.open_rows(db.session())[0].id)
+    studio.publish_all()
+    _clear()
+    for calendar_id in (studio.calendar_id, theirs):
+        pull(calendar_id, is_complete=True)
+    assert marked(studio) == [at(3, 9)]
+    assert (unknown.count_open(db.session()), studio.conflicts()) == (0, [])
+    assert at(3, 9) in _offered(studio, other)
+
+
+def test_what_is_over_is_asked_about_no_longer(studio):
+    studio.booked(at(3, 9))
+    restored(studio, known=0)
+    compare(studio)
+    transaction(lambda session: unknown.end_those_over(session, now=at(4, 0)))
+    assert unknown.count_open(db.session()) == 0
 
 
 def fresh_resource(studio: Studio):
