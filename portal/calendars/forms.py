@@ -15,6 +15,7 @@ from providers.calendars.base import RemoteCalendar
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 CHECK = "Please check what is marked."
+UNTYPABLE = "The {} holds a character that cannot be typed, such as a line break or a tab. Please type it anew."
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,9 @@ def read_credentials(form: Mapping[str, str], *, resource_ids: Collection[int]) 
         errors["resource_id"] = "Please choose whose calendars these are."
     url = _url(form.get("url", ""), errors)
     username = form.get("username", "").strip()
-    if not username or len(username) > 300 or _CONTROL.search(username):
+    if _CONTROL.search(username):
+        errors["username"] = UNTYPABLE.format("user name")
+    elif not username or len(username) > 300:
         errors["username"] = "Please enter the user name of the account, often an e-mail address."
     password = read_password(form, errors)
     if errors:
@@ -83,7 +86,9 @@ def read_credentials(form: Mapping[str, str], *, resource_ids: Collection[int]) 
 
 def read_password(form: Mapping[str, str], errors: dict[str, str]) -> str:
     password = form.get("password", "")
-    if not password or len(password) > 1000 or _CONTROL.search(password):
+    if _CONTROL.search(password):
+        errors["password"] = UNTYPABLE.format("password")
+    elif not password or len(password) > 1000:
         errors["password"] = "Please enter the password, or app password, of the account."
     return password
 

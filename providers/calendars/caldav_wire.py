@@ -8,6 +8,7 @@ follows no redirect unseen, and refuses answers that must not reach an XML parse
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,12 +24,15 @@ from providers.calendars.caldav_answers import AnswerReading
 from providers.calendars.caldav_errors import AnswerTooLarge, error_of_failure
 from providers.calendars.caldav_sign_in import SignIn
 from providers.calendars.caldav_xml import Multistatus
-from providers.errors import BadAnswer, Misconfigured, ProviderError
+from providers.errors import BadAnswer, Misconfigured, ProviderError, Temporary
 
 CONNECT_SECONDS = 5.0
 USUAL_SECONDS = 20.0
+REDIRECT_SECONDS = 10.0
+"""Whoever sends us on has so long for all of that: silence at each step is not to add up."""
 LISTING_SECONDS = 300.0
-"""The first listing of a large calendar: a cold server has been seen to need two minutes for 10,000 objects."""
+"""The first listing of a large calendar, as long as it keeps coming. A cold server has been seen to think for two minutes about 10,000
+objects: that is a failure like any silence, and what it thought of meanwhile is there at a later try."""
 
 USUAL_BYTES = 10_000_000
 LISTING_BYTES = 16_000_000
@@ -89,12 +93,15 @@ class DavWire:
         Raises Temporary, Misconfigured and BadAnswer for what is no answer at all.
         """
         url = urljoin(self.url, url)
+        patience_ends = time.monotonic() + REDIRECT_SECONDS
         for _ in range(_MAX_REDIRECTS + 1):
             answer = self._send_once(method, url, body, headers=headers or {}, seconds=seconds, limit=limit)
             location = answer.headers.get("Location")
             if answer.status not in (301, 302, 303, 307, 308) or not location:
                 return answer
             url = urljoin(url, location)
+            if time.monotonic() > patience_ends:
+                raise Temporary(f"{urlsplit(url).hostname} sends us on and on, and does not answer in time.")
         raise Misconfigured("The server sends us in circles. Please check the address.")
 
     def is_at_home(self, url: str) -> bool:

@@ -15,6 +15,7 @@ from email.utils import format_datetime
 import pytest
 
 from portal.outbound import guarded_session
+from providers.calendars import caldav_wire
 from providers.calendars.base import CalendarRef, RemoteEvent
 from providers.calendars.caldav import CalDavCalendars
 from providers.errors import (
@@ -407,6 +408,16 @@ def test_a_redirect_within_the_house_is_followed_three_times(
     between.script = lambda asked: Answer(301, {"Location": "/again"})
     with pytest.raises(Misconfigured, match="circles"):
         provider.list_calendars()
+
+
+def test_redirects_that_take_their_time_do_not_add_up(
+    between: StandIn, provider: CalDavCalendars, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(caldav_wire, "REDIRECT_SECONDS", 0.2)
+    between.script = lambda asked: Answer(301, {"Location": f"{asked.path}x"}, seconds=0.15)
+    with pytest.raises(Temporary, match="on and on"):
+        provider.list_calendars()
+    assert len(between.asked) <= 3
 
 
 def test_nothing_but_the_guarded_session_is_used(monkeypatch: pytest.MonkeyPatch, between: StandIn) -> None:

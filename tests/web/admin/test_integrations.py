@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import re
 from datetime import timedelta
@@ -21,6 +22,7 @@ from portal.sync.models import LedgerLine
 from providers.calendars.memory import MemoryCalendars
 from providers.errors import AccessRevoked, BadAnswer, Misconfigured, PermissionMissing, Temporary
 from tests.factories import make_calendar
+from tests.providers.stand_in import Answer, StandIn
 from tests.support.people import make_user, signed_in
 
 PASSWORD = "app-password-MARKER"
@@ -435,3 +437,23 @@ def test_an_entry_that_cannot_be_read_may_be_told_not_to_close_times_and_back(st
     assert one(RemoteObject).left_open == ""
     assert admin.post(url, data={"entry": "/no-such.ics", "wish": "open"}).status_code == 404
     assert admin.post(url, data={"entry": "/endless.ics", "wish": "burn"}).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("typed_values", "said"),
+    [
+        ({"password": "p€ß"}, "no longer accepts this user name and password"),
+        ({"password": "密码", "username": "安娜"}, "no longer accepts this user name and password"),
+        ({"password": "a\tb"}, "cannot be typed"),
+        ({"username": "ana:1"}, "must not hold a colon"),
+    ],
+)
+def test_whatever_password_is_typed_is_answered_with_a_sentence(studio, admin, monkeypatch, typed_values, said):
+    monkeypatch.setattr(connect, "list_remote", connect.list_remote.func)  # a real server is asked
+    with StandIn() as stand_in:
+        stand_in.script = lambda asked: Answer(401, {"WWW-Authenticate": 'Basic realm="x"'})
+        allowed = dataclasses.replace(studio.app.extensions["settings"], outbound_allow=(f"127.0.0.1:{stand_in.port}",))
+        monkeypatch.setitem(studio.app.extensions, "settings", allowed)
+        answer = admin.post(STEP_1, data=typed(studio, url=stand_in.url, **typed_values))
+    assert answer.status_code == 422
+    assert said in answer.get_data(as_text=True)
