@@ -60,7 +60,8 @@ class GuardedSession(requests.Session):
 
     `timeout=` of a request is (seconds to connect, seconds in all) or the latter alone; silence, or a byte now and then, ends it
     sooner (`Patience`). `answer_limit` is the largest answer in bytes after unpacking; it may be raised before a request that is known
-    to be large. `into=` is asked, with the answer's head, for whoever takes its body piece by piece; the body is not kept then.
+    to be large. `silence_allowed` are seconds of silence on top, for a request that is known to want thought. `into=` is asked, with the
+    answer's head, for whoever takes its body piece by piece; the body is not kept then.
     """
 
     def __init__(self, guard: AddressGuard, *, verify: bool | str, patience: Patience) -> None:
@@ -68,6 +69,7 @@ class GuardedSession(requests.Session):
         self.trust_env = False
         self.verify = verify
         self.answer_limit = ANSWER_BYTES
+        self.silence_allowed = 0.0
         self._guard = guard
         self._patience = patience
         self._deadline = Deadline(patience)
@@ -94,11 +96,15 @@ class GuardedSession(requests.Session):
         url = url.decode() if isinstance(url, bytes) else str(url)
         self._guard.check_url(url)
         connect, total = self._limits(options.pop("timeout", None))
-        self._deadline.start(connect=connect, total=total)
+        self._deadline.start(connect=connect, total=total, longer=self.silence_allowed)
         into = options.pop("into", None)
         for name in ("proxies", "verify", "cert"):
             options.pop(name, None)
-        options.update(allow_redirects=False, stream=True, timeout=(connect, min(total, self._patience.quiet)))
+        options.update(
+            allow_redirects=False,
+            stream=True,
+            timeout=(connect, min(total, self._patience.quiet + self.silence_allowed)),
+        )
         try:
             answer = super().request(method, url, **options)
             _read_or_close(answer, self.answer_limit, into)

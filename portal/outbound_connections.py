@@ -39,10 +39,12 @@ class Deadline:
     def __init__(self, patience: Patience) -> None:
         self._patience = patience
         self._connect_seconds = 0.0
-        self._begun = self._ends = 0.0
+        self._begun = self._ends = self._longer = 0.0
         self._received = 0
 
-    def start(self, *, connect: float, total: float) -> None:
+    def start(self, *, connect: float, total: float, longer: float = 0.0) -> None:
+        """A request begins. It may keep silent for so many seconds `longer` than others."""
+        self._longer = longer
         self._connect_seconds = connect
         self._begun = time.monotonic()
         self._ends = self._begun + total
@@ -54,7 +56,7 @@ class Deadline:
 
     def left(self) -> float:
         """Seconds left. Raises TimeoutError when there are none."""
-        slow_ends = self._begun + self._patience.grace + self._received / self._patience.pace
+        slow_ends = self._begun + self._patience.grace + self._longer + self._received / self._patience.pace
         seconds = min(self._ends, slow_ends) - time.monotonic()
         if seconds <= 0:
             raise TimeoutError("The time allowed for the whole request is over.")
@@ -62,7 +64,7 @@ class Deadline:
 
     def left_to_wait(self) -> float:
         """Seconds that the next step may take."""
-        return min(self._patience.quiet, self.left())
+        return min(self._patience.quiet + self._longer, self.left())
 
     def left_to_connect(self) -> float:
         return min(self._connect_seconds, self.left_to_wait())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,6 +23,9 @@ from portal.sync.standing import standing
 from providers.calendars.base import CalendarRef, RemoteEvent, Span
 
 BACK = timedelta(days=1)
+THOUGHT = 150.0
+"""Seconds for which a server may think about a listing once people know that it failed twice: a cold one needs minutes for a large calendar,
+and would never come to an end if it were always left after ten seconds. It holds its own line alone meanwhile."""
 AHEAD = timedelta(days=21)
 """The window reaches so far beyond the longest horizon: the nightly reconcile may fail for weeks before a day is missing."""
 LEAST_HORIZON = timedelta(days=62)
@@ -73,7 +76,10 @@ def begin(session: Session, calendar_id: int, *, is_complete: bool, lease_for: t
         name=calendar.name,
         lease=lease,
         account=account_of(calendar.connection),
-        ref=calendar_ref(calendar, own_addresses=frozenset({email} if email else ())),
+        ref=replace(
+            calendar_ref(calendar, own_addresses=frozenset({email} if email else ())),
+            silence_allowed=THOUGHT if calendar.failures >= 2 else 0.0,
+        ),
         sync_token=None if is_complete else calendar.sync_token,
         known={row.remote_id: row.etag for row in rows},
         rereads=_to_read_again(session, calendar_id, rows) if is_complete else frozenset(),

@@ -43,6 +43,8 @@ class CalendarRef:
     remote_id: str
     zone: str
     own_addresses: frozenset[str] = frozenset()
+    silence_allowed: float = 0.0
+    """Seconds for which the server may think about a listing beyond the usual: it answers, and failed over that before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -215,6 +215,7 @@ def _inside_window(
         headers={"Depth": "1"},
         seconds=LISTING_SECONDS,
         limit=LISTING_BYTES,
+        silence_allowed=calendar.silence_allowed,
     )
     if answer.status != 207:
         # Some refuse a query that finds too much. Then everything has to be fetched.
@@ -235,6 +236,7 @@ def _read_feed(wire: DavWire, calendar: CalendarRef, token: str) -> _Feed:
             headers={"Depth": "0"},
             seconds=LISTING_SECONDS,
             limit=LISTING_BYTES,
+            silence_allowed=calendar.silence_allowed,
         )
         is_cut_off = _add_page(feed, answer, calendar)
         if not is_cut_off:

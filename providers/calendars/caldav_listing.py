@@ -22,6 +22,7 @@ def list_etags(wire: DavWire, calendar: CalendarRef) -> dict[str, Listed]:
         headers={"Depth": "1"},
         seconds=LISTING_SECONDS,
         limit=LISTING_BYTES,
+        silence_allowed=calendar.silence_allowed,
     )
     if answer.status != 207:
         raise error_of(answer)

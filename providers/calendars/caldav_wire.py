@@ -32,7 +32,7 @@ REDIRECT_SECONDS = 10.0
 """Whoever sends us on has so long for all of that: silence at each step is not to add up."""
 LISTING_SECONDS = 300.0
 """The first listing of a large calendar, as long as it keeps coming. A cold server has been seen to think for two minutes about 10,000
-objects: that is a failure like any silence, and what it thought of meanwhile is there at a later try."""
+objects: that is a failure like any silence, and told; later tries leave it more time (`CalendarRef.silence_allowed`)."""
 
 USUAL_BYTES = 10_000_000
 LISTING_BYTES = 16_000_000
@@ -87,12 +87,14 @@ class DavWire:
         headers: Mapping[str, str] | None = None,
         seconds: float = USUAL_SECONDS,
         limit: int = USUAL_BYTES,
+        silence_allowed: float = 0.0,
     ) -> DavAnswer:
         """The answer to one request, whatever its status. Redirects within the house are followed, three at most.
 
         Raises Temporary, Misconfigured and BadAnswer for what is no answer at all.
         """
         url = urljoin(self.url, url)
+        self._gate.silence_allowed = silence_allowed
         patience_ends = time.monotonic() + REDIRECT_SECONDS
         for _ in range(_MAX_REDIRECTS + 1):
             answer = self._send_once(method, url, body, headers=headers or {}, seconds=seconds, limit=limit)
@@ -167,13 +169,14 @@ class _Gate:
         self._answer: tuple[requests.Response, AnswerReading] | None = None
         self._reading = AnswerReading()
         self.limit = USUAL_BYTES
+        self.silence_allowed = 0.0
 
     def request(self, method: str, url: str, **options: Any) -> requests.Response:
         if not _is_at_home(self._home, url):
             raise Misconfigured(
                 f"The server sends us to another place, {_origin(url)}. If you trust it, enter that address instead."
             )
-        self._session.answer_limit = self.limit
+        self._session.answer_limit, self._session.silence_allowed = self.limit, self.silence_allowed
         self._reading = reading = AnswerReading()
         # verify, cert and proxies are the guarded session's own business.
         wanted = {name: options.get(name) for name in ("data", "headers", "auth", "timeout")}

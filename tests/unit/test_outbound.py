@@ -367,6 +367,14 @@ def test_an_answer_that_keeps_coming_may_take_its_time(server: http.server.Threa
     assert len(session.get(url_of(server, "pauses"), timeout=300).content) == 120_000
 
 
+def test_a_request_that_wants_thought_may_be_left_more_silence(server: http.server.ThreadingHTTPServer) -> None:
+    session = guarded_session(allow=["127.0.0.1"], patience=Patience(quiet=0.05, grace=0.1, pace=10_000_000))
+    with pytest.raises(requests.exceptions.Timeout):
+        session.get(url_of(server, "pauses"), timeout=300)
+    session.silence_allowed = 2.0
+    assert len(session.get(url_of(server, "pauses"), timeout=300).content) == 120_000
+
+
 def test_ten_seconds_of_silence_are_the_limit_of_every_session() -> None:
     assert guarded_session(allow=[])._patience == Patience(quiet=10.0, grace=15.0, pace=1000.0)
 

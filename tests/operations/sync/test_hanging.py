@@ -161,3 +161,18 @@ def test_an_account_is_read_one_calendar_after_the_other(studio: Studio, backgro
     background.start()
     until(lambda: all(c.last_read_at is not None for c in studio.connection().calendars), seconds=6)
     assert (most, len(studio.connection().calendars)) == (1, 2)
+
+
+def test_a_server_that_failed_over_a_listing_is_left_more_time_once_people_know(studio: Studio):
+    asked: list[float] = []
+
+    def changes(calendar: Any, *_args: Any, **_more: Any) -> Any:
+        asked.append(calendar.silence_allowed)
+        raise SILENT
+
+    studio.store.changes = changes  # type: ignore[method-assign]
+    for _ in range(3):
+        with pytest.raises(Temporary):
+            pull.pull(studio.calendar_id)
+    assert asked[:2] == [0.0, 0.0]
+    assert asked[2] > 100
