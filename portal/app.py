@@ -8,7 +8,7 @@ from pathlib import Path
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from portal import errors_web, headers, hypermedia, languages, logs, numbers, rate_limits, site, static_files
+from portal import errors_web, headers, hypermedia, languages, logs, numbers, rate_limits, site, static_files, versions
 from portal.config import Settings, load_settings
 from portal.db import set_up_engine
 from portal.extensions import compress, csrf, db, limiter, login_manager
@@ -33,6 +33,8 @@ BLUEPRINTS = (
     "portal.booking.routes",
     "portal.customers.routes",
 )
+FORMS = ("portal.admin.shown", "portal.booking.shown", "portal.calendars.shown", "portal.waitlist.shown")
+"""They say what the editing forms show (`portal.versions`)."""
 MODELS = (
     "portal.accounts.models",
     "portal.booking.models",
@@ -62,6 +64,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     _init_extensions(app)
     for name in BLUEPRINTS:
         app.register_blueprint(import_module(name).bp)
+    for name in FORMS:
+        import_module(name)
+    versions.init_app(app)
     if settings.trusted_proxies:
         count = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=count)  # type: ignore[method-assign]

@@ -17,8 +17,9 @@ import re
 import sqlite3
 import time
 import weakref
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -42,6 +43,7 @@ _VALUES = re.compile(r"\n(DETAIL|CONTEXT):.*", re.DOTALL)
 _LETTERS = "lockstep_letters"
 _queues: dict[str, WriterQueue] = {}
 """One for each SQLite file that this process has opened."""
+_gate: ContextVar[Callable[[Session], None] | None] = ContextVar("gate", default=None)
 
 
 class Instant(TypeDecorator[datetime]):
@@ -92,6 +94,16 @@ def write_transaction(resource_ids: Iterable[int], work: Callable[[Session], T])
                 raise TryAgain(say("The portal is very busy at this moment. Please try again.")) from error
             time.sleep(random.uniform(0.01, 0.05) * attempt)
     raise AssertionError("unreachable")
+
+
+@contextmanager
+def gate(check: Callable[[Session], None]) -> Iterator[None]:
+    """Inside of it, the first transaction that writes calls `check(session)` before its work; what that raises ends it. See `portal.versions`."""
+    token = _gate.set(check)
+    try:
+        yield
+    finally:
+        _gate.reset(token)
 
 
 def read_transaction(work: Callable[[Session], T]) -> T:
@@ -219,8 +231,11 @@ def _once(session: Session, resource_ids: list[int], work: Callable[[Session], T
         try:
             begin_write(session)
             _lock(session, resource_ids)
+            if (check := _gate.get()) is not None:
+                check(session)
             result = work(session)
             session.commit()
+            _gate.set(None)  # what follows is written by who was let through
             return result
         except BaseException:
             session.rollback()

@@ -15,6 +15,7 @@
     │   ├── OfferOver            the seats offered from the waitlist are not to be had any more; `why` says what became of them
     │   ├── NotAllowedNow        this status does not permit it (already cancelled, already over)
     │   └── RepeatedDifferently  the same idempotency key with other content
+    ├── Stale                409  what a form showed has been changed meanwhile; `changed` names what
     └── TryAgain             503  the database was too busy, five times over
         └── NotYet               something else has to come first; `after` seconds until the next look
 """
@@ -111,6 +112,17 @@ class NotAllowedNow(Refused):
 
 class RepeatedDifferently(Refused):
     code = "idempotency_mismatch"
+
+
+class Stale(PortalError):
+    """Not one of the refusals: nothing speaks against it but that whoever sent it has not seen how things stand now."""
+
+    code = "stale"
+    http_status = 409
+
+    def __init__(self, sentence: str, *, changed: Sequence[str] = ()) -> None:
+        super().__init__(sentence)
+        self.changed = list(changed)
 
 
 class TryAgain(PortalError):

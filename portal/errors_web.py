@@ -8,7 +8,8 @@ from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException
 
-from portal.errors import PortalError, TryAgain
+from portal import versions
+from portal.errors import PortalError, Stale, TryAgain
 from portal.hypermedia import wants_partial
 from portal.i18n import say, say_later
 from portal.logs import Seldom
@@ -32,6 +33,7 @@ SENTENCES = {
 
 def init_app(app: Flask) -> None:
     app.register_error_handler(PortalError, _portal_error)
+    app.register_error_handler(Stale, _stale)
     app.register_error_handler(CSRFError, _csrf_error)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(OperationalError, _database_error)
@@ -58,6 +60,25 @@ def _portal_error(error: PortalError) -> Response:
     if getattr(error, "fields", None):
         more["fields"] = error.fields  # type: ignore[attr-defined]
     return _answer(error.http_status, str(error), code=error.code, **more)
+
+
+def _stale(error: Stale) -> Response:
+    """What was sent is kept, and can be sent again by who knows now what has changed. Passwords are typed anew."""
+    if request.path.startswith("/api/"):
+        status = 412 if request.if_match else error.http_status
+        return problem(status, str(error), code=error.code, changed=error.changed)
+    sent = [
+        (name, value) for name, value in request.form.items(multi=True) if name not in ("csrf_token", versions.FIELD)
+    ]
+    page = render_template(
+        "stale.html",
+        sentence=str(error),
+        kept=[(name, value) for name, value in sent if "password" not in name],
+        passwords=[name for name, _ in sent if "password" in name],
+        post_url=request.full_path.removesuffix("?"),
+        page_url=versions.page_here(),
+    )
+    return make_response(page, error.http_status)
 
 
 def _csrf_error(_error: CSRFError) -> Response:

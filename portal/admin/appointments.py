@@ -19,7 +19,7 @@ from portal.booking import fixed
 from portal.booking.models import Appointment, Series
 from portal.booking.series_changes import call_off_later, change_later, later_of
 from portal.clock import now_utc
-from portal.errors import Invalid, Refused
+from portal.errors import Invalid, Refused, Stale
 from portal.extensions import db
 from portal.hypermedia import see_other
 from portal.waitlist import operations as waitlist
@@ -108,7 +108,7 @@ def _act(appointment_id: int, act: Callable[[], str], again: Callable[[DateRow, 
     """Do it, or show the same page again with what stands against it."""
     try:
         flash(act(), "ok")
-    except (Invalid, Refused) as error:
+    except (Invalid, Refused, Stale) as error:
         db.session.rollback()
         problem = " ".join(error.fields.values()) if isinstance(error, Invalid) and error.fields else str(error)
         return again(_find(appointment_id), problem), error.http_status

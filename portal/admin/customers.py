@@ -23,7 +23,7 @@ from portal.clock import now_utc
 from portal.customers import erase, export, retention
 from portal.customers import queries as stored
 from portal.customers.overview import wished_start
-from portal.errors import Invalid, NotYet
+from portal.errors import Invalid, NotYet, Stale
 from portal.extensions import db, limiter
 from portal.hypermedia import see_other
 from portal.waitlist.pages import wish_in_words
@@ -112,6 +112,8 @@ def set_retention() -> Any:
         retention.set_retention(days)
     except Invalid as error:
         return _list_page(errors=error.fields, days=text), 422
+    except Stale as error:
+        return _list_page(errors={"days": str(error)}, days=text), 409
     flash("Customers' data is kept for good." if days is None else KEPT_FOR.format(days=days), "ok")
     return see_other(url_for("admin.customers"))
 
@@ -123,7 +125,10 @@ def _shorten(days: int) -> Any:
         return _retention_page(days, errors=error.fields), 422
     except TooManyTries as error:
         return _retention_page(days, errors={"password": str(error)}), error.http_status
-    retention.set_retention(days)
+    try:
+        retention.set_retention(days)
+    except Stale as error:
+        return _list_page(errors={"days": str(error)}, days=str(days)), 409
     flash(KEPT_FOR.format(days=days), "ok")
     return see_other(url_for("admin.customers"))
 

@@ -15,7 +15,7 @@ from portal.accounts.models import User
 from portal.admin.frame import bp, moments
 from portal.business.models import Resource
 from portal.clock import now_utc
-from portal.errors import Invalid, NotAllowedNow, NotFound, Refused
+from portal.errors import Invalid, NotAllowedNow, NotFound, Refused, Stale
 from portal.extensions import db
 from portal.hypermedia import see_other
 
@@ -65,7 +65,7 @@ def change_person(user_id: int) -> Any:
         members.change_role(user_id, role, resource_id=resource_id, by_id=current_user.id, now=now_utc())
     except Invalid as error:
         return _person_page(user_id, errors=error.fields), 422
-    except NotAllowedNow as error:
+    except (NotAllowedNow, Stale) as error:
         return _person_page(user_id, errors={"role": str(error)}), error.http_status
     flash("The change is made, and holds at once.", "ok")
     own = db.session.get(User, current_user.id, populate_existing=True)

@@ -18,7 +18,7 @@ from portal.business.service_form import WantedService
 from portal.calendars.rewrite import rewrite_service
 from portal.clock import now_utc
 from portal.db import transaction
-from portal.errors import Invalid, NotFound
+from portal.errors import Invalid, NotFound, Stale
 from portal.extensions import db
 from portal.hypermedia import see_other
 from portal.notifications.reminders import replan_service
@@ -68,6 +68,8 @@ def _save(present: Service | None) -> Any:
         transaction(lambda session: _apply(session, service_id, wanted))
     except Invalid as error:
         return _form(present, typed, errors=error.fields, problem=str(error)), 422
+    except Stale as error:
+        return _form(_find(typed["slug"]), typed, stale=str(error)), 409  # a new service is never stale
     name = wanted.values["name"]
     if present is None and wanted.values["timing"] == "fixed":
         flash(f"“{name}” is saved. Customers can book it as soon as it has dates: plan them here.", "ok")
@@ -108,7 +110,12 @@ def _typed(present: Service | None) -> dict[str, Any]:
 
 
 def _form(
-    present: Service | None, typed: dict[str, Any], *, errors: dict[str, str] | None = None, problem: str = ""
+    present: Service | None,
+    typed: dict[str, Any],
+    *,
+    errors: dict[str, str] | None = None,
+    problem: str = "",
+    stale: str = "",
 ) -> str:
     return render_template(
         "admin/service.html",
@@ -116,6 +123,7 @@ def _form(
         typed=typed,
         errors=errors or {},
         problem=problem,
+        stale=stale,
         resources=_resources(present),
         rows=service_form.rows_shown(typed),
         lists=service_form.lists_shown(typed),

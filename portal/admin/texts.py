@@ -15,7 +15,7 @@ from sqlalchemy import select
 from portal.admin.frame import bp, moments
 from portal.business.models import Business, Resource, Service
 from portal.clock import now_utc
-from portal.errors import Invalid, NotFound
+from portal.errors import Invalid, NotFound, Stale
 from portal.extensions import db
 from portal.headers import POLICY
 from portal.hypermedia import see_other
@@ -69,6 +69,8 @@ def save_mail_text(kind: str) -> Any:
         is_own = texts.save_text(chosen.place(kind), typed["subject"], typed["body"])
     except Invalid as error:
         return _editor(kind, chosen, typed=typed, errors=error.fields), 422
+    except Stale as error:
+        return _editor(kind, chosen, typed=typed, stale=str(error)), 409
     flash(
         "Kept: from now on the mail reads like this." if is_own else "The portal's own words stand there again.", "ok"
     )
@@ -102,7 +104,9 @@ def preview_mail_text(kind: str) -> Response:
     return _framed(message.html)
 
 
-def _editor(kind: str, chosen: Chosen, *, typed: dict[str, str], errors: dict[str, str] | None = None) -> Response:
+def _editor(
+    kind: str, chosen: Chosen, *, typed: dict[str, str], errors: dict[str, str] | None = None, stale: str = ""
+) -> Response:
     place = chosen.place(kind)
     own_words = _sample(kind, chosen, OwnWords())
     page = render_template(
@@ -111,6 +115,7 @@ def _editor(kind: str, chosen: Chosen, *, typed: dict[str, str], errors: dict[st
         name=KINDS[kind],
         typed=typed,
         errors=errors or {},
+        stale=stale,
         is_own=texts.find_text(db.session(), place) is not None,
         portals_subject=own_words.subject,
         placeholders=placeholders_of(kind),

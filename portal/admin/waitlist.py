@@ -20,7 +20,7 @@ from portal.booking.pages import read_instant
 from portal.booking.questions import answer_lines
 from portal.business.models import Service
 from portal.clock import now_utc
-from portal.errors import Invalid, Refused
+from portal.errors import Invalid, Refused, Stale
 from portal.extensions import db
 from portal.hypermedia import see_other, wants_partial
 from portal.waitlist import operations
@@ -81,7 +81,7 @@ def offer(entry_id: int) -> Any:
         else:
             person = queues.own_person(current_user, entry.service)
             operations.offer_by_hand(entry_id, start_at=_offered_start(entry), resource_id=person, now=now_utc())
-    except (Invalid, Refused) as error:
+    except (Invalid, Refused, Stale) as error:
         db.session.rollback()
         return _offer_page(
             queues.find_entry(db.session(), current_user, entry_id), problem=str(error)

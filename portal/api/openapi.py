@@ -21,6 +21,10 @@ TRUTH: Json = {"type": "boolean"}
 INSTANT: Json = {"type": "string", "format": "date-time", "examples": ["2026-12-01T09:00:00Z"]}
 ADDRESS_OR_NULL: Json = {"type": ["string", "null"], "format": "uri"}
 INSTANT_OR_NULL: Json = {"type": ["string", "null"], "format": "date-time"}
+VERSION: Json = {
+    "type": "string",
+    "description": "As `GET` told it; with another one by now, nothing is done (409, code `stale`).",
+}
 WHEN: Json = {"type": "string", "examples": ["2026-12-01", "2026-12-01T09:00:00Z"]}
 
 
@@ -64,23 +68,16 @@ def _paths() -> Json:
             )
         },
         "/bookings/{public_id}/cancellation": {
-            "post": _operation(
-                "Cancel a booking, as staff. Twice is the same as once",
-                {200: _ref("Booking")},
-                problems=(404, 409, 503),
-                parameters=[_PUBLIC_ID],
-                scope=NEEDED["api.cancel"],
-            )
+            "post": _answer("Cancel a booking, as staff. Twice is the same as once", body=_ref("AnswerRequest"))
         },
         "/bookings/{public_id}/approval": {
             "post": _answer(
                 "Approve a booking that waits for staff. A second answer is refused, and so is one over an outside event without `book_over`",
-                problems=(400, 404, 409, 415, 422, 503),
                 body=_ref("ApprovalRequest"),
             )
         },
         "/bookings/{public_id}/refusal": {
-            "post": _answer("Refuse a booking that waits for staff; its time is free again")
+            "post": _answer("Refuse a booking that waits for staff; its time is free again", body=_ref("AnswerRequest"))
         },
         "/bookings/{public_id}/move": {"post": _move()},
         "/calendars": {
@@ -153,24 +150,23 @@ def _move() -> Json:
     return _operation(
         "Move a booking to another free time, as staff. When that is taken nothing changes",
         {200: _ref("Booking")},
-        problems=(400, 404, 409, 413, 415, 422, 503),
-        parameters=[_PUBLIC_ID],
+        problems=(400, 404, 409, 412, 413, 415, 422, 503),
+        parameters=[_PUBLIC_ID, _IF_MATCH],
         scope=NEEDED["api.move"],
         body=_ref("MoveRequest"),
     )
 
 
-def _answer(summary: str, *, problems: tuple[int, ...] = (404, 409, 503), body: Json | None = None) -> Json:
+def _answer(summary: str, *, body: Json) -> Json:
     told = _operation(
         summary,
         {200: _ref("Booking")},
-        problems=problems,
-        parameters=[_PUBLIC_ID],
+        problems=(400, 404, 409, 412, 413, 415, 422, 503),
+        parameters=[_PUBLIC_ID, _IF_MATCH],
         scope=NEEDED["api.approve"],
         body=body,
     )
-    if body:
-        told["requestBody"]["required"] = False
+    told["requestBody"]["required"] = False
     return told
 
 
@@ -202,12 +198,20 @@ _PUBLIC_ID: Json = {
     "required": True,
     "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
 }
+_IF_MATCH: Json = {
+    "name": "If-Match",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string"},
+    "description": "The ETag of the booking as it was read: when it is another by then, nothing is done (412).",
+}
 _MEANINGS = {
     400: "The body is not valid JSON.",
     401: "No token was sent, or one that is not valid, was revoked or has expired.",
     403: "The token lacks the scope that is named in `scope`.",
     404: "There is no such thing.",
     409: "The rules say no. With code `slot_taken`, `nearest` holds up to three free times near it; with `outside_event`, `events` tells more.",
+    412: "The booking is not the one of `If-Match` any more; `changed` names what has changed.",
     413: "The body is too large.",
     415: "The body is not declared as JSON.",
     422: "Something does not fit; `fields` says what and where.",
@@ -234,7 +238,7 @@ def _json(schema: Json) -> Json:
 
 
 def _problem(status: int) -> Json:
-    name = "Refused" if status == 409 else "Problem"
+    name = "Refused" if status in (409, 412) else "Problem"
     return {"description": _MEANINGS[status], "content": {"application/problem+json": {"schema": _ref(name)}}}
 
 
@@ -326,6 +330,7 @@ def _booking_schemas() -> Json:
             "description": "What stands in the calendars over the time of a pending booking; empty for others.",
         },
         "created_at": INSTANT,
+        "version": {**TEXT, "description": "Also its ETag. A change that carries it (or `If-Match`) is refused when it is another by then."},
         "sync": _object(
             {"state": {"type": "string", "enum": ["waiting", "done", "stuck", "none"]}, "reason": TEXT},
             optional=("reason",),
@@ -346,11 +351,17 @@ def _booking_schemas() -> Json:
             optional=("resource", "party_size", "answers"),
         ),
         "ApprovalRequest": _object(
-            {"book_over": {**TRUTH, "description": "Confirm it although an outside event stands over its time."}},
-            optional=("book_over",),
+            {
+                "book_over": {**TRUTH, "description": "Confirm it although an outside event stands over its time."},
+                "version": VERSION,
+            },
+            optional=("book_over", "version"),
         ),
+        "AnswerRequest": _object({"version": VERSION}, optional=("version",)),
         "OutsideEvent": _object({"start_at": INSTANT, "end_at": INSTANT, "calendar": {"type": ["string", "null"]}}),
-        "MoveRequest": _object({"start_at": INSTANT, "resource": TEXT}, optional=("resource",)),
+        "MoveRequest": _object(
+            {"start_at": INSTANT, "resource": TEXT, "version": VERSION}, optional=("resource", "version")
+        ),
     }  # fmt: skip
 
 
@@ -394,7 +405,10 @@ def _problem_schemas() -> Json:
     events = {"type": "array", "items": _ref("OutsideEvent")}
     return {
         "Problem": _object({**problem, "scope": TEXT}, optional=("fields", "scope")),
-        "Refused": _object({**problem, "nearest": nearest, "events": events}, optional=("fields", "nearest", "events")),
+        "Refused": _object(
+            {**problem, "nearest": nearest, "events": events, "changed": _texts()},
+            optional=("fields", "nearest", "events", "changed"),
+        ),
     }
 
 

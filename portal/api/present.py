@@ -16,12 +16,14 @@ from portal.booking.meetings import meeting_of
 from portal.booking.models import Appointment, AppointmentResource, Booking
 from portal.booking.outside_events import Over, standing_over
 from portal.booking.queries import sync_state
+from portal.booking.shown import parts_of
 from portal.booking.statements import rows
 from portal.business.models import Resource, Service, ServiceQuestion
 from portal.errors import NotFound
 from portal.extensions import db
 from portal.sync.models import Question
 from portal.sync.overview import CalendarFacts
+from portal.versions import fingerprint
 from portal.vitals import Vitals
 
 # Without a token nobody learns who is busy when: these codes are told as one.
@@ -87,7 +89,7 @@ def booking(public_id: str) -> dict[str, Any]:
     if not found:
         raise NotFound("There is no booking with this id.")
     row = found[0]
-    slugs = rows(session, _slugs(), appointment_id=row.appointment_id)
+    members = session.connection().execute(_slugs(), {"appointment_id": row.appointment_id}).all()
     return {
         "id": row.public_id,
         "status": row.status,
@@ -95,13 +97,14 @@ def booking(public_id: str) -> dict[str, Any]:
         "service": row.slug,
         "start_at": show_instant(row.start_at),
         "end_at": show_instant(row.end_at),
-        "resources": [slug for (slug,) in slugs],
+        "resources": [each.slug for each in members],
         "party_size": row.party_size,
         "customer": {"name": row.customer_name, "email": row.customer_email, "phone": row.customer_phone},
         "answers": row.answers,
         "meeting_url": _meeting_url(row),
         "outside_events": show_events(_outside_events(row)),
         "created_at": show_instant(row.created_at),
+        "version": fingerprint(parts_of(row, row, resource_ids=[each.id for each in members])),
         "sync": _sync(session, row.appointment_id),
     }
 
@@ -222,10 +225,10 @@ def _meeting_url(row: Any) -> str | None:
 
 
 @cache
-def _slugs() -> Select[str]:
+def _slugs() -> Select[int, str]:
     """Built once: every booking over the API asks it."""
     return (
-        select(Resource.slug)
+        select(Resource.id, Resource.slug)
         .join(AppointmentResource, AppointmentResource.resource_id == Resource.id)
         .where(AppointmentResource.appointment_id == bindparam("appointment_id"))
         .order_by(AppointmentResource.list_no, Resource.position, Resource.id)

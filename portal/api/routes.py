@@ -13,7 +13,7 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request, url_for
 
-from portal import wake
+from portal import versions, wake
 from portal.api import openapi as description
 from portal.api import present, schemas
 from portal.api.tokens import NoToken, ScopeMissing, current_bearer, reads_in_full
@@ -125,11 +125,15 @@ def book() -> Any:
 
 @bp.get("/bookings/<public_id>")
 def booking(public_id: str) -> Any:
-    return jsonify(_show(public_id))
+    told = _show(public_id)
+    response = jsonify(told)
+    response.set_etag(told["version"])
+    return response
 
 
 @bp.post("/bookings/<public_id>/cancellation")
 def cancel(public_id: str) -> Any:
+    schemas.read_answer(_versioned(_optional_body()))
     booking_id = _find(public_id).id
     operations.cancel_booking(booking_id, by="staff", now=now_utc())
     wake.seats_freed(booking_id, cause="cancelled")
@@ -138,7 +142,7 @@ def cancel(public_id: str) -> Any:
 
 @bp.post("/bookings/<public_id>/approval")
 def approve(public_id: str) -> Any:
-    book_over = schemas.read_approval(_optional_body())
+    book_over = schemas.read_approval(_versioned(_optional_body()))
     approvals.approve(_find(public_id).id, now=now_utc(), by="A program", over=book_over)
     wake.ring()
     return jsonify(_show(public_id))
@@ -146,6 +150,7 @@ def approve(public_id: str) -> Any:
 
 @bp.post("/bookings/<public_id>/refusal")
 def refuse(public_id: str) -> Any:
+    schemas.read_answer(_versioned(_optional_body()))
     booking_id = _find(public_id).id
     operations.refuse_booking(booking_id, now=now_utc())
     wake.seats_freed(booking_id, cause="refused")
@@ -154,7 +159,7 @@ def refuse(public_id: str) -> Any:
 
 @bp.post("/bookings/<public_id>/move")
 def move(public_id: str) -> Any:
-    wanted = schemas.read_move(_body())
+    wanted = schemas.read_move(_versioned(_body()))
     booking_id = _find(public_id).id
     operations.move_booking(booking_id, wanted.start_at, by="staff", now=now_utc(), resource_slug=wanted.resource)
     wake.seats_freed(booking_id, cause="moved")
@@ -228,6 +233,13 @@ def _body() -> Any:
 def _optional_body() -> Any:
     """The body, where one was sent; else an empty object."""
     return _body() if request.get_data(cache=True) else {}
+
+
+def _versioned(body: Any) -> Any:
+    """The same body; the version in it is compared where the booking is changed. In the header `If-Match` it counts as well."""
+    version = body.get(versions.FIELD) if isinstance(body, dict) else None
+    versions.came_in_body(version if isinstance(version, str) else None)
+    return body
 
 
 def _refuse_constant(name: str) -> None:

@@ -161,8 +161,9 @@ def read_booking(body: Any) -> BookingRequest:
 
 
 def read_move(body: Any) -> MoveRequest:
-    reader = Reader(_object(body), ("start_at", "resource"))
+    reader = Reader(_object(body), ("start_at", "resource", "version"))
     start_at, resource = reader.instant("start_at"), reader.text("resource")
+    reader.text("version")
     reader.finish()
     assert start_at is not None
     return MoveRequest(start_at=start_at, resource=resource)
@@ -170,10 +171,18 @@ def read_move(body: Any) -> MoveRequest:
 
 def read_approval(body: Any) -> bool:
     """`book_over`: whether an outside event over the time is known, and it shall be confirmed all the same."""
-    reader = Reader(_object(body), ("book_over",))
+    reader = Reader(_object(body), ("book_over", "version"))
     book_over = reader.truth("book_over")
+    reader.text("version")
     reader.finish()
     return book_over
+
+
+def read_answer(body: Any) -> None:
+    """A body that may hold the `version` of the booking as it was read, and nothing else."""
+    reader = Reader(_object(body), ("version",))
+    reader.text("version")
+    reader.finish()
 
 
 def parse_instant(text: str) -> datetime | None:

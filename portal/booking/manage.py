@@ -25,7 +25,7 @@ from portal.booking.summary import Summary, summarize
 from portal.business.models import Business
 from portal.calendars.ical import CustomerEvent, customer_ics
 from portal.clock import now_utc
-from portal.errors import Invalid, LimitReached, NotAllowedNow, NotFound, SlotTaken, TooLate
+from portal.errors import Invalid, LimitReached, NotAllowedNow, NotFound, SlotTaken, Stale, TooLate
 from portal.extensions import db, limiter
 from portal.hypermedia import see_other, wants_partial
 from portal.i18n import given_name, say, say_later
@@ -57,10 +57,7 @@ def show(token: str) -> Response:
 def cancel_form(token: str) -> Response:
     """The question whether one means it."""
     booking = _booking(token)
-    values = _values(booking, token)
-    if values["state"] not in ("confirmed", "pending") or values["no_cancel"]:
-        return _show(booking, token)
-    return make_response(render_template("manage/cancel.html", **values))
+    return _cancel_page(booking, token)
 
 
 @bp.post("/<token>/cancellation")
@@ -69,6 +66,8 @@ def cancel(token: str) -> Response:
     booking_id = _booking(token).id
     try:
         operations.cancel_booking(booking_id, by="customer", now=now_utc())
+    except Stale as error:
+        return _cancel_page(_booking(token), token, problem=str(error), status=409)
     except (TooLate, NotAllowedNow) as error:
         return _show(_booking(token), token, problem=str(error), status=409)
     wake.seats_freed(booking_id, cause="cancelled")
@@ -85,12 +84,7 @@ def move_form(token: str) -> Response:
     search = _search(booking)
     start_at = pages.read_instant(request.args.get("start_at", ""))
     if start_at is not None and start_at != booking.appointment.start_at:  # the own time is none to move to
-        search = search.opened_at(start_at)
-        end_at = start_at + timedelta(minutes=search.service.duration)
-        values["to"] = pages.when(start_at, end_at, search.choice.zone, search.locale)
-        values["start_at"] = pages.instant_text(start_at)
-        values["page_url"] = url_for("manage.move_form", token=token)
-        return make_response(render_template("manage/move_confirm.html", choice=search.choice, **values))
+        return _move_page(search, token, values, start_at)
     return _picker(search, token, values)
 
 
@@ -110,6 +104,8 @@ def move(token: str) -> Response:
         search = search.opened_at(start_at)
         offer = answers.make_offer(search, error, start_at)
         return _picker(search, token, _values(booking, token), offer=offer, status=409)
+    except Stale as error:
+        return _move_again(token, start_at, problem=str(error))
     except (TooLate, NotAllowedNow) as error:
         return _show(_booking(token), token, problem=str(error), status=409)
     wake.seats_freed(booking_id, cause="moved")
@@ -184,6 +180,35 @@ def _address_form(booking: Booking, token: str, *, typed: str, error: str = "", 
     errors = {"email": error} if error else {}
     values = _values(booking, token) | {"typed": typed, "errors": errors}
     return make_response(render_template("manage/address.html", **values), status)
+
+
+def _cancel_page(booking: Booking, token: str, *, problem: str = "", status: int = 200) -> Response:
+    values = _values(booking, token)
+    if values["state"] not in ("confirmed", "pending") or values["no_cancel"]:
+        return _show(booking, token, problem=problem, status=status)
+    return make_response(render_template("manage/cancel.html", problem=problem, **values), status)
+
+
+def _move_page(
+    search: Search, token: str, values: dict[str, Any], start_at: datetime, *, problem: str = "", status: int = 200
+) -> Response:
+    """The question whether to take that time instead."""
+    search = search.opened_at(start_at)
+    end_at = start_at + timedelta(minutes=search.service.duration)
+    values["to"] = pages.when(start_at, end_at, search.choice.zone, search.locale)
+    values["start_at"] = pages.instant_text(start_at)
+    values["page_url"] = url_for("manage.move_form", token=token)
+    page = render_template("manage/move_confirm.html", choice=search.choice, problem=problem, **values)
+    return make_response(page, status)
+
+
+def _move_again(token: str, start_at: datetime, *, problem: str) -> Response:
+    """The booking has changed since the question was asked: it is asked again, of how it stands now, where that makes sense still."""
+    booking = _booking(token)
+    values = _values(booking, token)
+    if values["state"] not in ("confirmed", "pending") or values["no_move"]:
+        return _show(booking, token, problem=problem, status=409)
+    return _move_page(_search(booking), token, values, start_at, problem=problem, status=409)
 
 
 def _values(booking: Booking, token: str) -> dict[str, Any]:

@@ -31,7 +31,7 @@ _NUMBERS = (
 )  # fmt: skip
 _LIMITS = ("per_day", "per_week", "per_customer")
 _LENGTHS = (("notice", 0), ("cancel_until", 0), ("move_until", 0), ("offer_minutes", 5))
-_FLAGS = ("is_active", "is_hidden", "needs_approval", "has_waitlist")
+FLAGS = ("is_active", "is_hidden", "needs_approval", "has_waitlist")
 _CHOICES = (
     ("timing", TIMINGS), ("location_kind", LOCATION_KINDS), ("meeting", ("", *MEETINGS)), ("assignment", ASSIGNMENTS),
 )  # fmt: skip
@@ -62,7 +62,7 @@ def shown(service: Service) -> dict[str, Any]:
     typed |= {name: str(getattr(service, name)) for name, *_ in _NUMBERS}
     typed |= {name: str(getattr(service, name) or "") for name in _LIMITS}
     typed |= {name: length_text(getattr(service, name)) for name, _ in _LENGTHS}
-    typed |= {name: "1" for name in _FLAGS if getattr(service, name)}
+    typed |= {name: "1" for name in FLAGS if getattr(service, name)}
     typed |= {"slug": service.slug, "reminders": lengths_text(service.reminders)}
     for need in service.needs:
         typed.setdefault(f"list-{need.list_no}", []).append(str(need.resource_id))
@@ -102,7 +102,7 @@ def read(typed: Typed, *, resource_ids: Collection[int], taken_slugs: Collection
     """What is meant. Raises Invalid with a sentence for each field that does not fit; the rows of questions are fields of their own."""
     errors: dict[str, str] = {}
     values = _texts(typed, errors) | _numbers(typed, errors) | _lengths(typed, errors) | _choices(typed, errors)
-    values |= {name: typed.get(name) == "1" for name in _FLAGS}
+    values |= {name: typed.get(name) == "1" for name in FLAGS}
     values["reminders"] = _reminders(str(typed.get("reminders", "")), errors)
     wanted = WantedService(
         slug=_slug(typed, taken_slugs, errors),

@@ -23,7 +23,7 @@ from portal.calendars.frame import bp, find_calendar, find_connection, own_resou
 from portal.calendars.models import Calendar, Connection
 from portal.clock import now_utc
 from portal.config import Settings
-from portal.errors import Invalid, NotAllowedNow, NotFound
+from portal.errors import Invalid, NotAllowedNow, NotFound, Stale
 from portal.extensions import db, limiter
 from portal.hypermedia import see_other, wants_partial
 from portal.instance.standing import standing
@@ -187,7 +187,10 @@ def rules(calendar_id: int) -> Any:
         wanted = forms.read_rules(request.form, present_freshness=calendar.freshness, present_privacy=calendar.privacy)
     except Invalid as error:
         return _rules_page(calendar, errors=error.fields), 422
-    connections.set_rules(calendar_id, wanted, is_busy_source="is_busy_source" in request.form, by=who())
+    try:
+        connections.set_rules(calendar_id, wanted, is_busy_source="is_busy_source" in request.form, by=who())
+    except Stale as error:
+        return _rules_page(find_calendar(calendar_id), stale=str(error)), 409
     flash("The rules are saved.", "ok")
     return see_other(url_for("integrations.index"))
 
@@ -304,9 +307,10 @@ def _refresh_page(
     )
 
 
-def _rules_page(calendar: Calendar, *, errors: dict[str, str] | None = None) -> str:
-    typed = request.form if errors else None
-    return render_template("admin/rules.html", calendar=calendar, typed=typed, errors=errors or {}, words=words)
+def _rules_page(calendar: Calendar, *, errors: dict[str, str] | None = None, stale: str = "") -> str:
+    typed = request.form if errors or stale else None
+    page = {"calendar": calendar, "typed": typed, "errors": errors or {}, "stale": stale}
+    return render_template("admin/rules.html", words=words, **page)
 
 
 def _catch_up(connection_id: int) -> None:

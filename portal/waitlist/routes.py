@@ -20,7 +20,7 @@ from portal.booking.models import Appointment, WaitlistEntry
 from portal.booking.pages import MOST_PEOPLE
 from portal.booking.picker import Search
 from portal.clock import now_utc
-from portal.errors import Invalid, LimitReached, NotFound, Refused, SlotFree
+from portal.errors import Invalid, LimitReached, NotFound, Refused, SlotFree, Stale
 from portal.extensions import db, limiter
 from portal.hypermedia import see_other, wants_partial
 from portal.i18n import say
@@ -102,7 +102,7 @@ def show(token: str) -> Response:
 def accept(token: str) -> Response:
     try:
         outcome = operations.accept(token, now=now_utc())
-    except Refused as error:
+    except (Refused, Stale) as error:
         return _show(_entry(token), token, problem=str(error), status=409)
     wake.ring()
     return see_other(url_for("manage.show", token=outcome.manage_token))

@@ -277,3 +277,29 @@ def test_a_key_from_before_keys_had_owners_is_good_for_tokens_of_that_time_alone
         "customer": {"name": "Clara", "email": "clara@example.org"},
     }
     assert client.post("/api/v1/bookings", json={**body, "resource": "ben"}, headers=young).status_code == 201
+
+
+@pytest.mark.parametrize("way", ["version", "If-Match"])
+@pytest.mark.parametrize("action", ["move", "cancellation", "refusal", "approval"])
+def test_a_change_with_an_old_version_is_refused(client, service, bearer, post, start_at, way, action):
+    service.needs_approval = True
+    db.session.commit()
+    made = post(start_at).get_json()
+    address = f"{URL}/{made['id']}"
+    read = client.get(address, headers=bearer)
+    old = read.get_json()["version"]
+    assert read.headers["ETag"] == f'"{old}"'
+    body = {"start_at": later(start_at, minutes=120)} if action == "move" else {}
+
+    def send(version):
+        headers = {**bearer, "If-Match": f'"{version}"'} if way == "If-Match" else bearer
+        more = {"version": version} if way == "version" else {}
+        return client.post(f"{address}/{action}", json={**body, **more}, headers=headers)
+
+    moved = client.post(f"{address}/move", json={"start_at": later(start_at, minutes=60)}, headers=bearer)
+    assert moved.status_code == 200
+    refused = send(old)
+    told = refused.get_json()
+    assert (refused.status_code, told["code"], told["changed"]) == (409 if way == "version" else 412, "stale", ["time"])
+    assert client.get(address, headers=bearer).get_json()["start_at"] == later(start_at, minutes=60)
+    assert send(moved.get_json()["version"]).status_code == 200
