@@ -87,6 +87,7 @@ def _flask_config(settings: Settings) -> dict[str, object]:
         "MAX_FORM_PARTS": 200,
         "WTF_CSRF_TIME_LIMIT": None,
         "WTF_CSRF_SSL_STRICT": False,
+        "BUDGETS": True,  # of visitors (portal.booking.budgets); tests of other things switch them off
         "COMPRESS_REGISTER": False,  # only views that ask for it: compressing secrets beside typed text leaks them (BREACH)
         "TEMPLATES_AUTO_RELOAD": False,
         **rate_limits.flask_config(settings),

@@ -96,6 +96,15 @@ def write_transaction(resource_ids: Iterable[int], work: Callable[[Session], T])
     raise AssertionError("unreachable")
 
 
+def in_turn(session: Session, subject: str) -> None:
+    """From here to the end of the transaction, those who name the same subject come one after the other, and each sees what the one before did.
+
+    Only what is read after this counts. On SQLite there is one writer at a time anyway.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("SELECT pg_advisory_xact_lock(hashtext(:subject))"), {"subject": subject})
+
+
 @contextmanager
 def gate(check: Callable[[Session], None]) -> Iterator[None]:
     """Inside of it, the first transaction that writes calls `check(session)` before its work; what that raises ends it. See `portal.versions`."""

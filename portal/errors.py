@@ -11,6 +11,7 @@
     │   ├── TooLate              after the cut-off for moving or cancelling
     │   ├── LimitReached         this customer has as many bookings to come as the service allows
     │   ├── SlotFree             no need to wait for it: it can be booked; `nearest` holds slots
+    │   ├── BudgetSpent          429  asked for too often, or too much at once, by somebody who has not shown yet that they are there
     │   ├── OutsideEvent         an event of a calendar stands over the time of a request; `events` are those known
     │   ├── OfferOver            the seats offered from the waitlist are not to be had any more; `why` says what became of them
     │   ├── NotAllowedNow        this status does not permit it (already cancelled, already over)
@@ -84,6 +85,11 @@ class SlotFree(Refused):
     def __init__(self, sentence: str, *, nearest: Sequence[Any] = ()) -> None:
         super().__init__(sentence)
         self.nearest = list(nearest)
+
+
+class BudgetSpent(Refused):
+    code = "budget_spent"
+    http_status = 429
 
 
 class OutsideEvent(Refused):

@@ -17,7 +17,6 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from flask import Flask, current_app, g, request, url_for
-from sqlalchemy import text
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import HTTPException
 
@@ -142,7 +141,7 @@ class _Gate:
         shown = self._form.read(session, at)
         if session.get_bind().dialect.name == "postgresql":
             # Two that change the same thing at once come one after the other from here on, so the second sees what the first has done.
-            session.execute(text("SELECT pg_advisory_xact_lock(hashtext(:subject))"), {"subject": shown.subject})
+            database.in_turn(session, shown.subject)
             session.expire_all()
             shown = self._form.read(session, at)
         if fingerprint(shown.parts) != version and request.endpoint not in shown.done:

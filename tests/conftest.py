@@ -161,7 +161,7 @@ class Client(FlaskClient):
 
 def _test_app(settings: Settings) -> Iterator[Flask]:
     app = create_app(settings)
-    app.config.update(TESTING=True, WTF_CSRF_ENABLED=False)
+    app.config.update(TESTING=True, WTF_CSRF_ENABLED=False, BUDGETS=False)
     app.test_client_class = Client
     limiter.enabled = False  # it reads its configuration once, in create_app
     yield app

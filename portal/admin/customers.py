@@ -125,10 +125,7 @@ def _shorten(days: int) -> Any:
         return _retention_page(days, errors=error.fields), 422
     except TooManyTries as error:
         return _retention_page(days, errors={"password": str(error)}), error.http_status
-    try:
-        retention.set_retention(days)
-    except Stale as error:
-        return _list_page(errors={"days": str(error)}, days=str(days)), 409
+    retention.set_retention(days)
     flash(KEPT_FOR.format(days=days), "ok")
     return see_other(url_for("admin.customers"))
 

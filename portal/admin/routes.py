@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any
 
 from flask import current_app, flash, render_template, request, url_for
 from flask_login import current_user
+from sqlalchemy.orm import Session
 
 from portal import wake, worker_clock
 from portal.admin import (
@@ -31,6 +32,8 @@ from portal.admin import (
 from portal.admin.frame import bp, moments
 from portal.admin.warnings import Warning, find_warnings
 from portal.booking import operations
+from portal.booking import queries as booking_queries
+from portal.booking.budgets import asked_lately
 from portal.booking.outside_events import Over
 from portal.booking.questions import answer_lines
 from portal.clock import now_utc
@@ -241,7 +244,13 @@ def _warnings(calendars: list[overview.CalendarFacts]) -> list[Warning]:
         given_up=failures.given_up(session, resource_ids=queries.resource_ids_of(current_user), now=now),
         sees_all_mails=current_user.is_admin,
         clocks=worker_clock.doubts(session),
+        asked=_asked(session, now),
     )
+
+
+def _asked(session: Session, now: datetime) -> list[tuple[str, int]]:
+    services = booking_queries.list_services(session) if current_user.is_admin else []
+    return [(service.name, number) for service, number in asked_lately(session, services, now=now)]
 
 
 def _page_number() -> int:

@@ -20,6 +20,7 @@ from portal.versions import At, Shown, shows
 _QUESTION = re.compile(r"q-\d+-")
 _OWN_NAMES = {
     "is_active": "whether it can be booked", "is_hidden": "whether it is listed", "needs_approval": "asking first", "has_waitlist": "waitlist",
+    "confirm_by_mail": "confirming by mail",
     "per_day": "limit a day", "per_week": "limit a week", "per_customer": "limit a customer", "cancel_until": "cancelling",
     "move_until": "moving", "buffer_before": "time before", "buffer_after": "time after", "offer_minutes": "length of offers",
     "location_kind": "kind of place", "assignment": "who gives it",

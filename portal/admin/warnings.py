@@ -45,6 +45,7 @@ def find_warnings(
     not_adopted: str = "",
     may_adopt: bool = False,
     unknown: int = 0,
+    asked: Iterable[tuple[str, int]] = (),
 ) -> list[Warning]:
     """The worst first. `problems` are the instance's own (the worker is silent), `clocks` say why a worker's clock is in doubt,
     `waiting_for_us` counts questions and conflicts, `requests`
@@ -52,7 +53,8 @@ def find_warnings(
     names accounts whose disconnection does not get on, `unreached` are bookings whose customers' mails failed, `mails_wait` says why none leave,
     `settings` are doubts about those of the instance,
     `given_up` are mails that could not leave while they were of use; `sees_all_mails`: the page of all mails is this reader's to open,
-    `unknown` bookings stand in calendars alone, `not_adopted` says why nothing leaves at all."""
+    `unknown` bookings stand in calendars alone, `not_adopted` says why nothing leaves at all, `asked` names services whose customers have
+    to confirm by mail since very many came at once, with how many."""
     facts = list(calendars)
     found = [Warning("bad", "Calendars and mails are standing still", problem) for problem in problems]
     if not_adopted:
@@ -67,6 +69,7 @@ def find_warnings(
     if given_up:
         found.append(_given_up(given_up, sees_all_mails))
     found += [_unreached(each) for each in unreached]
+    found += [_asked(name, number) for name, number in asked]
     if requests:
         found.append(_requests(requests))
     if unknown:
@@ -88,6 +91,13 @@ def _requests(number: int) -> Warning:
     title = "One request waits for your yes or no" if number == 1 else f"{number} requests wait for your yes or no"
     sentence = "The time is kept meanwhile. What nobody answered is refused when it begins."
     return Warning("warn", title, sentence, "admin.bookings", "Decide")
+
+
+def _asked(name: str, number: int) -> Warning:
+    title = f"Very many bookings of “{name}” at once"
+    count = "One was" if number == 1 else f"{number} were"
+    sentence = f"{count} asked within the last hour to confirm by mail before it counts. This ends by itself as soon as fewer come."
+    return Warning("warn", title, sentence)
 
 
 def _hanging(name: str) -> Warning:

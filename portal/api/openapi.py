@@ -282,6 +282,7 @@ def _service_schemas() -> Json:
                 "assignment": {"type": "string", "enum": list(ASSIGNMENTS)},
                 "per_customer": {**NUMBER_OR_NULL, "description": "So many bookings to come one e-mail address may have; null: any number."},
                 "needs_approval": {**TRUTH, "description": "Bookings are pending until staff say yes or no."},
+                "confirm_by_mail": {**TRUTH, "description": "On the page customers confirm by mail; over the API bookings count at once."},
                 "questions": {"type": "array", "items": _ref("Question")},
                 "resources": {"type": "array", "items": _object({"slug": TEXT, "name": TEXT})},
             }

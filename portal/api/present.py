@@ -67,6 +67,7 @@ def service(row: Service, resources: Iterable[Resource]) -> dict[str, Any]:
         "assignment": row.assignment,
         "per_customer": row.per_customer,
         "needs_approval": row.needs_approval,
+        "confirm_by_mail": row.confirm_by_mail,
         "questions": [_question(question) for question in row.questions],
         "resources": [{"slug": resource.slug, "name": resource.name} for resource in resources],
     }

@@ -24,7 +24,7 @@ from portal.booking.picker import Search
 from portal.booking.questions import FIELD
 from portal.booking.summary import place_words, summarize
 from portal.business.models import Service
-from portal.errors import HoldExpired, Invalid, LimitReached, NotFound, PortalError, SlotTaken
+from portal.errors import BudgetSpent, HoldExpired, Invalid, NotFound, PortalError, Refused, SlotTaken
 from portal.hypermedia import wants_partial
 
 
@@ -65,9 +65,19 @@ def taken(search: Search, start_at: datetime, error: SlotTaken) -> Response:
     return make_response(render_template("booking/_taken.html", offer=offer, **values), 409)
 
 
-def form(
-    form: BookingForm, booking: Booking, search: Search, *, error: Invalid | LimitReached | None = None
-) -> Response:
+def too_many(search: Search, start_at: datetime, error: BudgetSpent) -> Response:
+    """429: the times of that day as they are, and above them why none is kept just now."""
+    on = start_at.astimezone(ZoneInfo(search.choice.zone)).date()
+    search = replace(search, choice=replace(search.choice, day=on, month=None))
+    offer = Offer(str(error), None, [])
+    if not wants_partial():
+        return page(search, offer=offer, status=error.http_status)
+    values = slots_values(search, picker.find_day(search))
+    # htmx puts a 409 into the page, and leaves a 429 out of it: that may be the answer of a limit that knows nothing of this page.
+    return make_response(render_template("booking/_taken.html", offer=offer, **values), 409)
+
+
+def form(form: BookingForm, booking: Booking, search: Search, *, error: Invalid | Refused | None = None) -> Response:
     """The form for a time that is held; 422 with the errors beside the fields when something does not fit, 409 when this customer may not
     have one more. The time stays held in any case."""
     search = search.opened_at(booking.appointment.start_at)
@@ -77,9 +87,9 @@ def form(
         "hold": _hold_words(booking, search),
         "errors": _errors(error),
         "told": told_errors(_errors(error), search.service),
-        "problem": str(error) if isinstance(error, Invalid) else "",
+        "problem": str(error) if isinstance(error, (Invalid, BudgetSpent)) else "",
     }
-    return _render_form(values, status=error.http_status if error else 200)
+    return _render_form(values, status=_status(error) if error else 200)
 
 
 def lost(form: BookingForm, search: Search, error: PortalError) -> Response:
@@ -97,7 +107,7 @@ def lost(form: BookingForm, search: Search, error: PortalError) -> Response:
         "offer": make_offer(search, error, start_at),
         "errors": {},
     }
-    return _render_form(values, status=409)
+    return _render_form(values, status=_status(error))
 
 
 def booked(search: Search, manage_token: str) -> Response:
@@ -207,8 +217,17 @@ def _form_values(form: BookingForm, search: Search) -> dict[str, Any]:
     }
 
 
-def _errors(error: Invalid | LimitReached | None) -> dict[str, str]:
-    if isinstance(error, LimitReached):  # it is this address that has reached it: with another one it may go on
+def _status(error: PortalError) -> int:
+    """For a form that is not held any more, and for one with something wrong in it. See `too_many` for htmx."""
+    if isinstance(error, BudgetSpent):
+        return 409 if wants_partial() else error.http_status
+    return error.http_status if isinstance(error, Invalid) else 409
+
+
+def _errors(error: Invalid | Refused | None) -> dict[str, str]:
+    if isinstance(error, BudgetSpent):
+        return {}
+    if isinstance(error, Refused):  # it is this address that has reached it: with another one it may go on
         return {"email": str(error)}
     return error.fields if error else {}
 

@@ -17,7 +17,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal import dates, wake
-from portal.booking import address, answers, operations, pages, picker, queries, rules, visitors
+from portal.booking import address, answers, by_mail, operations, pages, picker, queries, rules, visitors
 from portal.booking.invitation import customer_event
 from portal.booking.models import Booking
 from portal.booking.picker import Search
@@ -25,7 +25,7 @@ from portal.booking.summary import Summary, summarize
 from portal.business.models import Business
 from portal.calendars.ical import CustomerEvent, customer_ics
 from portal.clock import now_utc
-from portal.errors import Invalid, LimitReached, NotAllowedNow, NotFound, SlotTaken, Stale, TooLate
+from portal.errors import HoldExpired, Invalid, LimitReached, NotAllowedNow, NotFound, SlotTaken, Stale, TooLate
 from portal.extensions import db, limiter
 from portal.hypermedia import see_other, wants_partial
 from portal.i18n import given_name, say, say_later
@@ -50,7 +50,23 @@ UNKNOWN = say_later(
 
 @bp.get("/<token>")
 def show(token: str) -> Response:
-    return _show(_booking(token), token)
+    booking = _booking(token, held=True)
+    return _asked_page(booking, token) if booking.status == "held" else _show(booking, token)
+
+
+@bp.post("/<token>/confirmation")
+@limiter.limit(CHANGES, key_func=visitors.address)
+def confirm(token: str) -> Response:
+    """The link in the mail was opened, and its reader says that the booking is theirs."""
+    booking = _booking(token, held=True)
+    try:
+        by_mail.confirm(token, now=now_utc())
+    except SlotTaken as error:
+        return _asked_page(booking, token, problem=str(error), status=409)
+    except (HoldExpired, LimitReached) as error:
+        return _asked_page(_booking(token, held=True), token, problem=str(error), status=409)
+    wake.ring()
+    return see_other(url_for("manage.show", token=token))
 
 
 @bp.get("/<token>/cancellation")
@@ -155,13 +171,29 @@ def ics(token: str) -> Response:
     return response
 
 
-def _booking(token: str) -> Booking:
-    """The booking of a link. Raises the same NotFound for links that never led anywhere and for outdated ones."""
+def _asked_page(booking: Booking, token: str, *, problem: str = "", status: int = 200) -> Response:
+    """A booking that its customer has to confirm: until when, with the button; or that it is too late for it."""
+    zone, locale = _zone(booking), dates.present_locale()
+    until = booking.held_until or now_utc()
+    page = {
+        "token": token,
+        "summary": summarize(db.session(), booking, zone=zone, locale=locale),
+        "until": dates.clock(until.astimezone(ZoneInfo(zone)), locale),
+        "is_over": until < now_utc(),
+        "service_slug": booking.appointment.service.slug,
+        "problem": problem,
+    }
+    return make_response(render_template("manage/asked.html", **page), status)
+
+
+def _booking(token: str, *, held: bool = False) -> Booking:
+    """The booking of a link; one that is only `held` until it is confirmed has no other pages. Raises the same NotFound for links that never
+    led anywhere and for outdated ones."""
     try:
         booking = queries.booking_of_manage_token(db.session(), token)
     except NotFound:
         raise NotFound(say(UNKNOWN)) from None
-    if booking.appointment.end_at + LINK_LASTS < now_utc():
+    if booking.appointment.end_at + LINK_LASTS < now_utc() or (booking.status == "held" and not held):
         raise NotFound(say(UNKNOWN))
     return booking
 

@@ -125,7 +125,8 @@ class Booking(Model):
 
     `public_id` names it in the API. The manage link's token is kept as a hash for look-up, and sealed (encrypted) so that later mails can
     carry the link. `idempotency_key` is the digest of the form's or the API call's key, `request_digest` that of its content.
-    `sequence` is the iCalendar SEQUENCE of the customer's copy.
+    `sequence` is the iCalendar SEQUENCE of the customer's copy. A held booking with a manage link is filled in, and waits until `held_until` for
+    its customer to confirm it by the link in their mail.
     """
 
     __tablename__ = "booking"
@@ -145,6 +146,8 @@ class Booking(Model):
     hold_hash: Mapped[str | None] = mapped_column(String(64), unique=True)
     held_until: Mapped[datetime | None] = mapped_column(Instant)
     hold_extended: Mapped[bool] = mapped_column(default=False)
+    network_hash: Mapped[str | None] = mapped_column(String(64), index=True)
+    """A digest of the network from which a time is held, for as long as it is not booked (`portal.booking.budgets`)."""
     manage_hash: Mapped[str | None] = mapped_column(String(64), unique=True)
     sealed_manage_token: Mapped[str | None] = mapped_column(Text)
     idempotency_key: Mapped[str | None] = mapped_column(String(64), unique=True)
@@ -164,6 +167,18 @@ class Booking(Model):
         CheckConstraint("party_size >= 1", name="party_size"),
         Index("ix_booking_status_held_until", "status", "held_until"),
     )
+
+
+class Spending(Model):
+    """Something of which a visitor has a budget was asked for: `what` is hold, booking, join or asked (a booking that has to be confirmed by
+    mail), `whose` a keyed digest of a network, an address or a service. Rows are deleted after a day."""
+
+    __tablename__ = "spending"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    what: Mapped[str] = mapped_column(String(16))
+    whose: Mapped[str] = mapped_column(String(64))
+    spent_at: Mapped[datetime] = mapped_column(Instant, index=True)
+    __table_args__ = (Index("ix_spending_whose_what_spent_at", "whose", "what", "spent_at"),)
 
 
 class WaitlistEntry(Model):

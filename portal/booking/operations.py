@@ -15,8 +15,9 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal.booking import claims, rules, statements
+from portal.booking import budgets, by_mail, claims, rules, statements
 from portal.booking.attendance import mark_attendance
+from portal.booking.budgets import Visitor
 from portal.booking.demand import StaleCalendar, stale_calendars
 from portal.booking.last_look import Seen, look_ahead
 from portal.booking.limits import check_per_customer, limit_locks
@@ -93,19 +94,25 @@ def place_hold(
     resource_slug: str | None = None,
     party_size: int = 1,
     previous_hold: str | None = None,
+    visitor: Visitor | None = None,
 ) -> Hold:
-    """Keep a time for five minutes, in exchange for `previous_hold`. Raises SlotTaken (with `nearest`), NotFound, Invalid."""
+    """Keep a time for five minutes, in exchange for `previous_hold`. `visitor` is who asks through a page, and has a budget.
+
+    Raises SlotTaken (with `nearest`), BudgetSpent, NotFound, Invalid.
+    """
     service = find_service(db.session(), service_slug)
     wish = read_wish(service, start_at, resource_slug=resource_slug, party_size=party_size)
     token = new_token()
+    share = budgets.share_of_day(db.session(), service, wish, now=now, own=previous_hold) if visitor else None
 
     def work(session: Session) -> Hold:
         if previous_hold:
             _drop_hold(session, previous_hold)
+        network = budgets.check_hold(session, wish, visitor, share, now=now) if visitor and share else None
         held_until = database_now(session) + rules.HOLD
         place = find_place(session, wish, now=now)
         booking = _new_booking(wish, now=now)
-        booking.hold_hash, booking.held_until = token_hash(token), held_until
+        booking.hold_hash, booking.held_until, booking.network_hash = token_hash(token), held_until, network
         sit_down(session, place, booking)
         return Hold(token, booking.id, held_until, place.interval)
 
@@ -147,17 +154,20 @@ def confirm_hold(
     now: datetime,
     channel: str = "web",
     answers: Mapping[str, Any] | None = None,
+    visitor: Visitor | None = None,
 ) -> Outcome:
     """Turn a hold into a booking: confirmed, or pending where the service asks for approval, or a calendar cannot be read and its rule says so.
 
-    Raises Invalid (fields), RepeatedDifferently, NotFound, HoldExpired, LimitReached, SlotTaken (with `nearest`).
+    Where the customer has to confirm by mail (by the service's rule, or since `visitor`'s budget ran out) it stays held until then, and nobody
+    may be led on to its manage link but by the mail. Raises BudgetSpent, Invalid (fields), RepeatedDifferently, NotFound, HoldExpired,
+    LimitReached, SlotTaken (with `nearest`).
     """
     key = rules.check_key(idempotency_key)
     digest = rules.request_digest(hold=token_hash(token), customer=customer, answers=answers or {})
     if repeat := _earlier_outcome(key, digest):
         return repeat
     try:
-        return _confirm(token, customer, request=Request(key, digest, channel, answers or {}), now=now)
+        return _confirm(token, customer, request=Request(key, digest, channel, answers or {}), visitor=visitor, now=now)
     except (SlotTaken, NotFound, LimitReached) as error:
         # Two of the same request at once: the slower one finds that its own twin has made a booking of the hold.
         if repeat := _earlier_outcome(key, digest):
@@ -248,6 +258,15 @@ def decide(booking: Booking, service: Service, stale: Sequence[StaleCalendar], *
     booking.confirmed_at = None if booking.pending_reason else now
 
 
+def make_count(session: Session, booking: Booking, *, seen: Seen, now: datetime) -> None:
+    """A held booking that is filled in becomes one that counts; the lock of its resources is held."""
+    stale = stale_calendars(session, [row.resource_id for row in booking.appointment.resources], now=now)
+    decide(booking, booking.appointment.service, stale, seen=seen, now=now)
+    booking.network_hash = None
+    booking.appointment.version = Appointment.version + 1
+    announce(session, booking)
+
+
 def check_details(service: Service, customer: Customer, answers: Mapping[str, Any]) -> tuple[Customer, dict[str, Any]]:
     """The customer and the answers, as they are kept. Raises one Invalid with all that does not fit."""
     fields: dict[str, str] = {}
@@ -272,7 +291,7 @@ def announce(session: Session, booking: Booking) -> None:
     tell_of_new(session, booking, news, by="customer", publish=not is_pending)
 
 
-def _confirm(token: str, customer: Customer, *, request: Request, now: datetime) -> Outcome:
+def _confirm(token: str, customer: Customer, *, request: Request, visitor: Visitor | None, now: datetime) -> Outcome:
     hold = held(db.session(), token)
     service, wish = hold.appointment.service, wish_of(hold)
     customer, kept = check_details(service, customer, request.answers)
@@ -284,11 +303,14 @@ def _confirm(token: str, customer: Customer, *, request: Request, now: datetime)
         booking = held(session, token)
         check_no_outside_event(session, wish, seen=seen)
         check_per_customer(session, booking.appointment.service, customer.email, now=now)
+        is_asked = visitor is not None and budgets.weigh_booking(
+            session, booking.appointment.service, customer.email, visitor, now=now
+        )
         manage_link = fill_in(booking, customer, request=request)
-        stale = stale_calendars(session, wish.resource_ids, now=now)
-        decide(booking, booking.appointment.service, stale, seen=seen, now=now)
-        booking.appointment.version = Appointment.version + 1
-        announce(session, booking)
+        if is_asked:
+            by_mail.ask(session, booking)
+        else:
+            make_count(session, booking, seen=seen, now=now)
         return Outcome(booking.id, booking.public_id, manage_link, booking.status)
 
     return with_nearest(wish, now, lambda: write_transaction(locks, work))

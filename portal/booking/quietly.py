@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from portal import outbox
 from portal.booking import rules
+from portal.booking.budgets import Visitor
 from portal.booking.limits import to_come_of
 from portal.booking.models import Booking
 from portal.booking.operations import confirm_hold
@@ -37,10 +38,13 @@ def confirm_quietly(
     now: datetime,
     channel: str = "web",
     answers: Mapping[str, Any] | None = None,
+    visitor: Visitor | None = None,
 ) -> None:
     """As `confirm_hold`, but silent about the limit. Raises the same, save LimitReached."""
     try:
-        confirm_hold(token, customer, idempotency_key=idempotency_key, now=now, channel=channel, answers=answers)
+        confirm_hold(
+            token, customer, idempotency_key=idempotency_key, now=now, channel=channel, answers=answers, visitor=visitor
+        )
     except LimitReached:
         key = rules.check_key(idempotency_key)
         digest = rules.request_digest(hold=token_hash(token), customer=customer, answers=answers or {})

@@ -14,13 +14,14 @@ from sqlalchemy.orm import Session
 
 from portal import dates, wake
 from portal.booking import answers, operations, pages, picker, queries, quietly, visitors
+from portal.booking.by_mail import CONFIRM_WITHIN
 from portal.booking.forms import BookingForm, why_doubtful
 from portal.booking.picker import Search
 from portal.booking.rules import Customer
 from portal.booking.summary import place_words
 from portal.booking.visitors import Kept
 from portal.clock import now_utc
-from portal.errors import HoldExpired, Invalid, LimitReached, NotFound, SlotTaken
+from portal.errors import BudgetSpent, HoldExpired, Invalid, LimitReached, NotFound, Refused, SlotTaken
 from portal.extensions import compress, db, limiter
 from portal.hypermedia import see_other, wants_partial
 from portal.i18n import say
@@ -90,9 +91,12 @@ def place_hold(slug: str) -> Response:
             resource_slug=form.resource or None,
             party_size=search.choice.people,
             previous_hold=previous.token if previous else None,
+            visitor=visitors.budget(),
         )
     except SlotTaken as error:
         return answers.lost(form, search, error) if form.key else answers.taken(search, start_at, error)
+    except BudgetSpent as error:
+        return answers.lost(form, search, error) if form.key else answers.too_many(search, start_at, error)
     for token in visitors.keep(slug, Kept(hold.token, form.start_at, form.resource, search.choice.people)):
         operations.release_hold(token)
     search = search.opened_at(start_at)
@@ -151,15 +155,25 @@ def confirm(slug: str) -> Response:
             idempotency_key=form.key,
             now=search.now,
             answers=form.answers_to(search.service.questions),
+            visitor=visitors.budget(),
         )
-    except (Invalid, LimitReached) as error:
+    except (Invalid, LimitReached, BudgetSpent) as error:
         return _show_form(form, search, error=error)
     except (SlotTaken, HoldExpired, NotFound) as error:
         return answers.lost(form, search, error)
     visitors.forget(slug)
-    visitors.remember_booking(form.hold, outcome.manage_token)
     wake.ring()
+    if outcome.status == "held":  # its link is for the mail alone, not for this browser
+        return see_other(url_for("booking.asked", slug=slug))
+    visitors.remember_booking(form.hold, outcome.manage_token)
     return see_other(url_for("manage.show", token=outcome.manage_token))
+
+
+@bp.get("/<slug>/asked")
+def asked(slug: str) -> str:
+    """A booking waits for its customer to confirm it by mail. The page is the same for everybody, and names nobody."""
+    minutes = int(CONFIRM_WITHIN.total_seconds() // 60)
+    return render_template("booking/asked.html", service=_search(slug, {}).service, within=dates.duration(minutes))
 
 
 def _search(slug: str, asked: Mapping[str, str]) -> Search:
@@ -170,7 +184,7 @@ def _search(slug: str, asked: Mapping[str, str]) -> Search:
     )
 
 
-def _show_form(form: BookingForm, search: Search, *, error: Invalid | LimitReached | None = None) -> Response:
+def _show_form(form: BookingForm, search: Search, *, error: Invalid | Refused | None = None) -> Response:
     """The form of a held time, or what to do now that it is not held any more."""
     try:
         booking = queries.booking_of_hold(search.session, form.hold, now=search.now)
@@ -196,6 +210,7 @@ def _confirm_quietly(form: BookingForm, customer: Customer, search: Search) -> R
         idempotency_key=form.key,
         now=search.now,
         answers=form.answers_to(search.service.questions),
+        visitor=visitors.budget(),
     )
     visitors.forget(slug)
     wake.ring()

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from flask import Response, current_app, request, session
 
 from portal import dates
+from portal.booking.budgets import Visitor
 from portal.business.models import Service
 
 MOST_HOLDS = 3
@@ -104,6 +105,24 @@ def remember_zone(response: Response, service: Service) -> None:
 
 def _zone_cookie(service: Service) -> str:
     return "lockstep-zone-online" if is_remote(service) else "lockstep-zone"
+
+
+def budget() -> Visitor | None:
+    """Whose budgets this request is counted against; None where budgets are switched off (in tests)."""
+    return Visitor(network()) if current_app.config["BUDGETS"] else None
+
+
+def network() -> str:
+    """What budgets count by: the /24 of an IPv4 address, the /64 of an IPv6 one. Which address that is, `TRUSTED_PROXIES` decides: a header that
+    nobody trusts changes nothing."""
+    text = request.remote_addr or "unknown"
+    try:
+        ip = ipaddress.ip_address(text)
+    except ValueError:
+        return text
+    if ip.version == 6 and ip.ipv4_mapped:
+        ip = ip.ipv4_mapped
+    return str(ipaddress.ip_network((ip, 24 if ip.version == 4 else 64), strict=False))
 
 
 def address() -> str:

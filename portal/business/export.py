@@ -26,6 +26,7 @@ _SERVICE_KEYS = (
 _RULES = (
     ("location_kind", ""), ("price", ""), ("timing", "slots"), ("per_day", None), ("per_week", None), ("per_customer", None),
     ("needs_approval", False), ("is_hidden", False), ("reminders", [1440]), ("has_waitlist", False), ("offer_minutes", 240),
+    ("confirm_by_mail", False),
 )  # fmt: skip
 """Columns with their defaults, which need not be written."""
 Table = tuple[str, dict[str, Any]]
@@ -57,7 +58,8 @@ def export_business(session: Session, *, dates_of: Callable[[Service], list[Tabl
 
 def _business(business: Business) -> list[str]:
     names = ("name", "zone", "language", "retention_days")
-    return _pairs({name: getattr(business, name) for name in names})
+    rules = {"confirm_by_mail": True} if business.confirm_by_mail else {}
+    return _pairs({name: getattr(business, name) for name in names} | rules)
 
 
 def _resource(resource: Resource) -> list[str]:

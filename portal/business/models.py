@@ -33,6 +33,8 @@ class Business(Model):
     """Where customers' answers to mails go; empty: to the owner."""
     retention_days: Mapped[int | None]
     """So long after an appointment its customers' data are kept; None: until somebody erases them."""
+    confirm_by_mail: Mapped[bool] = mapped_column(default=False)
+    """As if every service asked for it."""
     created_at: Mapped[datetime] = mapped_column(Instant, default=now_utc)
 
 
@@ -121,6 +123,8 @@ class Service(Model):
     """At most so many bookings to come of one e-mail address."""
     needs_approval: Mapped[bool] = mapped_column(default=False)
     """Bookings are pending, and own their seats, until staff say yes or no."""
+    confirm_by_mail: Mapped[bool] = mapped_column(default=False)
+    """A booking on the page counts once its customer has confirmed it by the link in their mail."""
     price: Mapped[str] = mapped_column(String(100), default="")
     """Shown as it is written; nothing is computed with it."""
     is_hidden: Mapped[bool] = mapped_column(default=False)

@@ -97,6 +97,7 @@ def _business(table: Table) -> SeedBusiness:
         language=table.text("language", default="en", check=check_language),
         email=table.text("email", default="", longest=254, check=check_email),
         retention_days=table.optional_number("retention_days", least=1, most=36_500, unit=" days"),
+        confirm_by_mail=table.truth("confirm_by_mail"),
     )
     table.finish()
     return business

@@ -50,6 +50,7 @@ def read_service(table: Table, slugs: Collection[str]) -> SeedService:
         per_week=limit("per_week"),
         per_customer=limit("per_customer"),
         needs_approval=table.truth("approval"),
+        confirm_by_mail=table.truth("confirm_by_mail"),
         is_hidden=table.truth("hidden"),
         assignment=table.choice("assignment", ASSIGNMENTS, default="choose"),
         cancel_until=minutes("cancel_until", least=0, default=0),

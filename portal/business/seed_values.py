@@ -37,6 +37,7 @@ class SeedBusiness:
     language: str
     email: str
     retention_days: int | None
+    confirm_by_mail: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +124,7 @@ class SeedService:
     per_week: int | None
     per_customer: int | None
     needs_approval: bool
+    confirm_by_mail: bool
     is_hidden: bool
     assignment: str
     cancel_until: int

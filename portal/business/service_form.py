@@ -31,7 +31,7 @@ _NUMBERS = (
 )  # fmt: skip
 _LIMITS = ("per_day", "per_week", "per_customer")
 _LENGTHS = (("notice", 0), ("cancel_until", 0), ("move_until", 0), ("offer_minutes", 5))
-FLAGS = ("is_active", "is_hidden", "needs_approval", "has_waitlist")
+FLAGS = ("is_active", "is_hidden", "needs_approval", "confirm_by_mail", "has_waitlist")
 _CHOICES = (
     ("timing", TIMINGS), ("location_kind", LOCATION_KINDS), ("meeting", ("", *MEETINGS)), ("assignment", ASSIGNMENTS),
 )  # fmt: skip
@@ -80,7 +80,7 @@ def empty() -> dict[str, Any]:
     service = Service(
         slug="", name="", description="", location="", meeting="", duration=30, step=30, buffer_before=0, buffer_after=0, notice=60,
         horizon=60, capacity=1, assignment="choose", cancel_until=0, move_until=0, timing="slots", price="", location_kind="",
-        reminders=[1440], offer_minutes=240, needs_approval=False, is_hidden=False, has_waitlist=False, is_active=True,
+        reminders=[1440], offer_minutes=240, needs_approval=False, confirm_by_mail=False, is_hidden=False, has_waitlist=False, is_active=True,
     )  # fmt: skip
     return shown(service)
 

@@ -15,7 +15,7 @@ import secrets
 from datetime import datetime, timedelta
 
 from flask import current_app
-from sqlalchemy import ColumnElement, delete, func, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, select, update
 from sqlalchemy.orm import Session, object_session
 
 from portal import outbox
@@ -37,7 +37,9 @@ LONGEST_VISIT = timedelta(hours=12)
 TOUCH_AFTER = timedelta(minutes=1)
 KEPT = timedelta(days=1)
 
-PER_ADDRESS = ((timedelta(hours=1), 5), (timedelta(days=1), 10))
+PER_ADDRESS_AND_CLIENT = ((timedelta(hours=1), 5), (timedelta(days=1), 10))
+PER_ADDRESS = ((timedelta(hours=1), 25), (timedelta(days=1), 50))
+"""Whoever asks for somebody else's codes uses up their own share of that address first: its owner, elsewhere, still gets one."""
 PER_CLIENT = ((timedelta(hours=1), 20), (timedelta(days=1), 60))
 """(within, at most so many codes). With five tries each, a client guesses a hundred times an hour at a million codes, whatever the addresses."""
 
@@ -75,8 +77,10 @@ def ask_for_code(email: str, *, client: str, language: str, now: datetime) -> st
 
     def work(session: Session) -> str:
         session.execute(select(Business.id).with_for_update())  # one at a time, or limits are passed in a race
-        _check_limit(session, is_of(MailedCode.email, email), PER_ADDRESS, now)
-        _check_limit(session, MailedCode.client_hash == client_hash, PER_CLIENT, now)
+        of_address, of_client = is_of(MailedCode.email, email), MailedCode.client_hash == client_hash
+        _check_limit(session, and_(of_address, of_client), PER_ADDRESS_AND_CLIENT, now)
+        _check_limit(session, of_address, PER_ADDRESS, now)
+        _check_limit(session, of_client, PER_CLIENT, now)
         row = MailedCode(
             public_id=public_id, email=email, language=language, client_hash=client_hash, code_hash=_code_hash(public_id, code),
             sealed_code=_sealer().seal(code, place=_place(public_id)), created_at=now, expires_at=now + LIVES,

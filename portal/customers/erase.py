@@ -23,6 +23,7 @@ from sqlalchemy.orm import Session
 
 from portal import outbox
 from portal.booking import operations, rules
+from portal.booking.budgets import forget_address
 from portal.booking.models import STANDING, Appointment, Booking, WaitlistEntry
 from portal.booking.records import end, locked
 from portal.clock import now_utc
@@ -188,6 +189,7 @@ def _empty_a_batch(erasure_id: int, email: str, now: datetime) -> bool:
         if entries:
             forget.forget_entries(session, entries)
         _forget_codes(session, email)
+        forget_address(session, email)
         forget_mails(session, booking_ids=(), entry_ids=(), email=email)
         forget_mentions(session, words)
         forget.forget_titles(session, words)

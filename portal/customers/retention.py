@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from portal.booking import budgets
 from portal.booking.models import Appointment, Booking, WaitlistEntry
 from portal.business.models import Business
 from portal.customers import codes, forget, mails
@@ -27,6 +28,7 @@ def keep_retention(*, now: datetime) -> tuple[int, int]:
     Mails that tell of several customers, such as questions to staff, were written before the appointment's end: they go by their own age.
     """
     codes.forget_old(now=now)
+    budgets.forget_old(now=now)
     days = read_transaction(_days)
     age = timedelta(days=days) if days else mails.KEPT
     bookings, entries = _forget_all(now - age, now=now) if days else (0, 0)

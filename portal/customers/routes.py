@@ -42,7 +42,7 @@ def ask() -> Response:
 def send_code() -> Response:
     typed = request.form.get("email", "")[:300]
     try:
-        name = codes.ask_for_code(typed, client=visitors.address(), language=page_tag(), now=now_utc())
+        name = codes.ask_for_code(typed, client=visitors.network(), language=page_tag(), now=now_utc())
     except Invalid as error:
         return _ask_page(typed, errors=error.fields, status=422)
     except codes.TooManyCodes as error:

@@ -60,6 +60,7 @@ class BookingFacts:
     party_size: int = 1
     status: str = "confirmed"
     pending_reason: str = ""
+    held_until: datetime | None = None
     is_called_off: bool = False
     cancel_until: int = 0
     move_until: int = 0

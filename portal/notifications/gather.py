@@ -48,6 +48,8 @@ def for_customer(session: Session, work: Work, *, now: datetime) -> list[Facts |
     news = _news_of(session, work, booking, business, recipient=booking.customer_email, now=now)
     if isinstance(news, Silence):
         return silent(work, news)
+    if booking.status == "held" and booking.held_until is not None and booking.held_until <= now:
+        return silent(work, Silence("the time to confirm it is over"))
     if booking.status == "confirmed":
         _wait_for_link(meeting, work.created_at, now=now)
     manage_url = manage_url_of(booking)
@@ -233,6 +235,7 @@ def _booking_facts(session: Session, booking: Booking, meeting: Meeting) -> Book
         party_size=booking.party_size,
         status=booking.status,
         pending_reason=booking.pending_reason,
+        held_until=booking.held_until if booking.status == "held" else None,
         is_called_off=appointment.called_off_at is not None,
         cancel_until=service.cancel_until,
         move_until=service.move_until,

@@ -77,6 +77,8 @@ def message_key(instance_id: str, subject: str, *, news: str, sequence: int | st
 
 
 def _to_customer(facts: CustomerNews) -> Message:
+    if facts.news.news == "confirm":
+        return _to_unknown(facts)
     kind, is_off = facts.news.news, facts.news.news in ("cancelled", "refused")
     link = ManageLink(facts.booking, facts.manage_url, facts.event.stamped_at, _reader(facts))
     words = words_of(kind, {**_booking_words(facts, facts.news.previous_start_at), **_news_words(facts), **link.words})
@@ -92,6 +94,14 @@ def _to_customer(facts: CustomerNews) -> Message:
     )
     method: Method = "CANCEL" if is_off else "REQUEST"
     return replace(message, ics=customer_ics(facts.event, method=method), ics_method=method)
+
+
+def _to_unknown(facts: CustomerNews) -> Message:
+    """To an address of which nobody knows yet whether it was its owner who gave it: it holds nothing that somebody else may have typed."""
+    reader, until = _reader(facts), facts.booking.held_until or facts.booking.start_at
+    words = words_of("confirm", {**_booking_words(facts, None), "until": reader.instant(until)})
+    sheet = _sheet(facts, None, "")
+    return replace(_message("confirm", facts, words, [sheet], button_url=facts.manage_url), recipient_name="")
 
 
 def _reminder(facts: ReminderNews) -> Message:

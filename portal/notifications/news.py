@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 _STATUSES = {
+    "confirm": ("held",),
     "booked": ("confirmed",),
     "approved": ("confirmed",),
     "pending": ("pending",),

@@ -15,12 +15,14 @@ from sqlalchemy.orm import Session
 
 from portal import dates, wake
 from portal.booking import answers, full, picker, queries, visitors
+from portal.booking.budgets import spend_join
 from portal.booking.forms import new_key, why_doubtful
 from portal.booking.models import Appointment, WaitlistEntry
 from portal.booking.pages import MOST_PEOPLE
 from portal.booking.picker import Search
+from portal.booking.rules import check_customer
 from portal.clock import now_utc
-from portal.errors import Invalid, LimitReached, NotFound, Refused, SlotFree, Stale
+from portal.errors import BudgetSpent, Invalid, LimitReached, NotFound, Refused, SlotFree, Stale
 from portal.extensions import db, limiter
 from portal.hypermedia import see_other, wants_partial
 from portal.i18n import say
@@ -51,10 +53,13 @@ def join(slug: str) -> Response:
         doubt = why_doubtful(form, secret=current_app.config["SECRET_KEY"])
         if doubt:
             raise Invalid(doubt)
+        customer = check_customer(form.customer(zone=search.choice.zone, language=page_tag()))
+        if visitor := visitors.budget():
+            spend_join(visitor, customer.email, now=search.now)
         operations.join(
             service_slug=slug,
             wish=wish,
-            customer=form.customer(zone=search.choice.zone, language=page_tag()),
+            customer=customer,
             party_size=form.party(),
             appointment_start_at=form.appointment_at,
             wish_on=form.wish_on(search.today) if wish in ("day", "week") else None,
@@ -65,6 +70,8 @@ def join(slug: str) -> Response:
         )
     except Invalid as error:
         return _show_form(form, search, errors=_fields(error), problem=str(error), status=422)
+    except BudgetSpent as error:  # htmx puts a 409 into the page, and leaves a 429 out of it
+        return _show_form(form, search, problem=str(error), status=409 if wants_partial() else error.http_status)
     except LimitReached as error:  # it is this address: with another one it may go on
         return _show_form(form, search, errors={"email": str(error)}, status=409)
     except Refused as error:

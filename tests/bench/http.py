@@ -289,6 +289,7 @@ def _app(settings: Settings) -> Flask:
 
     app = create_app(settings)
     limiter.enabled = False  # all load comes from one address
+    app.config["BUDGETS"] = False
     return app
 
 

@@ -326,6 +326,19 @@ def test_a_wrong_rule_is_named_with_its_line(sqlite_app, rule, part):
     assert line(text, rule) <= found <= line(text, rule) + rule.count("\n")
 
 
+def test_confirming_by_mail_is_asked_for_by_a_service_or_by_the_business(sqlite_app):
+    text = STUDIO.replace('zone = "Europe/Madrid"', 'zone = "Europe/Madrid"\nconfirm_by_mail = true', 1)
+    text = text.replace("[[service]]", "[[service]]\nconfirm_by_mail = true", 1)
+    load(text)
+    service = db.session.scalars(select(Service).where(Service.confirm_by_mail)).one()
+    assert db.session.scalars(select(Business)).one().confirm_by_mail
+    assert export_business(db.session()).count("confirm_by_mail = true") == 2
+    load(STUDIO)
+    db.session.rollback()
+    assert not db.session.get(Service, service.id).confirm_by_mail
+    assert not db.session.scalars(select(Business)).one().confirm_by_mail
+
+
 def test_nobody_but_google_makes_links(sqlite_app):
     text = STUDIO.replace("notice = 60", 'notice = 60\nmeeting = "zoom"')
     with pytest.raises(Invalid, match=f"line {line(text, 'meeting')}: meeting must be one of google, not “zoom”"):

@@ -184,15 +184,32 @@ def test_an_address_that_is_none_is_refused(app):
 
 
 @pytest.mark.parametrize("email", [ADDRESS, "nobody@example.org"])
-def test_an_address_gets_five_codes_an_hour_known_or_not(app, email):
+def test_an_address_gets_five_codes_an_hour_from_one_place_known_or_not(app, email):
     a_booking(ADDRESS)
     with time_machine.travel(now_utc(), tick=False) as clock:
-        for number in range(5):
-            ask(email, client=f"192.0.2.{number}")
+        for _ in range(5):
+            ask(email)
         with pytest.raises(codes.TooManyCodes):
-            ask(email.upper(), client="192.0.2.99")
+            ask(email.upper())
         clock.shift(timedelta(hours=1, seconds=1))
         assert ask(email)
+
+
+def test_who_asks_for_somebody_elses_codes_does_not_use_up_theirs(app):
+    for _ in range(5):
+        ask(client="192.0.2.0/24")
+    with pytest.raises(codes.TooManyCodes):
+        ask(client="192.0.2.0/24")
+    assert ask(client="203.0.113.0/24")
+
+
+def test_an_address_is_mailed_no_more_than_so_many_codes_from_wherever_they_are_asked_for(app):
+    (within, most), *_ = codes.PER_ADDRESS
+    for number in range(most):
+        ask(client=f"10.0.{number}.0/24")
+    with pytest.raises(codes.TooManyCodes):
+        ask(client="203.0.113.0/24")
+    assert within == timedelta(hours=1)
 
 
 def test_a_client_that_tries_many_addresses_is_stopped(app):
@@ -215,7 +232,7 @@ def test_the_limit_holds_when_all_ask_at_once(app):
         with app.app_context():
             start.wait()
             try:
-                codes.ask_for_code(ADDRESS, client=f"192.0.2.{number}", language="en", now=now_utc())
+                codes.ask_for_code(ADDRESS, client="192.0.2.0/24", language="en", now=now_utc())
                 results.append(True)
             except codes.TooManyCodes:
                 results.append(False)
