@@ -31,8 +31,14 @@ if TYPE_CHECKING:
 
 pytest.register_assert_rewrite("tests.providers.contract")
 
+LONG = ("journeys", "faults", "browser", "providers")
 NO_CHROMIUM = "The pages were not tested in a browser: install Chromium (Debian: chromium)."
 CHROMIUM_ARGUMENTS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--no-first-run"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files of few and long tests first: of two processes none is then left alone with them at the end (`make test` keeps this order)."""
+    items.sort(key=lambda item: item.path.relative_to(item.config.rootpath).parts[1] not in LONG)
 
 
 @pytest.fixture(scope="session")
