@@ -57,6 +57,11 @@ def environment(moment: datetime, *, now: datetime) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": path, "TEST_CLOCK_SHIFT": f"{shift:.0f}"}
 
 
+def moved_clock() -> dict[str, str]:
+    """What moves the clock of a process whose environment a test makes from nothing; empty where no clock is moved."""
+    return {name: os.environ[name] for name in ("PYTHONPATH", "TEST_CLOCK_SHIFT") if name in os.environ}
+
+
 def by_turns() -> str:
     """One name after the other, by the number of commits."""
     count = subprocess.run(

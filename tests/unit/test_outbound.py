@@ -189,7 +189,7 @@ def certificate(tmp_path: Path) -> Path:
     now = datetime.now(UTC)
     signed = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_before(now - timedelta(days=3 * 366))
         .not_valid_after(now + timedelta(hours=1))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName("calendar.lan")]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)

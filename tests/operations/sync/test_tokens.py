@@ -33,6 +33,7 @@ from tests.factories import make_resource
 from tests.google.server import GoogleServer
 from tests.operations.sync.conftest import at
 from tests.support.google import account_and_secret, connect
+from tests.support.moments import moved_clock
 
 ROOT = Path(__file__).resolve().parents[3]
 NEARLY_OVER, OVER = timedelta(minutes=56), timedelta(minutes=70)
@@ -199,6 +200,7 @@ def environment(app, **more):
         "DATABASE_URL": settings.database_url,
         "SECRET_KEY": settings.secret_key,
         "OUTBOUND_ALLOW": "127.0.0.1",
+        **moved_clock(),
         **values,
         **more,
     }
