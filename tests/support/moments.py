@@ -53,7 +53,8 @@ def next_moment(name: str, *, now: datetime) -> datetime:
 def environment(moment: datetime, *, now: datetime) -> dict[str, str]:
     """This process's environment, and what moves the clocks of all that is started with it."""
     path = os.pathsep.join(part for part in (str(SHIM), str(ROOT), os.environ.get("PYTHONPATH", "")) if part)
-    shift = (moment - now).total_seconds()
+    moved_already = float(os.environ.get("TEST_CLOCK_SHIFT", "0"))
+    shift = (moment - now).total_seconds() + moved_already
     return {**os.environ, "PYTHONPATH": path, "TEST_CLOCK_SHIFT": f"{shift:.0f}"}
 
 
