@@ -14,6 +14,7 @@ def _move() -> None:
         return
     shift = dt.timedelta(seconds=float(os.environ["TEST_CLOCK_SHIFT"]))
     time_machine.travel(dt.datetime.now(dt.UTC) + shift, tick=True).start()
+    dt.datetime.now(dt.UTC)  # it begins to run when it is asked first
     from portal import clock
 
     clock.DATABASE_SHIFT = shift
