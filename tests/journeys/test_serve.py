@@ -18,10 +18,8 @@ import requests
 
 from portal.serve import address_warning
 from tests.providers.servers import free_port
-from tests.support.demo import Demo, are_gone, children
+from tests.support.demo import are_gone, children
 from tests.support.instance import Instance, until
-from tests.support.remote import RemoteApp
-from tests.support.visitor import Visitor
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -169,27 +167,3 @@ def test_an_open_address_without_https_is_warned_of(make_settings):
     assert "without https" in address_warning(plain, "0.0.0.0")
     assert address_warning(safe, "0.0.0.0") == ""
     assert address_warning(plain, "127.0.0.1") == ""
-
-
-def test_the_demo_is_ready_to_be_tried_and_keeps_to_itself(tmp_path):
-    demo = Demo(tmp_path)
-    with demo:
-        first = demo.announcement
-        until(demo.is_ready, what="both calendars to be read")
-        page = requests.get(f"{demo.url}/", timeout=5).text
-        assert all(
-            name in page for name in ("Consultation", "Massage", "First assessment", "Morning yoga", "Back class")
-        )
-        address, user, password = re.search(r"Ana's calendar\s+(\S+)\s+(\S+)\s+(\S+)", first).groups()
-        listed = requests.request("PROPFIND", address, auth=(user, password), headers={"Depth": "1"}, timeout=5)
-        assert listed.status_code == 207
-        assert listed.text.count(".ics") >= 8
-        assert requests.request("PROPFIND", address, timeout=5).status_code == 401
-        worker = int(re.search(r"kill -9 (\d+)", demo.log)[1])
-        assert psutil.Process(worker).ppid() == demo.pid, "of this demo, whatever else runs here"
-        visitor = Visitor(RemoteApp(demo.url)).get("/admin")
-        assert visitor.press("Sign in", **demo.owner).url.rstrip("/").endswith("/admin")
-    with demo:
-        assert demo.announcement == first
-    assert not (tmp_path / "real.sqlite3").exists()  # the DATABASE_URL of the real portal
-    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["demo"]

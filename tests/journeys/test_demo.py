@@ -1,4 +1,7 @@
-"""`make demo GOOGLE=1` as a newcomer clicks through it, without scripts: connect, book, move, take the permission away, refresh."""
+"""`make demo` and `make demo GOOGLE=1` as a newcomer clicks through them, without scripts: connect, book, move, take the permission away, refresh.
+
+One demo runs at a time on a machine (`tests/support/demo.py`), so all of their tests stand in this file, which one process runs.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 
+import psutil
 import pytest
+import requests
 
 from tests.google.server import GoogleAccount, GoogleServer
 from tests.support.demo import Demo
@@ -151,3 +156,27 @@ def test_its_google_is_gone_with_the_demo_and_what_was_connected_to_it_too(tmp_p
 def owner(demo: Demo) -> Visitor:
     """The owner, signed in."""
     return Visitor(RemoteApp(demo.url)).get("/admin").press("Sign in", **demo.owner)
+
+
+def test_the_demo_is_ready_to_be_tried_and_keeps_to_itself(tmp_path):
+    demo = Demo(tmp_path)
+    with demo:
+        first = demo.announcement
+        until(demo.is_ready, what="both calendars to be read")
+        page = requests.get(f"{demo.url}/", timeout=5).text
+        assert all(
+            name in page for name in ("Consultation", "Massage", "First assessment", "Morning yoga", "Back class")
+        )
+        address, user, password = re.search(r"Ana's calendar\s+(\S+)\s+(\S+)\s+(\S+)", first).groups()
+        listed = requests.request("PROPFIND", address, auth=(user, password), headers={"Depth": "1"}, timeout=5)
+        assert listed.status_code == 207
+        assert listed.text.count(".ics") >= 8
+        assert requests.request("PROPFIND", address, timeout=5).status_code == 401
+        worker = int(re.search(r"kill -9 (\d+)", demo.log)[1])
+        assert psutil.Process(worker).ppid() == demo.pid, "of this demo, whatever else runs here"
+        visitor = Visitor(RemoteApp(demo.url)).get("/admin")
+        assert visitor.press("Sign in", **demo.owner).url.rstrip("/").endswith("/admin")
+    with demo:
+        assert demo.announcement == first
+    assert not (tmp_path / "real.sqlite3").exists()  # the DATABASE_URL of the real portal
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["demo"]
