@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session, joinedload
 
 from portal.accounts.models import User
 from portal.admin.date_queries import DateRow, rows_of
-from portal.admin.queries import appointment_scope
-from portal.booking.models import PRESENT, STANDING, Appointment, Booking
+from portal.admin.queries import appointment_scope, stands_or_waits
+from portal.booking.models import PRESENT, Appointment, Booking
 from portal.booking.outside_events import Over, standing_over
 
 
@@ -39,26 +39,32 @@ class Entry:
     def is_pending(self) -> bool:
         return any(booking.status == "pending" for booking in self.bookings)
 
+    @property
+    def has_yes(self) -> bool:
+        """Whether it takes place as it stands; not where its one booking waits for its customer's mail."""
+        return self.only is None or self.only.status != "held"
+
 
 def coming(session: Session, user: User, start: datetime, end: datetime, *, limit: int) -> list[Entry]:
     """What is booked or fixed, not over at `start`, and begins before `end`, soonest first."""
     window = and_(Appointment.end_at > start, Appointment.start_at < end)
-    takes_place = or_(Appointment.is_fixed, _has_bookings(STANDING))
-    return _entries(session, user, and_(window, takes_place), STANDING, limit=limit)
+    takes_place = or_(Appointment.is_fixed, _has_bookings(stands_or_waits()))
+    return _entries(session, user, and_(window, takes_place), stands_or_waits(), limit=limit)
 
 
 def begun(session: Session, user: User, start: datetime, now: datetime, *, limit: int) -> list[Entry]:
     """What began between `start` and now, with those whose attendance can be marked."""
     window = and_(Appointment.start_at >= start, Appointment.start_at <= now)
-    return _entries(session, user, and_(window, _has_bookings(PRESENT)), PRESENT, limit=limit)
+    came = Booking.status.in_(PRESENT)
+    return _entries(session, user, and_(window, _has_bookings(came)), came, limit=limit)
 
 
-def _has_bookings(statuses: Sequence[str]) -> ColumnElement[bool]:
-    return exists().where(Booking.appointment_id == Appointment.id, Booking.status.in_(statuses))
+def _has_bookings(such: ColumnElement[bool]) -> ColumnElement[bool]:
+    return exists().where(Booking.appointment_id == Appointment.id, such)
 
 
 def _entries(
-    session: Session, user: User, wanted: ColumnElement[bool], statuses: Sequence[str], *, limit: int
+    session: Session, user: User, wanted: ColumnElement[bool], such: ColumnElement[bool], *, limit: int
 ) -> list[Entry]:
     appointments = session.scalars(
         select(Appointment)
@@ -67,7 +73,7 @@ def _entries(
         .limit(limit)
         .options(joinedload(Appointment.service))
     ).all()
-    bookings = _bookings(session, [each.id for each in appointments], statuses)
+    bookings = _bookings(session, [each.id for each in appointments], such)
     asked = [i for i, those in bookings.items() if any(booking.status == "pending" for booking in those)]
     over = standing_over(session, asked)
     return [
@@ -76,8 +82,8 @@ def _entries(
     ]
 
 
-def _bookings(session: Session, ids: Sequence[int], statuses: Sequence[str]) -> dict[int, list[Booking]]:
-    wanted = select(Booking).where(Booking.appointment_id.in_(ids), Booking.status.in_(statuses))
+def _bookings(session: Session, ids: Sequence[int], such: ColumnElement[bool]) -> dict[int, list[Booking]]:
+    wanted = select(Booking).where(Booking.appointment_id.in_(ids), such)
     found: dict[int, list[Booking]] = {}
     for booking in session.scalars(wanted.order_by(Booking.created_at, Booking.id)):
         found.setdefault(booking.appointment_id, []).append(booking)

@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from portal.accounts.models import User
 from portal.admin import queries
 from portal.admin.queries import InCalendar
+from portal.booking import by_mail
 from portal.booking.full import count_waiting
 from portal.booking.models import ACTIVE, STANDING, Appointment, Booking, Seat, Series
 from portal.booking.series import Missing, find_missing
@@ -94,7 +95,8 @@ def rows_of(session: Session, appointments: Sequence[Appointment]) -> list[DateR
 
 def bookings_in(session: Session, appointment: Appointment) -> list[Booking]:
     """Who comes, and who wanted to, in the order in which they booked; the cancelled ones last."""
-    mine = select(Booking).where(Booking.appointment_id == appointment.id, Booking.status != "held")
+    is_made = or_(Booking.status != "held", by_mail.is_waiting())
+    mine = select(Booking).where(Booking.appointment_id == appointment.id, is_made)
     rows = session.scalars(mine.order_by(Booking.created_at, Booking.id)).all()
     return sorted(rows, key=lambda row: row.status == "cancelled")
 

@@ -58,6 +58,10 @@ class Moments:
         """Thu 3 Dec, 10:00"""
         return f"{self.short(instant)}, {clock(self.local(instant), self.locale)}"
 
+    def clock(self, instant: datetime) -> str:
+        """10:00"""
+        return clock(self.local(instant), self.locale)
+
     def full(self, start: datetime, end: datetime) -> str:
         """Thursday 3 December 2026, 10:00–10:30"""
         return f"{long_date(self.local(start).date(), self.locale)}, {self.span(start, end)}"

@@ -11,8 +11,9 @@ from sqlalchemy import ColumnElement, Select, and_, func, or_, select, true
 from sqlalchemy.orm import InstrumentedAttribute, Session, contains_eager
 
 from portal.accounts.models import User
+from portal.booking import by_mail
 from portal.booking.meetings import Meeting, meeting_of
-from portal.booking.models import Appointment, AppointmentResource, Booking, EventLink
+from portal.booking.models import STANDING, Appointment, AppointmentResource, Booking, EventLink
 from portal.booking.outside_events import Over, standing_over
 from portal.business.models import Resource, Service
 from portal.calendars.models import Calendar
@@ -72,8 +73,9 @@ def list_bookings(session: Session, user: User, *, shown: str, search: str, page
 
 
 def find_booking(session: Session, user: User, booking_id: int) -> BookingRow:
-    """Raises NotFound for one that is not there or not this user's."""
-    booking = session.scalars(_full().where(_scope(user), Booking.id == booking_id, Booking.status != "held")).first()
+    """Raises NotFound for one that is not there, not this user's, or only kept while somebody fills in the form."""
+    is_made = or_(Booking.status != "held", by_mail.is_waiting())
+    booking = session.scalars(_full().where(_scope(user), Booking.id == booking_id, is_made)).first()
     if booking is None:
         raise NotFound("There is no such booking.")
     return rows_of(session, [booking])[0]
@@ -147,7 +149,12 @@ def _shown(shown: str, now: datetime) -> ColumnElement[bool]:
         return and_(Booking.status == "confirmed", Appointment.start_at <= now)
     if shown == "past":
         return and_(Booking.status.not_in(("held", "cancelled")), Appointment.end_at <= now)
-    return and_(Booking.status.in_(("pending", "confirmed")), Appointment.end_at > now)
+    return and_(stands_or_waits(), Appointment.end_at > now)
+
+
+def stands_or_waits() -> ColumnElement[bool]:
+    """Whether a booking is one to come: those that wait for their customer's mail included."""
+    return or_(Booking.status.in_(STANDING), by_mail.is_waiting())
 
 
 def _matches(search: str) -> ColumnElement[bool]:

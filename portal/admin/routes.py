@@ -26,6 +26,7 @@ from portal.admin import (
     services,
     texts,
     tokens,
+    unconfirmed,
     unknown,
     waitlist,
 )
@@ -193,6 +194,8 @@ def _act(booking_id: int, action: str, said: str) -> Any:
     row = queries.find_booking(db.session(), current_user, booking_id)
     now, sequence = now_utc(), request.form.get("sequence", type=int)
     try:
+        if row.booking.status == "held" and action != "cancel":
+            return unconfirmed.settle(booking_id, says_yes=action == "approve")
         if action == "cancel":
             operations.cancel_booking(row.booking.id, by="staff", now=now)
         elif action == "approve":

@@ -95,11 +95,14 @@ def form(form: BookingForm, booking: Booking, search: Search, *, error: Invalid 
 def lost(form: BookingForm, search: Search, error: PortalError) -> Response:
     """409: the time is not held any more. What was typed stays; the same time, if it is free, and the nearest are offered.
 
-    Who has booked it themselves, and comes back to its form, is told so.
+    Who has booked it themselves, and comes back to its form, is told so; so is who has been written to about it.
     """
     manage_token = visitors.booked(form.hold)
     if manage_token:
         return booked(search, manage_token)
+    if waits := _asked(form.hold, search):
+        values = _form_values(BookingForm(), search) | {"held_at": "", "errors": {}, "asked": waits}
+        return _render_form(values, status=200 if request.method == "GET" else 409)
     start_at = pages.read_instant(form.start_at or form.held_at)
     search = search.opened_at(start_at)
     values = _form_values(replace(form, hold=""), search) | {
@@ -175,6 +178,27 @@ def _waitlist_url(search: Search, start_at: datetime, near: Sequence[Slot]) -> s
         return url + search.choice.query(day=None, month=None, appointment=pages.instant_text(start_at))
     is_free = any(slot.interval.start.astimezone(zone).date() == on for slot in near)
     return "" if is_free else url + search.choice.query(day=on, month=None)
+
+
+def _asked(hold: str, search: Search) -> dict[str, str] | None:
+    """The mail that this visitor has to look for: to which address, and until when its button counts, if it has one. None when there is none
+    (any more)."""
+    found = visitors.asked(hold)
+    if found is None:
+        return None
+    email, public_id = found
+    if not public_id:  # whatever came of it stands in the mail alone
+        return {"email": email, "state": "", "until": ""}
+    booking = queries.booking_to_confirm(search.session, public_id)
+    until = (booking.held_until if booking else None) or search.now
+    if booking is None or (booking.status == "held" and until <= search.now):
+        return None
+    local = until.astimezone(ZoneInfo(search.choice.zone))
+    return {
+        "email": booking.customer_email,
+        "state": booking.status,
+        "until": dates.clock(local, search.locale),
+    }
 
 
 def hold_url(slug: str, token: str, search: Search) -> str:

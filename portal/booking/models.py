@@ -171,7 +171,8 @@ class Booking(Model):
 
 class Spending(Model):
     """Something of which a visitor has a budget was asked for: `what` is hold, booking, join or asked (a booking that has to be confirmed by
-    mail), `whose` a keyed digest of a network, an address or a service. Rows are deleted after a day."""
+    mail), `whose` a keyed digest of a network, an address or a service. Or `what` is answered: a form whose answer stands in a mail alone, by
+    a keyed digest of its key (`portal.booking.quietly`). Rows are deleted after a day."""
 
     __tablename__ = "spending"
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -41,7 +41,7 @@ from portal.business.models import Resource, Service
 from portal.db import database_now, transaction, write_transaction
 from portal.errors import Invalid, LimitReached, NotFound, RepeatedDifferently, SlotTaken
 from portal.extensions import db
-from portal.i18n import say
+from portal.i18n import say, say_later
 from portal.intervals import Interval
 from portal.security import new_token, token_hash
 
@@ -63,6 +63,8 @@ __all__ = [
     "settle_pending",
     "sweep_expired_holds",
 ]
+
+SENT_BEFORE = say_later("This was sent before with other content. Please begin again, so that nothing is booked twice.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,10 +260,13 @@ def decide(booking: Booking, service: Service, stale: Sequence[StaleCalendar], *
     booking.confirmed_at = None if booking.pending_reason else now
 
 
-def make_count(session: Session, booking: Booking, *, seen: Seen, now: datetime) -> None:
-    """A held booking that is filled in becomes one that counts; the lock of its resources is held."""
+def make_count(session: Session, booking: Booking, *, seen: Seen, now: datetime, is_approved: bool = False) -> None:
+    """A held booking that is filled in becomes one that counts, of which staff are asked unless they have said yes; the lock of its resources
+    is held."""
     stale = stale_calendars(session, [row.resource_id for row in booking.appointment.resources], now=now)
     decide(booking, booking.appointment.service, stale, seen=seen, now=now)
+    if is_approved and booking.status == "pending":
+        booking.status, booking.pending_reason, booking.confirmed_at = rules.next_status("pending", "approve"), "", now
     booking.network_hash = None
     booking.appointment.version = Appointment.version + 1
     announce(session, booking)
@@ -333,9 +338,7 @@ def _earlier_outcome(key: str, digest: str) -> Outcome | None:
         return None
     booking = session.scalars(select(Booking).where(Booking.idempotency_key == key)).one()
     if booking.request_digest != digest:
-        raise RepeatedDifferently(
-            say("This was sent before with other content. Please begin again, so that nothing is booked twice.")
-        )
+        raise RepeatedDifferently(say(SENT_BEFORE))
     if booking.status == "held" and not booking.sealed_manage_token:  # as `quietly` leaves it
         raise LimitReached(say("With this e-mail address, nothing more is booked here."))
     return Outcome(booking.id, booking.public_id, manage_token(booking), booking.status, is_repeat=True)

@@ -200,6 +200,11 @@ def booking_of_public_id(session: Session, public_id: str) -> Booking:
     return booking
 
 
+def booking_to_confirm(session: Session, public_id: str) -> Booking | None:
+    """One that its customer has to confirm by mail, or has confirmed; None when it is gone. Unlike `booking_of_public_id` not for programs."""
+    return session.scalar(select(Booking).where(Booking.public_id == public_id, Booking.manage_hash.is_not(None)))
+
+
 def sync_state(session: Session, appointment_id: int) -> str:
     """How far the calendars agree: "stuck" before "waiting" before "done"; "none" where no calendar takes it.
 

@@ -18,8 +18,10 @@ from portal.booking.rules import By, Customer
 from portal.business.models import Service
 from portal.db import database_now
 from portal.errors import HoldExpired, NotFound
-from portal.i18n import say
+from portal.i18n import say, say_later
 from portal.security import Sealer, new_token, token_hash
+
+NOT_KEPT = say_later("This time is not kept for you any more. Please choose a time again.")
 
 
 def locked(session: Session, booking_id: int) -> Booking:
@@ -36,7 +38,7 @@ def held(session: Session, token: str) -> Booking:
     """The hold with this token. Raises NotFound, or HoldExpired by the database's clock."""
     booking = session.scalar(select(Booking).where(Booking.hold_hash == token_hash(token)))
     if booking is None or booking.status != "held" or booking.held_until is None:
-        raise NotFound(say("This time is not kept for you any more. Please choose a time again."))
+        raise NotFound(say(NOT_KEPT))
     if booking.held_until < database_now(session):
         raise HoldExpired(say("The time was kept for you for as long as possible, and is not kept any more."))
     return booking

@@ -164,6 +164,7 @@ def confirm(slug: str) -> Response:
     visitors.forget(slug)
     wake.ring()
     if outcome.status == "held":  # its link is for the mail alone, not for this browser
+        visitors.remember_asked(form.hold, customer.email.strip(), outcome.public_id)
         return see_other(url_for("booking.asked", slug=slug))
     visitors.remember_booking(form.hold, outcome.manage_token)
     return see_other(url_for("manage.show", token=outcome.manage_token))
@@ -213,6 +214,7 @@ def _confirm_quietly(form: BookingForm, customer: Customer, search: Search) -> R
         visitor=visitors.budget(),
     )
     visitors.forget(slug)
+    visitors.remember_asked(form.hold, customer.email.strip())
     wake.ring()
     flash(say("We have written to %(email)s.", email=customer.email.strip()), "ok")
     return see_other(url_for("booking.answered", slug=slug))

@@ -130,4 +130,6 @@ def _moment(instant: datetime, zone: str) -> str:
 
 
 def _booking(session: Session, at: At) -> Booking:
-    return found(session, at["booking_id"])
+    """One that waits for its customer's mail, too. Raises NotFound."""
+    row = session.get(Booking, at["booking_id"])
+    return row if row is not None and row.manage_hash else found(session, at["booking_id"])

@@ -67,6 +67,19 @@ def hold_of(manage_token: str) -> str | None:
     return next((hold for hold, token in session.get("booked", []) if token == manage_token), None)
 
 
+def remember_asked(hold: str, email: str, public_id: str = "") -> None:
+    """What this visitor has made of a hold waits for a mail to this address to be read; `public_id` names it where it has to be confirmed by
+    that. Nothing of it opens its link."""
+    others = [row for row in session.get("asked", []) if row[0] != hold]
+    session["asked"] = [*others, [hold, email, public_id]][-MOST_BOOKED:]
+
+
+def asked(hold: str) -> tuple[str, str] | None:
+    """The address that was written to about this hold, and the booking's public id if it has to be confirmed."""
+    row = next((row for row in session.get("asked", []) if row[0] == hold), None) if hold else None
+    return (row[1], row[2]) if row else None
+
+
 def is_remote(service: Service) -> bool:
     """Whether everybody stays where they are, so that their own clocks count."""
     return bool(service.location_kind in ("online", "phone") or service.meeting)

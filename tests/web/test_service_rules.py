@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
+from typing import Any
 
 import pytest
+import time_machine
 from flask import Flask
 
-from portal.booking import fixed, operations
+from portal.booking import fixed, operations, queries
 from portal.booking.models import Booking
 from portal.booking.records import manage_token
 from portal.business.models import Service
@@ -229,6 +232,50 @@ def test_the_same_form_sent_twice_is_answered_alike_whether_or_not_the_limit_is_
     assert answers[0][0] == answers[0][1] == "/consultation/answered"
     assert len(bookings()) == 1
     assert len(outbox_entries("notify.limit")) == 1
+
+
+@pytest.mark.parametrize("confirm_by_mail", [False, True])
+def test_long_after_the_time_was_kept_a_repeat_tells_nobody_who_is_known(
+    visitor: Visitor, service: Service, sqlite_app: Flask, monkeypatch: pytest.MonkeyPatch, confirm_by_mail: bool
+) -> None:
+    monkeypatch.setitem(sqlite_app.config, "BUDGETS", True)
+    make_known(service)
+    set_rules(service, per_customer=1, confirm_by_mail=confirm_by_mail)
+    answers = {}
+    for time, email in (("10:00", TYPED["email"]), ("11:00", "new@example.org")):
+        page = hold(visitor, f"{time} 4 places left")
+        sent = fields(page, "Book this time") | TYPED | {"email": email}
+        first = send_anew(sqlite_app, sent)
+        db.session.query(Booking).filter_by(status="held").update({"held_until": now_utc() - timedelta(seconds=1)})
+        db.session.commit()
+        operations.sweep_expired_holds()
+        repeat, changed = send_anew(sqlite_app, sent), send_anew(sqlite_app, sent | {"name": "Another"})
+        with time_machine.travel(now_utc() + timedelta(days=1, minutes=1), tick=True):
+            late = send_anew(sqlite_app, sent)
+        assert first == repeat
+        assert changed[0] == 409
+        assert late[0] == 409
+        answers[email] = [first, repeat, changed, late[:2]]
+    known, unknown = answers.values()
+    assert known == unknown
+
+
+def send_anew(app: Flask, sent: dict[str, Any]) -> tuple[int, str, str]:
+    """What somebody without cookies is answered: status, address and page."""
+    answer = app.test_client().post("/consultation/bookings", data=sent)
+    body = re.sub(r'(nonce|value)="[^"]*"', "", answer.text)
+    return answer.status_code, answer.location or "", body.replace(sent["email"], "ADDRESS").replace(sent["hold"], "")
+
+
+def make_known(service: Service) -> None:
+    slot = queries.soonest_slots(db.session(), service, now=now_utc() + timedelta(days=3), limit=1)[0]
+    operations.book(
+        service_slug="consultation",
+        start_at=slot.interval.start,
+        customer=operations.Customer("Known", TYPED["email"]),
+        idempotency_key="known",
+        now=now_utc(),
+    )
 
 
 def test_nobody_s_mailbox_is_filled_by_asking_again_and_again(visitor: Visitor, service: Service) -> None:

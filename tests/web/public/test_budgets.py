@@ -213,6 +213,23 @@ class TestBookings:
         assert end.status_code == 429
         assert "eva@example.org" in end.get_data(as_text=True), "nothing typed is lost"
 
+    @pytest.mark.parametrize("is_known", [False, True])
+    def test_a_service_with_a_limit_per_customer_counts_all_that_is_asked_for(self, app, starts, is_known):
+        """Known and unknown addresses reach the end of the budget at the same booking, with the same answer."""
+        if is_known:
+            operations.book(
+                service_slug="consultation", start_at=starts[20], customer=operations.Customer("Eva", "eva@example.org"),
+                idempotency_key="hers", now=now_utc(),
+            )  # fmt: skip
+        limit = {"per_customer": 1 if is_known else 20}
+        db.session.execute(update(Service).values(**limit))
+        db.session.commit()
+        answers = [book(app, start, address=f"10.{n}.0.1") for n, start in enumerate(starts[:7])]
+        assert [answer.status_code for answer in answers] == [303] * budgets.ADDRESS_END + [429]
+        lasting = select(func.count(Booking.id)).where(Booking.held_until > now_utc() + timedelta(minutes=20))
+        db.session.rollback()
+        assert db.session.scalar(lasting) == budgets.ADDRESS_END - budgets.ADDRESS_ASKED
+
     def test_one_network_makes_ten_and_then_each_has_to_be_confirmed(self, app, starts):
         for number, start in enumerate(starts[:12]):
             book(app, start, email=f"person-{number}@example.org")
@@ -338,6 +355,28 @@ class TestConfirmingByMail:
         with client.session_transaction() as session:
             assert not session.get("booked"), "the browser learns nothing that opens the link"
         assert statuses() == ["held"]
+
+    def test_back_says_to_who_has_booked_that_a_mail_went_to_their_address_and_to_nobody_else(self, app, starts):
+        client = app.test_client()
+        kept = hold(client, starts[0])
+        page = client.get(kept.location).get_data(as_text=True)
+        values = {name: re.search(rf'name="{name}" value="([^"]*)"', page)[1] for name in ("hold", "held_at", "key")}
+        client.post("/consultation/bookings", data={**values, **TYPED})
+        text = client.get(kept.location).get_data(as_text=True)
+        assert "We have written to eva@example.org." in text
+        assert "The time is kept for you until" in text
+        assert "not held any more" not in text
+        assert "/b/" not in text, "the link is for the mail alone"
+        stranger = app.test_client().get(kept.location).get_data(as_text=True)
+        assert "eva@example.org" not in stranger
+        link = link_in_mail()
+        db.session.execute(update(Booking).values(held_until=now_utc() - timedelta(seconds=1)))
+        db.session.commit()
+        assert "This time is not held any more" in client.get(kept.location).get_data(as_text=True)
+        db.session.execute(update(Booking).values(held_until=now_utc() + timedelta(minutes=10)))
+        db.session.commit()
+        by_mail.confirm(link.removeprefix("/b/"), now=now_utc())
+        assert "You have answered our e-mail" in client.get(kept.location).get_data(as_text=True)
 
     def test_the_other_pages_of_the_link_are_not_there_yet(self, app, starts):
         book(app, starts[0])
