@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
 import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, current_app, jsonify, request
 from sqlalchemy.exc import SQLAlchemyError
@@ -26,7 +28,9 @@ if TYPE_CHECKING:
 
 bp = Blueprint("health", __name__)
 KEPT_FOR = 2.0
-FORWARDED = ("X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Forwarded", "Via")
+FORWARDED = re.compile(
+    r"X-Forwarded-.*|X-Real-IP|X-Client-IP|True-Client-IP|CF-.*|Fastly-.*|Forwarded|Via", re.IGNORECASE
+)
 _KEPT = "lockstep.vitals"
 
 
@@ -72,13 +76,19 @@ def _metrics_refusal() -> Response | None:
 
 
 def _comes_from_this_machine() -> bool:
-    """By the address that is left after the trusted proxies. What a proxy that is not trusted passed on comes from it, not from here."""
-    if any(name in request.headers for name in FORWARDED):
+    """By the address that is left after the trusted proxies. What a proxy that is not trusted passed on comes from it, not from here: it shows by
+    a header, or by the name that was asked for, which is another than this machine has for itself."""
+    if any(FORWARDED.fullmatch(name) for name, _ in request.headers):
         return False
     try:
-        return ipaddress.ip_address(request.remote_addr or "").is_loopback
+        asked = urlsplit(request.host_url).hostname or ""
+        return _is_loopback(request.remote_addr or "") and (asked == "localhost" or _is_loopback(asked))
     except ValueError:
         return False
+
+
+def _is_loopback(address: str) -> bool:
+    return ipaddress.ip_address(address).is_loopback
 
 
 def _plain(status: int, sentence: str, headers: Mapping[str, str] | None = None) -> Response:

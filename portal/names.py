@@ -35,13 +35,18 @@ def read_name(text: str, *, longest: int = LONGEST) -> str:
         raise Invalid(say("There is a character in it that cannot be shown. Please type it again."))
     signs = unicodedata.normalize("NFC", text)
     name = " ".join("".join(_kept(signs)).split())
-    if not any(_is_seen(sign) for sign in name):
+    if not can_be_seen(name):
         if text.strip():
             raise Invalid(say("Please write it with letters that can be seen."))
         return ""
     if len(name) > longest:
         raise Invalid(say("Please use at most %(number)s characters.", number=longest))
     return unicodedata.normalize("NFC", name)
+
+
+def can_be_seen(text: str) -> bool:
+    """Whether there is anything to see in it: what is typed without that is as good as nothing, be it an answer or a subject."""
+    return any(_is_seen(sign) for sign in text)
 
 
 def has_hidden_signs(text: str) -> bool:
@@ -102,4 +107,6 @@ def _is_nothing(sign: str) -> bool:
 
 
 def _is_seen(sign: str) -> bool:
-    return (not sign.isspace() and unicodedata.category(sign)[0] in "LNPS") or sign in _SEEN_CONTROLS
+    return (
+        not sign.isspace() and unicodedata.category(sign)[0] in "LNPS" and sign not in _FILLERS and sign not in _SPACES
+    ) or sign in _SEEN_CONTROLS

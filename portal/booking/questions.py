@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from portal.booking.rules import tidy
 from portal.errors import Invalid
 from portal.i18n import say
+from portal.names import can_be_seen
 
 FIELD = "answer-"
 """Fields of the form, and of errors, are called so, followed by the question's name."""
@@ -81,7 +82,7 @@ def _read(question: Question, value: Any) -> Any:
         return _checkbox(question, value)
     if isinstance(value, str):
         value = tidy(value, multiline=question.kind == "long")
-    if value is None or value == "":
+    if value is None or (isinstance(value, str) and not can_be_seen(value)):
         if question.is_required:
             raise _Wrong(say("Please answer this: it is needed."))
         return None

@@ -16,7 +16,7 @@ from portal.business.lengths import length_text, lengths_text, read_length, read
 from portal.business.models import ASSIGNMENTS, LOCATION_KINDS, MEETINGS, QUESTION_KINDS, TIMINGS, Service
 from portal.business.seed_checks import check_service_slug
 from portal.errors import Invalid
-from portal.names import read_name
+from portal.names import can_be_seen, read_name
 
 Typed = Mapping[str, Any]
 
@@ -258,8 +258,10 @@ def _count(typed: Typed) -> int:
 
 
 def _clean(value: Any, *, multiline: bool = False) -> str:
-    """No control characters; one line, unless it may have several."""
+    """No control characters; one line, unless it may have several. Empty when there is nothing to see."""
     text = "".join(c for c in str(value or "") if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cs"))
+    if not can_be_seen(text):
+        return ""
     return text.strip() if multiline else " ".join(text.split())
 
 

@@ -12,6 +12,7 @@ from portal.clock import now_utc
 from portal.db import transaction
 from portal.errors import Invalid, NotFound
 from portal.i18n import LANGUAGES
+from portal.names import can_be_seen
 from portal.notifications.models import MailText
 from portal.notifications.own_words import KINDS, placeholders_of, unknown_placeholders
 
@@ -46,6 +47,7 @@ def list_texts(session: Session) -> dict[Place, MailText]:
 def check_text(subject: str, body: str, *, kind: str) -> tuple[str, str]:
     """The words as they are kept. Raises Invalid with a sentence per field: too long, or placeholders that nobody knows, by name."""
     typed = {"subject": " ".join(_tidy(subject).split()), "body": _tidy(body).strip()}
+    typed = {name: text if can_be_seen(text) else "" for name, text in typed.items()}
     problems = {name: _problem(text, LONGEST[name], kind) for name, text in typed.items()}
     fields = {name: problem for name, problem in problems.items() if problem}
     if fields:

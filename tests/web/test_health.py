@@ -151,10 +151,31 @@ def test_without_a_token_only_this_machine_may_ask_for_figures(metrics):
 
 
 @pytest.mark.parametrize(
-    "name", ["X-Forwarded-For", "X-Real-IP", "Forwarded", "X-Forwarded-Host", "X-Forwarded-Proto", "Via"]
+    "name",
+    [
+        "X-Forwarded-For",
+        "X-Real-IP",
+        "Forwarded",
+        "X-Forwarded-Host",
+        "X-Forwarded-Proto",
+        "X-Forwarded-Server",
+        "Via",
+        "CF-Connecting-IP",
+        "True-Client-IP",
+    ],
 )
 def test_what_a_proxy_passed_on_does_not_come_from_this_machine(metrics, name):
     assert metrics({name: "127.0.0.1"}).status_code == 403
+
+
+@pytest.mark.parametrize("host", ["booking.example", "localhost.booking.example", "192.0.2.7:8000", "[", ""])
+def test_a_proxy_on_this_machine_that_tells_no_address_is_known_by_the_name_that_was_asked_for(metrics, host):
+    assert metrics({"Host": host}).status_code in (400, 403)
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:8000", "127.0.0.1:8000", "[::1]:8000"])
+def test_this_machine_asks_itself_by_any_of_its_own_names(metrics, host):
+    assert metrics({"Host": host}).status_code == 200
 
 
 def test_behind_a_trusted_proxy_the_visitor_s_address_counts(make_settings, tmp_path):

@@ -10,6 +10,7 @@ from portal.booking.rules import Customer, check_customer
 from portal.business import seed_file
 from portal.business.service_form import empty, read
 from portal.errors import Invalid
+from portal.notifications.texts import check_text
 from tests.factories import make_resource, make_service
 from tests.support.people import PASSWORD
 from tests.support.visitor import Visitor
@@ -106,3 +107,18 @@ def test_the_public_form_says_it_at_the_field(sqlite_app):
     assert visitor.status == 422
     assert "letters that can be seen" in visitor.text()
     assert visitor.value("email") == "ana@example.org"
+
+
+def test_a_question_and_a_mail_s_words_with_nothing_to_see_are_none(sqlite_app):
+    typed = {
+        "name": "Consultation",
+        "slug": "consultation",
+        "list-0": ["1"],
+        "questions": "1",
+        "q-0-label": NOTHING,
+        "q-0-kind": "text",
+    }
+    with pytest.raises(Invalid) as refused_form:
+        read({**empty(), **typed, "q-0-choices": "one"}, resource_ids={1}, taken_slugs=())
+    assert refused_form.value.fields["q-0-label"].startswith("Please write the question")
+    assert check_text(NOTHING, f"{NOTHING}\n\u2800", kind="booking-confirmed") == ("", "")

@@ -88,3 +88,10 @@ def test_answers_are_shown_under_their_labels_in_the_order_of_the_questions():
     assert lines == [("First?", "yes & no"), ("Second?", "Yes"), ("gone", "1.5")]
     with speaking("es"):
         assert answer_lines(service, {"b": False})[0][0] == "Second?"
+
+
+@pytest.mark.parametrize("nothing", ["\u200b", "\u2060 \u3164", "\u2800", "\u00a0\u200d"])
+@pytest.mark.parametrize("kind", ["text", "long"])
+def test_an_answer_with_nothing_to_see_is_none(kind, nothing):
+    assert refused(question(kind=kind, is_required=True), nothing) == "Please answer this: it is needed."
+    assert check_answers([question(kind=kind)], {"allergies": nothing}) == {}

@@ -303,3 +303,19 @@ def test_a_change_with_an_old_version_is_refused(client, service, bearer, post, 
     assert (refused.status_code, told["code"], told["changed"]) == (409 if way == "version" else 412, "stale", ["time"])
     assert client.get(address, headers=bearer).get_json()["start_at"] == later(start_at, minutes=60)
     assert send(moved.get_json()["version"]).status_code == 200
+
+
+@pytest.mark.parametrize("tags", ['W/"{}"', '"other", "{}"', 'W/"other", W/"{}"'])
+def test_weak_and_several_etags_are_compared_as_well(client, service, bearer, post, start_at, tags):
+    """A proxy that compresses answers makes weak ones of ours; a condition is never left out unseen."""
+    made = post(start_at).get_json()
+    address = f"{URL}/{made['id']}"
+
+    def move(version, *, minutes):
+        headers = {**bearer, "If-Match": tags.format(version)}
+        body = {"start_at": later(start_at, minutes=minutes)}
+        return client.post(f"{address}/move", json=body, headers=headers)
+
+    assert move("0" * 6, minutes=60).status_code == 412
+    assert client.get(address, headers=bearer).get_json()["start_at"] == start_at
+    assert move(made["version"], minutes=60).status_code == 200
