@@ -18,7 +18,7 @@ from portal.accounts.models import PasswordReset
 from portal.accounts.resets import place_of
 from portal.booking.models import Booking, WaitlistEntry
 from portal.calendars import titles
-from portal.calendars.models import Calendar, Connection, ConnectionDraft, RemoteObject
+from portal.calendars.models import Calendar, Connection, ConnectionDraft, RemoteObject, UnknownBooking
 from portal.config import Settings
 from portal.customers.models import Erasure, MailedCode
 from portal.db import transaction
@@ -41,6 +41,14 @@ SEALED = (
     Sealed(Connection, "sealed_secret", lambda row: f"connection/{row.id}/sealed_secret"),
     Sealed(Calendar, "sealed_meanwhile", lambda row: titles.note_place(row.id)),
     Sealed(RemoteObject, "sealed_summary", lambda row: titles.title_place(row.calendar_id, row.remote_id)),
+    Sealed(
+        UnknownBooking, "sealed_summary", lambda row: titles.unknown_place(row.calendar_id, row.remote_id, "summary")
+    ),
+    Sealed(
+        UnknownBooking,
+        "sealed_description",
+        lambda row: titles.unknown_place(row.calendar_id, row.remote_id, "description"),
+    ),
     Sealed(Booking, "sealed_manage_token", lambda row: f"booking/{row.public_id}/manage_token"),
     Sealed(WaitlistEntry, "sealed_token", lambda row: f"waitlist/{row.public_id}/token"),
     Sealed(MailedCode, "sealed_code", lambda row: f"code/{row.public_id}/code"),

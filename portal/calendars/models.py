@@ -222,11 +222,30 @@ class UnknownBooking(Model):
     instance_id: Mapped[str] = mapped_column(String(32))
     appointment_no: Mapped[int]
     appointment_id: Mapped[int | None] = mapped_column(ForeignKey("appointment.id", ondelete="SET NULL"))
-    summary: Mapped[str] = mapped_column(String(300), default="")
+    sealed_summary: Mapped[str] = mapped_column(Text, default="")
+    sealed_description: Mapped[str] = mapped_column(Text, default="")
     start_at: Mapped[datetime] = mapped_column(Instant)
     end_at: Mapped[datetime] = mapped_column(Instant)
     found_at: Mapped[datetime] = mapped_column(Instant, default=now_utc)
     answered_at: Mapped[datetime | None] = mapped_column(Instant)
     answer: Mapped[str] = mapped_column(String(16), default="")
     answered_by: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="SET NULL"))
+
+    @property
+    def summary(self) -> str:
+        """The event's title, while it is asked about."""
+        return titles.open_unknown(self.calendar_id, self.remote_id, "summary", self.sealed_summary)
+
+    @property
+    def description(self) -> str:
+        """The event's text, while it is asked about."""
+        return titles.open_unknown(self.calendar_id, self.remote_id, "description", self.sealed_description)
+
+    def tell(self, summary: str, description: str = "") -> None:
+        """Keep what the event tells of customers, sealed; what is sealed twice is never the same text, so what holds it already stays."""
+        if summary != self.summary or not summary:
+            self.sealed_summary = titles.seal_unknown(self.calendar_id, self.remote_id, "summary", summary)
+        if description != self.description or not description:
+            self.sealed_description = titles.seal_unknown(self.calendar_id, self.remote_id, "description", description)
+
     __table_args__ = (UniqueConstraint("calendar_id", "remote_id"),)

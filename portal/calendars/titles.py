@@ -23,6 +23,11 @@ def title_place(calendar_id: int, remote_id: str) -> str:
     return f"remote_object/{calendar_id}/{remote_id}/summary"
 
 
+def unknown_place(calendar_id: int, remote_id: str, column: str) -> str:
+    """What the sealed `summary` or `description` of a booking that is not known here is bound to."""
+    return f"unknown_booking/{calendar_id}/{remote_id}/{column}"
+
+
 def note_place(calendar_id: int) -> str:
     """What a sealed note of what changed meanwhile is bound to."""
     return f"calendar/{calendar_id}/meanwhile"
@@ -36,6 +41,16 @@ def seal_title(calendar_id: int, remote_id: str, title: str) -> str:
 def open_title(calendar_id: int, remote_id: str, sealed: str | None) -> str:
     """The title; empty when there is none, or it does not open (`lockstep doctor` says so)."""
     return _opened(sealed, title_place(calendar_id, remote_id))
+
+
+def seal_unknown(calendar_id: int, remote_id: str, column: str, text: str) -> str:
+    """As it may be stored; empty when there is none."""
+    return _sealer().seal(text, place=unknown_place(calendar_id, remote_id, column)) if text else ""
+
+
+def open_unknown(calendar_id: int, remote_id: str, column: str, sealed: str | None) -> str:
+    """The text; empty when there is none, or it does not open."""
+    return _opened(sealed, unknown_place(calendar_id, remote_id, column))
 
 
 def seal_note(calendar_id: int, note: dict[str, Any] | None) -> str | None:

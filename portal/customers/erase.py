@@ -237,7 +237,9 @@ def _is_waiting() -> ColumnElement[bool]:
 def _is_stored(session: Session, email: str) -> bool:
     columns = (Booking.customer_email, WaitlistEntry.customer_email, Mail.recipient, MailedCode.email)
     found = or_(*(select(column).where(is_of(column, email)).exists() for column in columns))
-    return bool(email) and "\x00" not in email and bool(session.scalar(select(found)))
+    if not email or "\x00" in email:
+        return False
+    return bool(session.scalar(select(found))) or forget.is_told_of(session, {email})
 
 
 def _place(erasure_id: int) -> str:

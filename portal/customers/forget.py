@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from portal import outbox
 from portal.booking.models import Appointment, Booking, EventLink, WaitlistEntry
-from portal.calendars.models import Calendar
+from portal.calendars.models import Calendar, UnknownBooking
 from portal.clock import now_utc
 from portal.customers.mails import SHORTEST_NAME, forget_mails, mail_ids
 from portal.errors import NotYet
@@ -61,20 +61,32 @@ def forget_codes_in_outbox(session: Session, code_ids: Collection[int]) -> None:
 
 
 def forget_titles(session: Session, words: Collection[str]) -> None:
-    """Take the titles that name somebody out of the notes of what changed in calendars meanwhile. Those of our own events are not kept."""
-    wanted = [word.casefold() for word in words if len(word) >= SHORTEST_NAME]
-
-    def names_somebody(title: str) -> bool:
-        return any(word in title.casefold() for word in wanted)
-
+    """Take the texts of events that name somebody out of what is kept of them: the notes of what changed in calendars meanwhile, and bookings
+    that are not known here and wait for an answer. Titles of other events of our own are not kept."""
     for calendar in session.scalars(select(Calendar).where(Calendar.sealed_meanwhile.is_not(None))):
         note = dict(calendar.meanwhile or {})
         for kind in ("new", "moved", "gone"):
             first = note.get(kind, {}).get("first", [])
-            blanked = [row | {"summary": ""} if names_somebody(row.get("summary", "")) else row for row in first]
+            blanked = [row | {"summary": ""} if _names_any(row.get("summary", ""), words) else row for row in first]
             if blanked != first:
                 note[kind] = note[kind] | {"first": blanked}
         calendar.meanwhile = note
+    for row in _naming(session, words):
+        row.tell("")
+
+
+def is_told_of(session: Session, words: Collection[str]) -> bool:
+    """Whether the event of a booking that is not known here names somebody."""
+    return bool(_naming(session, words))
+
+
+def _naming(session: Session, words: Collection[str]) -> list[UnknownBooking]:
+    open_rows = session.scalars(select(UnknownBooking).where(UnknownBooking.answered_at.is_(None)))
+    return [row for row in open_rows if _names_any(f"{row.summary}\n{row.description}", words)]
+
+
+def _names_any(text: str, words: Collection[str]) -> bool:
+    return any(word.casefold() in text.casefold() for word in words if len(word) >= SHORTEST_NAME)
 
 
 def _forget_outbox(session: Session, subjects: Sequence[str]) -> None:

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from portal import outbox
 from portal.booking.models import Appointment, AppointmentResource, EventLink
 from portal.booking.taking_up import Person, Wanted, take_up_in
+from portal.calendars import titles
 from portal.calendars.access import Account, account_of, calendar_ref, kept_provider
 from portal.calendars.models import BusyInterval, Calendar, UnknownBooking
 from portal.clock import now_utc
@@ -35,6 +36,8 @@ from providers.calendars.base import CalendarRef, EventMark, RemoteEvent
 from providers.errors import Gone
 
 TOPIC = "calendar.unknown"
+LONGEST = 4000
+"""So much of an event's text is kept while it is asked about."""
 OPEN = UnknownBooking.answered_at.is_(None)
 SETTLED = ("taken up", "remove")
 """Answers after which the event takes no time any more: it only waits to be taken away."""
@@ -191,17 +194,26 @@ def _store(
     assert event.end_at is not None
     is_new = row is None
     row = row or UnknownBooking(calendar_id=calendar.id, remote_id=event.remote_id, found_at=now)
+    may_be_told = (
+        is_new or row.answer == "gone" or bool(row.sealed_summary)
+    )  # else it was emptied for somebody's erasure
     if row.answer == "gone":  # it is back
         row.answered_at, row.answer = None, ""
     row.instance_id, row.appointment_no = event.mark.instance_id, event.mark.appointment_id
     row.start_at, row.end_at = event.start_at, event.end_at
-    row.summary = event.summary.replace("\x00", "")[:300] if row.answered_at is None else ""
+    if row.answered_at is None and may_be_told:
+        row.tell(_clean(event.summary, titles.LONGEST), _clean(event.description, LONGEST))
     if row.answer != "taken up":
         row.appointment_id = _known_group(session, event.mark)
     session.add(row)
     if is_new:
         sentence = f"In “{calendar.name}” stands a booking of {moment(session, event.start_at)} that is not known here. Somebody must decide."
         ledger.write(session, "unknown", sentence, calendar_id=calendar.id, connection_id=calendar.connection_id)
+
+
+def _clean(text: str, longest: int) -> str:
+    """What PostgreSQL stores: no NUL, no half characters."""
+    return text.replace("\x00", "").encode("utf-8", "replace").decode()[:longest]
 
 
 def _known_group(session: Session, mark: EventMark) -> int | None:
@@ -211,9 +223,9 @@ def _known_group(session: Session, mark: EventMark) -> int | None:
 
 
 def _close(row: UnknownBooking, answer: str, *, user_id: int | None, now: datetime) -> None:
-    """What its title told of a customer is not kept any longer than it is asked about."""
+    """What its event told of a customer is not kept any longer than it is asked about."""
     row.answer, row.answered_at, row.answered_by = answer, now, user_id
-    row.summary = ""
+    row.tell("")
 
 
 def _together(session: Session, unknown_id: int) -> list[UnknownBooking]:

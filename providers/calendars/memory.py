@@ -50,6 +50,7 @@ class _Entry:
     uid: str
     mark: EventMark | None
     summary: str
+    description: str = ""
     start_at: datetime
     end_at: datetime
     sequence: int = 0
@@ -155,7 +156,7 @@ class MemoryCalendars:
                 held,
                 _Entry(
                     remote_id=remote_id, etag="", uid=draft.uid, mark=draft.mark, summary=draft.summary,
-                    start_at=draft.start_at, end_at=draft.end_at, sequence=draft.sequence,
+                    description=draft.description, start_at=draft.start_at, end_at=draft.end_at, sequence=draft.sequence,
                     meeting_url=meeting_url, awaits_meeting=draft.wants_meeting and not meeting_url,
                 ),
             )  # fmt: skip
@@ -442,6 +443,7 @@ def _told(entry: _Entry, window: Span) -> RemoteEvent:
         uid=entry.uid,
         mark=entry.mark,
         summary=entry.summary,
+        description=entry.description if entry.mark is not None else "",
         start_at=entry.start_at,
         end_at=entry.end_at,
         sequence=entry.sequence,

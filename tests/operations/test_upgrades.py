@@ -21,6 +21,7 @@ from portal import schema, upgrade
 from portal.accounts.models import SCOPES, ApiToken, SetupLink
 from portal.app import create_app
 from portal.backup import restore_backup
+from portal.calendars.models import UnknownBooking
 from portal.errors import Invalid, Refused
 from portal.extensions import db
 from portal.serve import prepare
@@ -140,6 +141,17 @@ def test_tokens_of_before_there_were_scopes_keep_their_rights_and_links_for_want
     assert (tuple(old.scopes), old.expires_at, old.made_by_id) == (SCOPES, None, None)
     links = db.session.scalars(select(SetupLink).order_by(SetupLink.token_hash)).all()
     assert [row.is_first for row in links] == [True, True, False]
+
+
+def test_titles_of_bookings_that_were_not_known_are_sealed_by_the_upgrade(house):
+    settings = house("0012")
+    with db.engine.connect().execution_options(lockstep_write=True) as connection, connection.begin():
+        connection.execute(text("UPDATE unknown_booking SET summary = 'Consultation · Eva Ruiz'"))
+    bring_up_to_date(settings)
+    assert {row.summary for row in db.session.scalars(select(UnknownBooking))} == {"Consultation · Eva Ruiz"}
+    rows = db.session.execute(select(UnknownBooking.__table__)).mappings().all()
+    assert rows
+    assert "Eva" not in str(rows)
 
 
 def test_a_new_database_and_an_empty_one_need_no_backup(sqlite_app, make_settings, tmp_path):

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from portal.booking import operations
 from portal.booking.models import Appointment, Booking, EventLink, Seat, WaitlistEntry
-from portal.calendars.models import Calendar
+from portal.calendars.models import Calendar, UnknownBooking
 from portal.clock import now_utc
 from portal.customers import codes, erase, forget
 from portal.customers.export import export_customer
@@ -23,12 +23,16 @@ from portal.customers.models import Erasure, MailedCode
 from portal.db import transaction
 from portal.errors import NotFound, NotYet
 from portal.extensions import db
+from portal.instance.ids import instance_ids
 from portal.invariants import invariants
 from portal.notifications.models import Mail, Reminder
 from portal.outbox import OutboxEntry
+from portal.sync.desired import derived_uid
 from portal.sync.models import LedgerLine
 from portal.sync.publish import publish
+from portal.sync.pull import pull
 from portal.waitlist import operations as waitlist
+from providers.calendars.base import EventMark
 from providers.calendars.memory import MemoryCalendars
 from tests.factories import make_calendar
 from tests.operations.customers.people import a_booking, a_service
@@ -293,6 +297,59 @@ def test_calendars_are_written_anew_without_the_name_those_of_the_past_too(app, 
     link = db.session.scalars(select(EventLink).where(EventLink.appointment_id == past.appointment_id)).one()
     assert (link.state, link.applied_version) == ("done", db.session.get(Appointment, past.appointment_id).version)
     assert link.etag  # the event of the past stands, without a name
+
+
+@pytest.mark.parametrize("has_bookings", [True, False])
+def test_a_booking_that_the_backup_does_not_know_tells_of_them_no_longer(app, folder, has_bookings):
+    calendar, _store = a_calendar()
+    if has_bookings:
+        with time_machine.travel(now_utc() - timedelta(days=20)):
+            a_booking(ADDRESS, **CUSTOMER)
+    titled = unknown_row(calendar, 1, "Consultation · Zsofia Quill", "")
+    addressed = unknown_row(calendar, 2, "Consultation · Z. Q.", "Zsofia\nquillmarker@example.org\n555 0199")
+    other = unknown_row(calendar, 3, "Consultation · Eva Ruiz", "Eva Ruiz")
+    run()
+    db.session.expire_all()
+    told = {
+        i: bool((row := db.session.get_one(UnknownBooking, i)).summary or row.description)
+        for i in (titled, addressed, other)
+    }
+    assert told == {titled: not has_bookings, addressed: False, other: True}  # a name alone is known by bookings alone
+    assert {row.answered_at for row in db.session.scalars(select(UnknownBooking))} == {None}
+
+
+def test_what_was_emptied_is_not_told_again_by_the_next_reading(app, folder):
+    calendar, store = a_calendar()
+    mark = EventMark(instance_id=instance_ids(db.session()).first, appointment_id=77, generation=0)
+    start = (now_utc() + timedelta(days=3)).replace(microsecond=0)
+    title, uid = "Consultation · quillmarker@example.org", derived_uid(mark.instance_id, 77, 0)
+    store.add_event("calendar", title, start, start + timedelta(hours=1), uid=uid, mark=mark)
+    db.session.rollback()
+    pull(calendar.id)
+    assert [row.summary for row in db.session.scalars(select(UnknownBooking))] == [title]
+    run()
+    pull(calendar.id, is_complete=True)
+    db.session.expire_all()
+    assert [(row.summary, row.answered_at) for row in db.session.scalars(select(UnknownBooking))] == [("", None)]
+
+
+def a_calendar():
+    from portal.business.models import Resource
+
+    ana = db.session.get(Resource, a_service().needs[0].resource_id)
+    calendar = make_calendar(ana, remote_id="calendar")
+    return calendar, MemoryCalendars.open(calendar.connection.account["url"])
+
+
+def unknown_row(calendar, number, summary, description):
+    row = UnknownBooking(
+        calendar_id=calendar.id, remote_id=str(number), instance_id="former", appointment_no=number,
+        start_at=now_utc() + timedelta(days=3), end_at=now_utc() + timedelta(days=4),
+    )  # fmt: skip
+    row.tell(summary, description)
+    db.session.add(row)
+    db.session.commit()
+    return row.id
 
 
 def test_the_ledger_names_nobody(app, folder):

@@ -21,9 +21,10 @@ def lost(studio):
     calendar = make_calendar(studio.ana)
     start_at = (now_utc() + timedelta(days=3)).replace(hour=9, minute=0, second=0, microsecond=0)
     row = UnknownBooking(
-        calendar_id=calendar.id, remote_id="x", instance_id="former", appointment_no=7, summary="Consultation · Eva Ruiz",
+        calendar_id=calendar.id, remote_id="x", instance_id="former", appointment_no=7,
         start_at=start_at, end_at=start_at + timedelta(minutes=30),
     )  # fmt: skip
+    row.tell("Consultation · Eva Ruiz")
     db.session.add(row)
     db.session.commit()
     return row.id
@@ -40,6 +41,15 @@ def test_they_are_listed_with_three_answers_and_named_on_today(lost, admin):
     ):
         assert said in text, said
     assert "1 booking that the backup does not know" in admin.get("/admin").get_data(as_text=True)
+
+
+def test_what_their_events_tell_is_stored_sealed(lost):
+    row = db.session.get_one(UnknownBooking, lost)
+    assert "Eva" not in str(db.session.execute(select(UnknownBooking.__table__)).mappings().all())
+    before = row.sealed_summary
+    row.tell("Consultation · Eva Ruiz")
+    assert row.sealed_summary == before
+    assert row.summary == "Consultation · Eva Ruiz"
 
 
 def test_a_booking_is_taken_up_with_what_the_event_tells(lost, admin, studio):
