@@ -17,7 +17,7 @@ from portal.accounts import access
 from portal.accounts.models import User
 from portal.admin import queries
 from portal.admin.frame import bp, moments
-from portal.booking.models import Appointment, AppointmentResource
+from portal.booking.models import Appointment, AppointmentResource, Booking
 from portal.booking.rules import Customer
 from portal.booking.taking_up import Person, Wanted
 from portal.business.models import Resource, Service
@@ -28,6 +28,7 @@ from portal.extensions import db
 from portal.hypermedia import see_other
 from portal.intervals import Interval
 from portal.sync import unknown
+from portal.sync.standing import stands
 
 MOST_PEOPLE = 6
 """Rows of the form; more people of a group are added in further goes."""
@@ -39,11 +40,13 @@ _SAID = {
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One booking, in however many calendars it stands. `group` is the appointment that is known, when others joined it since."""
+    """One booking, in however many calendars it stands. `group` is the appointment that is known, when others joined it since; `request` the
+    request that is known as unanswered, when it was approved since."""
 
     row: UnknownBooking
     calendars: list[Calendar]
     group: Appointment | None
+    request: Booking | None = None
 
     @property
     def resource_ids(self) -> list[int]:
@@ -61,15 +64,21 @@ def list_unknown(session: Session, user: User) -> list[Listed]:
         if key in found:
             found[key].calendars.append(calendar)
         else:
-            group = session.get(Appointment, row.appointment_id) if row.appointment_id else None
-            found[key] = Listed(row, [calendar], group)
+            known = session.get(Appointment, row.appointment_id) if row.appointment_id else None
+            group = known if known is not None and stands(known) else None
+            asked = known.bookings if known is not None and group is None else ()
+            request_of = next((booking for booking in asked if booking.status == "pending"), None)
+            found[key] = Listed(row, [calendar], group, request_of)
     return list(found.values())
 
 
 @bp.get("/unknown/<int:unknown_id>")
 def unknown_booking(unknown_id: int) -> Any:
     """The form with which a booking is made from the event."""
-    return _page(_find(unknown_id), {}, {})
+    listed = _find(unknown_id)
+    if listed.request is not None:
+        return see_other(url_for("admin.booking", booking_id=listed.request.id))
+    return _page(listed, {}, {})
 
 
 @bp.post("/unknown/<int:unknown_id>/booking")

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, exists, select
+from sqlalchemy import ColumnElement, Select, and_, exists, or_, select
 from sqlalchemy.orm import Session
 
 from portal.booking.last_look import NOTHING_SEEN, Seen
 from portal.booking.models import Appointment, AppointmentResource, EventLink
-from portal.calendars.models import BusyInterval, Calendar
+from portal.calendars.models import BusyInterval, Calendar, UnknownBooking
 from portal.errors import OutsideEvent
 from portal.intervals import Interval
 
@@ -93,11 +93,16 @@ def _over() -> Select[int, datetime, datetime, str]:
 
 
 def _is_own(appointment_id: Any) -> ColumnElement[bool]:
-    """Whether busy time is that of the appointment's own event, which somebody has moved."""
-    return exists().where(
-        EventLink.appointment_id == appointment_id,
-        EventLink.calendar_id == BusyInterval.calendar_id,
-        EventLink.remote_id == BusyInterval.remote_id,
+    """Whether busy time is that of the appointment's own event: one that somebody has moved, or of a request that was approved since the backup."""
+    return or_(
+        *(
+            exists().where(
+                names.appointment_id == appointment_id,
+                names.calendar_id == BusyInterval.calendar_id,
+                names.remote_id == BusyInterval.remote_id,
+            )
+            for names in (EventLink, UnknownBooking)
+        )
     )
 
 

@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 from portal.booking.models import Booking
 from portal.booking.operations import approve_booking
 from portal.booking.outside_events import Over
-from portal.sync import ledger
+from portal.db import read_transaction
+from portal.sync import ledger, unknown
 from portal.sync.sentences import moment
 
 
@@ -27,3 +28,5 @@ def approve(booking_id: int, *, now: datetime, by: str, over: bool = False, sequ
         ledger.write(session, "confirmed over", sentence, appointment_id=booking.appointment_id)
 
     approve_booking(booking_id, now=now, sequence=sequence, over=over, note=note)
+    booked = read_transaction(lambda session: session.get_one(Booking, booking_id).appointment_id)
+    unknown.take_up_request(booked, now=now)

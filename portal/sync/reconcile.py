@@ -20,7 +20,7 @@ from portal.clock import now_utc
 from portal.db import read_transaction, transaction, write_transaction
 from portal.instance.ids import instance_ids
 from portal.instance.names import InstanceIds
-from portal.sync import leases, ledger
+from portal.sync import leases, ledger, unknown
 from portal.sync.desired import derived_uid
 from portal.sync.lines import line_to
 from portal.sync.models import Lease
@@ -132,9 +132,10 @@ def _place(session: Session, calendar_id: int) -> _Place:
     standing = select(EventLink.remote_id).where(EventLink.calendar_id == calendar_id, EventLink.state != "none")
     suspects = session.scalars(
         select(RemoteObject.remote_id).where(
-            RemoteObject.calendar_id == calendar_id, RemoteObject.is_ours, RemoteObject.remote_id.not_in(standing)
+            RemoteObject.calendar_id == calendar_id, RemoteObject.is_ours, RemoteObject.remote_id.not_in(standing),
+            RemoteObject.remote_id.not_in(unknown.untouchable(calendar_id)),
         )
-    )
+    )  # fmt: skip
     return _Place(
         account=account_of(calendar.connection),
         ref=calendar_ref(calendar),

@@ -32,6 +32,7 @@ from portal.sync.desired import derived_uid
 from portal.sync.lines import line_to
 from portal.sync.receipts import forget_object
 from portal.sync.sentences import moment
+from portal.sync.standing import stands
 from providers.calendars.base import CalendarRef, EventMark, RemoteEvent
 from providers.errors import Gone
 
@@ -52,9 +53,10 @@ def note(
     noted = {row.remote_id: row for row in session.scalars(_of_calendar(calendar.id))} if marked else {}
     for event in marked:
         row = noted.get(event.remote_id)
-        if event.remote_id in changed or _is_unknown(session, event, ids, now=now):
+        may_be_newer = calendar.unsure_since is not None or (row is not None and row.answered_at is None)
+        if event.remote_id in changed or _is_unknown(session, calendar, event, ids, may_be_newer=may_be_newer, now=now):
             _store(session, calendar, event, row, now=now)
-        elif row is not None and row.answered_at is None and row.appointment_id is None:
+        elif row is not None and row.answered_at is None and not _is_group(session, row):
             _close(row, "gone", user_id=None, now=now)
 
 
@@ -77,6 +79,12 @@ def doubtful(session: Session, calendar_id: int) -> frozenset[str]:
     known = (UnknownBooking.calendar_id == calendar_id, UnknownBooking.appointment_id.is_not(None))
     shut = OPEN | (UnknownBooking.answer == "keep")
     return frozenset(session.scalars(select(UnknownBooking.remote_id).where(*known, shut)))
+
+
+def untouchable(calendar_id: int) -> Select[str]:
+    """Events that are asked about, or stay because somebody wanted that: no error and no tidying up takes them away."""
+    mine = UnknownBooking.calendar_id == calendar_id
+    return select(UnknownBooking.remote_id).where(mine, OPEN | (UnknownBooking.answer == "keep"))
 
 
 def settled(session: Session, calendar_id: int) -> frozenset[str]:
@@ -106,6 +114,7 @@ def remove(unknown_id: int, *, user_id: int | None, now: datetime) -> None:
         for row in _together(session, unknown_id):
             _close(row, "remove", user_id=user_id, now=now)
             _free(session, row, now=now)
+            row.appointment_id = row.appointment_id if _stands(session, row.appointment_id) else None
             if row.appointment_id is None:
                 outbox.record(session, TOPIC, f"unknown:{row.id}")
             else:
@@ -126,6 +135,8 @@ def take_up(unknown_id: int, wanted: Wanted, people: Sequence[Person], *, user_i
         for row in rows:
             _free(session, row, now=now)
         known = next((row.appointment_id for row in rows if row.appointment_id), None)
+        if known is not None and not _stands(session, known):
+            raise NotAllowedNow("It is known here as a request that waits for its answer. Please approve that.")
         appointment_id = take_up_in(session, wanted, people, appointment_id=known, now=now)
         for row in rows:
             _close(row, "taken up", user_id=user_id, now=now)
@@ -138,6 +149,20 @@ def take_up(unknown_id: int, wanted: Wanted, people: Sequence[Person], *, user_i
 
     ids = {*read_transaction(lambda session: _resources(session, unknown_id)), *wanted.resource_ids}
     return write_transaction(ids, work)
+
+
+def take_up_request(appointment_id: int, *, now: datetime) -> None:
+    """A request was approved whose event stands already: that becomes its own, or gives way to it, and nothing is asked any more."""
+    mine = (UnknownBooking.appointment_id == appointment_id, OPEN | (UnknownBooking.answer == "keep"))
+
+    def work(session: Session) -> None:
+        for row in session.scalars(select(UnknownBooking).where(*mine).with_for_update()):
+            _free(session, row, now=now)
+            _close(row, "taken up", user_id=None, now=now)
+            outbox.record(session, TOPIC, f"unknown:{row.id}")
+
+    if read_transaction(lambda session: session.scalar(select(UnknownBooking.id).where(*mine).limit(1))):
+        transaction(work)
 
 
 def clear_away(work: Work) -> None:
@@ -170,7 +195,10 @@ def open_rows(session: Session, resource_ids: Iterable[int] | None = None) -> li
     return list(session.scalars(rows.order_by(UnknownBooking.start_at, UnknownBooking.id)))
 
 
-def _is_unknown(session: Session, event: RemoteEvent, ids: InstanceIds, *, now: datetime) -> bool:
+def _is_unknown(
+    session: Session, calendar: Calendar, event: RemoteEvent, ids: InstanceIds, *, may_be_newer: bool, now: datetime
+) -> bool:
+    """`may_be_newer`: the event may tell of what became of its booking since the backup, as of a request that was approved."""
     mark = event.mark
     if mark is None or not ids.knows(mark.instance_id) or event.is_cancelled:
         return False
@@ -179,7 +207,26 @@ def _is_unknown(session: Session, event: RemoteEvent, ids: InstanceIds, *, now: 
     if event.uid != derived_uid(mark.instance_id, mark.appointment_id, mark.generation):
         return False  # a copy that somebody made
     is_named_so = mark.instance_id == ids.of(mark.appointment_id)
-    return not is_named_so or session.get(Appointment, mark.appointment_id) is None
+    appointment = session.get(Appointment, mark.appointment_id) if is_named_so else None
+    if appointment is None:
+        return True
+    return may_be_newer and not stands(appointment) and not _is_linked(session, calendar.id, event.remote_id)
+
+
+def _is_linked(session: Session, calendar_id: int, remote_id: str) -> bool:
+    """Whether a booking has its event there, or is about to take it away."""
+    here = (EventLink.calendar_id == calendar_id, EventLink.remote_id == remote_id, EventLink.state != "none")
+    return session.scalar(select(EventLink.id).where(*here).limit(1)) is not None
+
+
+def _is_group(session: Session, row: UnknownBooking) -> bool:
+    known = session.get(Appointment, row.appointment_id) if row.appointment_id else None
+    return known is not None and known.capacity > 1
+
+
+def _stands(session: Session, appointment_id: int | None) -> bool:
+    appointment = session.get(Appointment, appointment_id) if appointment_id else None
+    return appointment is not None and stands(appointment)
 
 
 def _of_calendar(calendar_id: int) -> Select[UnknownBooking]:
@@ -204,7 +251,7 @@ def _store(
     if row.answered_at is None and may_be_told:
         row.tell(_clean(event.summary, titles.LONGEST), _clean(event.description, LONGEST))
     if row.answer != "taken up":
-        row.appointment_id = _known_group(session, event.mark)
+        row.appointment_id = _known(session, event.mark)
     session.add(row)
     if is_new:
         sentence = f"In “{calendar.name}” stands a booking of {moment(session, event.start_at)} that is not known here. Somebody must decide."
@@ -216,10 +263,12 @@ def _clean(text: str, longest: int) -> str:
     return text.replace("\x00", "").encode("utf-8", "replace").decode()[:longest]
 
 
-def _known_group(session: Session, mark: EventMark) -> int | None:
+def _known(session: Session, mark: EventMark) -> int | None:
+    """The group that others may have joined since, or the request that may have been approved since."""
     is_named_so = instance_ids(session).of(mark.appointment_id) == mark.instance_id
     known = session.get(Appointment, mark.appointment_id) if is_named_so else None
-    return known.id if known else None
+    is_asked = known is not None and any(booking.status == "pending" for booking in known.bookings)
+    return known.id if known is not None and (is_asked or stands(known)) else None
 
 
 def _close(row: UnknownBooking, answer: str, *, user_id: int | None, now: datetime) -> None:
@@ -268,6 +317,8 @@ def _to_clear(session: Session, unknown_id: int) -> tuple[Account, CalendarRef, 
     calendar = session.get(Calendar, row.calendar_id) if row is not None else None
     if row is None or calendar is None or row.answer not in SETTLED or calendar.connection.leaving:
         return None
+    if _is_linked(session, row.calendar_id, row.remote_id):
+        return None  # it is a booking's own by now
     if row.appointment_id is not None:
         link = session.scalar(
             select(EventLink).where(
@@ -276,7 +327,7 @@ def _to_clear(session: Session, unknown_id: int) -> tuple[Account, CalendarRef, 
         )
         appointment = session.get(Appointment, row.appointment_id)
         takes = appointment is not None and calendar.resource_id in {each.resource_id for each in appointment.resources}
-        must_stand = takes and calendar.is_destination and appointment is not None and appointment.is_active
+        must_stand = takes and calendar.is_destination and appointment is not None and stands(appointment)
         if must_stand and (link is None or not link.etag):
             raise NotYet("The booking's own event is written first.", after=5.0)
     return account_of(calendar.connection), calendar_ref(calendar), row.remote_id, calendar.id, calendar.resource_id

@@ -8,6 +8,7 @@ from sqlalchemy import select, text
 from portal.adoption import adopt, settle, stand_back
 from portal.booking.models import Appointment, Booking, EventLink
 from portal.booking.queries import free_slots
+from portal.booking.requests import APPROVAL, refuse_booking
 from portal.booking.rules import Customer
 from portal.booking.taking_up import Person, Wanted
 from portal.business.models import Service
@@ -19,6 +20,7 @@ from portal.extensions import db
 from portal.intervals import Interval
 from portal.outbox import OutboxEntry, work_of
 from portal.sync import unknown
+from portal.sync.approvals import approve
 from portal.sync.pull import pull
 from portal.sync.reconcile import reconcile
 from providers.calendars.memory import DEFAULT_CALENDAR
@@ -320,3 +322,72 @@ def _forget_the_second(appointment_id: int, before: dict) -> None:
             setattr(link, name, value)
 
     transaction(work)
+
+
+def request_approved_since(studio: Studio) -> int:
+    """A request as the backup knew it, unanswered; its event stands, for it was approved after that."""
+    appointment_id = studio.booked(at(3, 9))
+
+    def work(session):
+        booking = session.get_one(Appointment, appointment_id).bookings[0]
+        booking.status, booking.pending_reason = "pending", APPROVAL
+        session.query(EventLink).filter_by(appointment_id=appointment_id).delete()
+
+    transaction(work)
+    restored(studio, known=appointment_id)
+    compare(studio)
+    return appointment_id
+
+
+def test_a_request_that_was_approved_since_keeps_its_event_and_meets_it_when_it_is_approved(studio):
+    appointment_id = request_approved_since(studio)
+    assert [row.appointment_id for row in unknown.open_rows(db.session())] == [appointment_id]
+    before = studio.own_event()
+    assert reconcile(studio.calendar_id).orphans == 0
+    assert studio.own_event().remote_id == before.remote_id
+    assert len(unknown.open_rows(db.session())) == 1
+    with pytest.raises(NotAllowedNow, match="approve"):
+        _take_up(studio, unknown.open_rows(db.session())[0].id)
+    db.session.rollback()
+    approve(studio.booking(appointment_id).id, now=now_utc(), by="Olga")
+    studio.publish_all()
+    _clear()
+    studio.pull(is_complete=True)
+    assert reconcile(studio.calendar_id).orphans == 0
+    assert studio.own_event().remote_id == before.remote_id
+    assert studio.link(appointment_id).state == "done"
+    assert (unknown.open_rows(db.session()), studio.conflicts(), studio.busy()) == ([], [], [])
+
+
+def test_when_it_is_refused_its_time_stays_closed_until_somebody_decides_about_the_event(studio):
+    appointment_id = request_approved_since(studio)
+    refuse_booking(studio.booking(appointment_id).id, now=now_utc())
+    studio.publish_all()
+    assert reconcile(studio.calendar_id).orphans == 0
+    assert marked(studio) == [at(3, 9)]
+    assert at(3, 9) not in _offered(studio)
+    (row,) = unknown.open_rows(db.session())
+    assert row.appointment_id is None
+    unknown.remove(row.id, user_id=None, now=now_utc())
+    _clear()
+    assert marked(studio) == []
+
+
+@pytest.mark.parametrize("status", ["held", "cancelled"])
+def test_no_event_goes_only_because_the_backup_knew_its_booking_in_an_earlier_state(studio, status):
+    appointment_id = studio.booked(at(3, 9))
+
+    def work(session):
+        appointment = session.get_one(Appointment, appointment_id)
+        appointment.bookings[0].status = status
+        appointment.bookings[0].held_until = now_utc() if status == "held" else None
+        session.query(EventLink).filter_by(appointment_id=appointment_id).delete()
+
+    transaction(work)
+    restored(studio, known=appointment_id)
+    compare(studio)
+    assert len(unknown.open_rows(db.session())) == 1
+    assert reconcile(studio.calendar_id).orphans == 0
+    unknown.keep(unknown.open_rows(db.session())[0].id, user_id=None, now=now_utc())
+    assert reconcile(studio.calendar_id).orphans == 0
+    assert marked(studio) == [at(3, 9)]
