@@ -21,6 +21,7 @@ from portal.calendars.models import Calendar, Connection
 from portal.clock import now_utc
 from portal.db import read_transaction, transaction, write_transaction
 from portal.failpoints import reach
+from portal.instance.standing import require_ours
 from portal.outbox import LeaseLost, Work
 from portal.sync import conflicts, ledger, outside, receipts, shared, states
 from portal.sync.desired import LinkView, Step, Wanted, draft_event, next_step
@@ -160,6 +161,7 @@ def _serve(target: Target, appointment_id: int, work: Work | None) -> None:
         if target.is_paused:
             raise states.Paused("The connection is paused.")
         if target.is_unsure:
+            require_ours()
             raise states.Paused(
                 "The calendar is compared with the bookings first, since they came from a backup or a copy."
             )
