@@ -33,7 +33,7 @@ from portal.business.models import Business, Service
 from portal.dates import day_starts_at
 from portal.db import database_clock, in_turn, transaction
 from portal.errors import BudgetSpent
-from portal.i18n import say
+from portal.i18n import say, say_later
 from portal.intervals import Interval
 from portal.security import keyed_hash, token_hash
 
@@ -56,6 +56,8 @@ SERVICE_ASKED = 60
 
 JOINS_OF_NETWORK, JOINS_OF_ADDRESS = 20, 6
 """Places in waitlists that are asked for in an hour; each is answered by a mail."""
+
+IN_AN_HOUR = say_later("This has been asked for very often in a short time. Please try again in an hour, or call us.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,9 +222,7 @@ def _places(slots: Sequence[Slot], *, one_each: bool) -> int:
 
 def _check(session: Session, what: str, key: str, *, within: timedelta, most: int, now: datetime) -> None:
     if _spent(session, what, key, since=now - within) >= most:
-        raise BudgetSpent(
-            say("This has been asked for very often in a short time. Please try again in an hour, or call us.")
-        )
+        raise BudgetSpent(say(IN_AN_HOUR))
 
 
 def _spent(session: Session, what: str, key: str, *, since: datetime) -> int:

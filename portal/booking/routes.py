@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from flask import Blueprint, Response, current_app, flash, render_template, request, url_for
+from flask_limiter import RequestLimit
 from sqlalchemy.orm import Session
 
 from portal import dates, wake
-from portal.booking import answers, operations, pages, picker, queries, quietly, visitors
+from portal.booking import answers, budgets, operations, pages, picker, queries, quietly, visitors
 from portal.booking.by_mail import CONFIRM_WITHIN
 from portal.booking.forms import BookingForm, why_doubtful
 from portal.booking.picker import Search
@@ -71,8 +72,29 @@ def slots(slug: str) -> Response:
     return answers.slots(search, seen=request.args.get("seen", "")) if wants_partial() else answers.page(search)
 
 
+def _no_hold_just_now(limit: RequestLimit) -> Response:
+    """What a budget's end is answered with: the times, or the form with all that was typed."""
+    error, form = _too_quick(limit), BookingForm.read(request.form)
+    search, start_at = _search((request.view_args or {})["slug"], request.form), pages.read_instant(form.start_at)
+    if form.key or start_at is None:
+        return answers.lost(form, search, error)
+    return answers.too_many(search, start_at, error)
+
+
+def _no_booking_just_now(limit: RequestLimit) -> Response:
+    search = _search((request.view_args or {})["slug"], request.form)
+    return _show_form(BookingForm.read(request.form), search, error=_too_quick(limit))
+
+
+def _too_quick(limit: RequestLimit) -> BudgetSpent:
+    """So many in a minute, or in an hour."""
+    if limit.limit.get_expiry() > 60:
+        return BudgetSpent(say(budgets.IN_AN_HOUR))
+    return BudgetSpent(say("Too many tries in a short time. Please wait a minute and try again."))
+
+
 @bp.post("/<slug>/holds")
-@limiter.limit(HOLDS, key_func=visitors.address)
+@limiter.limit(HOLDS, key_func=visitors.address, on_breach=_no_hold_just_now)
 def place_hold(slug: str) -> Response:
     """Keep a time. What is typed already (after an earlier hold was lost) comes along, and the answer is the new form itself."""
     form = BookingForm.read(request.form)
@@ -138,7 +160,7 @@ def release_hold(slug: str, token: str) -> Response:
 
 
 @bp.post("/<slug>/bookings")
-@limiter.limit(BOOKINGS, key_func=visitors.address)
+@limiter.limit(BOOKINGS, key_func=visitors.address, on_breach=_no_booking_just_now)
 def confirm(slug: str) -> Response:
     form = BookingForm.read(request.form)
     search = _search(slug, request.form)

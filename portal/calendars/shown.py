@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from flask import request
 from sqlalchemy.orm import Session
 
-from portal.calendars.models import Calendar, Connection
+from portal.calendars.models import Calendar, Connection, RemoteObject
 from portal.errors import NotFound
 from portal.versions import At, Shown, shows
 
@@ -35,6 +36,20 @@ def shown_meanwhile(session: Session, at: At) -> Shown:
     row = _calendar(session, at)
     done = ("integrations.dismiss",) if row.meanwhile is None else ()
     return Shown(f"calendar:{row.id}", {"what changed": row.meanwhile}, done=done)
+
+
+@shows("integrations.leave_open", page="integrations.index")
+def shown_entry(session: Session, at: At) -> Shown:
+    """The entry is named by the form, and by the query of the address for which a page asks the version."""
+    calendar = _calendar(session, at)
+    name = request.form.get("entry") or str(at.get("entry", ""))
+    row = session.get(RemoteObject, (calendar.id, name))
+    if row is None:
+        raise NotFound("There is no such entry any more.")
+    is_so = request.method == "POST" and (request.form.get("wish") == "open") == bool(row.left_open)
+    parts = {"whether it closes times": bool(row.left_open), "the entry itself": [row.etag, row.problem]}
+    done = ("integrations.leave_open",) if is_so else ()
+    return Shown(f"calendar:{calendar.id}", parts, done=done)
 
 
 @shows("integrations.pause", "integrations.resume", page="integrations.index")

@@ -21,7 +21,7 @@ from portal.booking import fixed, operations, queries
 from portal.booking.models import Appointment, Booking, WaitlistEntry
 from portal.booking.records import manage_token
 from portal.business.models import Business, Service
-from portal.calendars.models import Calendar, Connection
+from portal.calendars.models import Calendar, Connection, RemoteObject
 from portal.clock import now_utc
 from portal.db import transaction
 from portal.extensions import db
@@ -67,7 +67,6 @@ EDITS_NOTHING_THAT_IS_SHOWN = {
     "integrations.choose": "a step that works once",
     "integrations.connect": "makes a new one",
     "integrations.finish_disconnecting": "tries again what was decided",
-    "integrations.leave_open": "says of one entry what shall be; a second answer counts as it was given",
     "integrations.read_now": "reads, and decides nothing",
     "integrations.try_again": "tries again what was decided",
     "languages.choose": "one's own cookie",
@@ -278,6 +277,18 @@ QUARANTINE = {
     "own": 0,
 }
 
+
+def unreadable(**values: Any) -> Callable[[House], None]:
+    """An entry of the calendar that cannot be read, as it stands now."""
+
+    def change(house: House) -> None:
+        house.set(Calendar, house.calendar.id, unreadable_objects=1)
+        entry = {"calendar_id": house.calendar.id, "remote_id": "/endless.ics", "fingerprint": "f"}
+        transaction(lambda session: session.merge(RemoteObject(**entry, **values)))
+
+    return change
+
+
 CASES: dict[str, Case] = {
     "admin.approve_booking": Case(booking_page, lambda h: f"{booking_page(h)}/approval", House.move),
     "admin.refuse_booking": Case(booking_page, lambda h: f"{booking_page(h)}/refusal", House.move),
@@ -418,6 +429,12 @@ CASES: dict[str, Case] = {
         lambda h: f"/admin/integrations/calendars/{h.calendar.id}/quarantine",
         set_calendar(quarantine={**QUARANTINE, "remote_ids": ["a", "b"], "would_remove": 2}),
         {"decision": "accept"},
+    ),
+    "integrations.leave_open": Case(
+        lambda h: (unreadable(etag="1", problem="It never ends.")(h), "/admin/integrations")[1],
+        lambda h: f"/admin/integrations/calendars/{h.calendar.id}/entries",
+        unreadable(etag="2", problem="It has two starts."),
+        {"entry": "/endless.ics", "wish": "open"},
     ),
     "integrations.dismiss": Case(
         lambda h: (away(1)(h), "/admin/integrations")[1],

@@ -18,7 +18,7 @@ from portal.customers import erase
 from portal.dates import day_starts_at
 from portal.db import transaction
 from portal.errors import BudgetSpent
-from portal.extensions import db
+from portal.extensions import db, limiter
 from portal.intervals import Interval
 from portal.notifications import gather
 from portal.notifications.messages import compose
@@ -383,6 +383,46 @@ class TestConfirmingByMail:
         link = link_in_mail()
         for page in ("/move", "/cancellation", ".ics"):
             assert app.test_client().get(f"{link}{page}").status_code == 404
+
+
+class TestTooQuick:
+    """The limits by the minute answer as the budgets do."""
+
+    @pytest.fixture(autouse=True)
+    def with_limits(self, monkeypatch):
+        monkeypatch.setattr(limiter, "enabled", True)
+        limiter.reset()
+        yield
+        limiter.reset()
+
+    def form(self, client, start_at):
+        page = client.get(hold(client, start_at).location).get_data(as_text=True)
+        values = {name: re.search(rf'name="{name}" value="([^"]*)"', page)[1] for name in ("hold", "held_at", "key")}
+        return {**values, "name": "Eva Sanz", "email": "not an address", "note": "by the window"}
+
+    @pytest.mark.parametrize("headers", [{}, {"HX-Request": "true"}])
+    def test_the_form_says_what_to_do_and_loses_nothing_that_was_typed(self, app, starts, headers):
+        client = app.test_client()
+        sent = self.form(client, starts[0])
+        answers = [client.post("/consultation/bookings", data=sent, headers=headers) for _ in range(11)]
+        assert [answer.status_code for answer in answers] == [422] * 10 + [409 if headers else 429]
+        text = answers[-1].get_data(as_text=True)
+        assert "Too many tries in a short time. Please wait a minute and try again." in text
+        assert "by the window" in text
+        assert f'name="key" value="{sent["key"]}"' in text
+        assert "Held for you until" in text
+        assert ("<html" in text) != bool(headers)
+
+    @pytest.mark.parametrize("headers", [{}, {"HX-Request": "true"}])
+    def test_a_click_too_many_is_answered_with_the_times(self, app, starts, headers):
+        client = app.test_client()
+        answers = [hold(client, starts[0], **headers) for _ in range(31)]
+        assert {answer.status_code for answer in answers[:30]} == {204 if headers else 303}
+        text = answers[-1].get_data(as_text=True)
+        assert answers[-1].status_code == (409 if headers else 429)
+        assert "Please wait a minute" in text
+        assert 'name="start_at"' in text
+        assert ("<html" in text) != bool(headers)
 
 
 class TestWhatIsKept:
