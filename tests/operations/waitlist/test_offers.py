@@ -5,12 +5,14 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
+from portal.adoption import adopt
 from portal.booking.fixed import call_off, change_capacity, change_date
 from portal.booking.models import Booking
 from portal.booking.operations import place_hold, release_hold, sweep_expired_holds
 from portal.booking.queries import soonest_slots
 from portal.business.models import Resource
 from portal.calendars.models import BusyInterval
+from portal.clock import now_utc
 from portal.db import database_now
 from portal.errors import LimitReached, NotAllowedNow, NotFound, OfferOver, SlotTaken, TryAgain
 from portal.extensions import db
@@ -34,6 +36,7 @@ from tests.operations.waitlist.house import (
     waitlist,
     why,
 )
+from tests.support.copies import make_foreign
 
 
 def test_a_cancelled_seat_is_offered_to_the_first_who_waits(app):
@@ -401,3 +404,16 @@ def test_trouble_with_one_waitlist_does_not_hold_up_the_others(app, monkeypatch)
     monkeypatch.setattr("portal.waitlist.staff.look", stumble)
     assert len(waitlist.look_at_waitlists(NOW)) == 1
     assert [entry(each).status for each in joined] == ["waiting", "offered"]
+
+
+def test_a_copy_offers_nothing_before_it_is_adopted(app):
+    klass = make_class(1)
+    first = take(klass, "Eva")
+    bea = wait(klass, "Bea")
+    make_foreign()
+    cancel(first)
+    assert look(klass.service_id) == []
+    assert (entry(bea).status, offers(), receipts()) == ("waiting", [], [])
+    adopt(by="Olga", now=now_utc())
+    assert len(look(klass.service_id)) == 1
+    assert entry(bea).status == "offered"
