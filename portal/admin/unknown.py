@@ -28,6 +28,7 @@ from portal.extensions import db
 from portal.hypermedia import see_other
 from portal.intervals import Interval
 from portal.sync import unknown
+from portal.sync.event_text import guests_told
 from portal.sync.standing import stands
 
 MOST_PEOPLE = 6
@@ -166,6 +167,9 @@ def _page(listed: Listed, typed: Mapping[str, str], errors: Mapping[str, str]) -
     guess = next((one for one in services if listed.row.summary.startswith(f"{one.name} · ")), None)
     rest = listed.row.summary.removeprefix(f"{guess.name} · ") if guess else ""
     defaults = {"service": str(guess.id) if guess else "", "name-1": rest if guess and guess.capacity == 1 else ""}
+    for number, guest in enumerate(guests_told(listed.row.description)[:MOST_PEOPLE] if not listed.group else (), 1):
+        defaults |= {f"name-{number}": guest.name, f"email-{number}": guest.email, f"phone-{number}": guest.phone}
+        defaults |= {f"party_size-{number}": str(guest.party_size)}
     defaults |= {f"resource-{resource_id}": "1" for resource_id in listed.resource_ids} if not typed else {}
     return render_template(
         "admin/unknown.html",

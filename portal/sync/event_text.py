@@ -14,12 +14,16 @@ Where Google is asked to make the link of a video call, it stands at that very e
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from portal.i18n import say, say_n
 
+_ADDRESS = re.compile(r"[^\s@]+@[^\s@]+")
+_PHONE = re.compile(r"\+?[\d ()./-]{5,39}")
+_PARTY = re.compile(r" \((\d{1,3}) [^()]+\)$")
 STRICTNESS = ("busy only", "initials", "full")
 """The settings, the strictest first."""
 
@@ -84,6 +88,12 @@ def description(subject: Subject) -> str:
     return "\n\n".join(blocks)
 
 
+def guests_told(text: str) -> list[Guest]:
+    """The guests that a `description` names with an e-mail address, in whatever language it was written. Notes and answers are left out."""
+    blocks = [block.split("\n") for block in text.replace("\r", "").split("\n\n")]
+    return [_told(lines) for lines in blocks if len(lines) > 1 and _ADDRESS.fullmatch(lines[1].strip())]
+
+
 def place(subject: Subject) -> str:
     """Where it takes place; nothing when the calendar is to show only that the time is taken."""
     return (subject.location or subject.meeting_url) if subject.privacy in ("initials", "full") else ""
@@ -97,6 +107,13 @@ def initials(name: str) -> str:
     words = [word for part in unicodedata.normalize("NFKC", name).split() if (word := _letters(part))]
     shown = words[:1] + [word for word in words[1:][-1:] if len(word) > 1]
     return " ".join(f"{_capital(word[0])}." for word in shown)
+
+
+def _told(lines: list[str]) -> Guest:
+    party = _PARTY.search(lines[0])
+    name = lines[0][: party.start()] if party else lines[0]
+    phone = lines[2].strip() if len(lines) > 2 and _PHONE.fullmatch(lines[2].strip()) else ""
+    return Guest(name=name.strip(), email=lines[1].strip(), phone=phone, party_size=int(party[1]) if party else 1)
 
 
 def _letters(word: str) -> str:

@@ -107,7 +107,7 @@ class RemoteEvent:
     is_private: bool = False
     """Its owner marked it as private or confidential: nobody is told its title."""
     description: str = ""
-    """The text of an event with our mark, as far as a reading tells it. Strangers' texts are not read."""
+    """The text of an event with our mark, where a reading tells it (at Google it does not). Strangers' texts are not read."""
     fingerprint: str = ""
     """Another one whenever the object's text is another; empty where the etag tells as much."""
     is_unread: bool = False

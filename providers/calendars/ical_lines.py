@@ -191,6 +191,18 @@ class _OpenParts:
                 _keep_event(found, event)
 
 
+def description_of(text: str) -> str:
+    """The DESCRIPTION of the first event, which `read_lines` leaves out; that of an alarm is another's. For few objects, not for a whole calendar."""
+    depth = 0
+    for line in _with_plain_ends(text).replace("\n ", "").replace("\n\t", "").split("\n"):
+        head = _head(line)
+        name = head.partition(";")[0].upper()
+        depth += (name == "BEGIN") - (name == "END")
+        if name == "DESCRIPTION" and depth == 2:
+            return unescaped(line[len(head) + 1 :])
+    return ""
+
+
 def decoded(body: bytes) -> str:
     """The text of an object as it came from a server: UTF-8 as it must be, else what its byte order mark says, else Latin-1."""
     for mark, coding in ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):

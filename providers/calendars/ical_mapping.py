@@ -25,7 +25,7 @@ from providers.calendars.base import EventMark, RemoteEvent, Span
 from providers.calendars.content import content_hash
 from providers.calendars.ical_durations import Unreadable
 from providers.calendars.ical_expand import Occurrence, Series, occurrences
-from providers.calendars.ical_lines import EventLines, ObjectLines, read_lines, unescaped
+from providers.calendars.ical_lines import EventLines, ObjectLines, description_of, read_lines, unescaped
 from providers.calendars.ical_rules import BadRule, TooMuch
 from providers.calendars.ical_times import EventTimes, read_times
 from providers.calendars.ical_zones import ZoneBook, named_zone
@@ -93,6 +93,7 @@ def _read(
         remote_id=remote_id,
         etag=etag,
         mark=mark,
+        description=description_of(text) if mark else "",
         busy=() if mark else spans,
         taken=spans if mark else None,
         # RFC 5545 section 3.8.1.3: a class that is not known counts as private.

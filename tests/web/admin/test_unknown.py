@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import select
@@ -12,6 +12,11 @@ from portal.booking.models import Booking
 from portal.calendars.models import Calendar, UnknownBooking
 from portal.clock import now_utc
 from portal.extensions import db
+from portal.i18n import speaking
+from portal.sync.event_text import Guest, Subject, description
+from providers.calendars.base import EventDraft, EventMark
+from providers.calendars.ical_draft import write_event
+from providers.calendars.ical_mapping import read_event
 from tests.factories import make_calendar
 
 
@@ -71,6 +76,36 @@ def test_a_booking_is_taken_up_with_what_the_event_tells(lost, admin, studio):
     assert (booking.status, booking.customer_name, booking.channel) == ("confirmed", "Eva Ruiz", "staff")
     assert "Bookings that the backup" not in admin.get("/admin/questions").get_data(as_text=True)
     assert admin.get(f"/admin/unknown/{lost}").status_code == 404
+
+
+def test_what_the_events_text_tells_of_people_stands_in_the_form(lost, admin):
+    guests = (Guest(name="Eva Ruiz", email="eva@example.org", phone="+34 600 123 456", note="Tea", party_size=2),)
+    subject = Subject(
+        instance_id="i", appointment_id=1, service="Yoga", location="", zone="UTC", portal_url="https://x.example/1",
+        guests=guests, privacy="full", language="hu",
+    )  # fmt: skip
+    with speaking("hu"):
+        text = description(subject)
+    db.session.get_one(UnknownBooking, lost).tell("Consultation · Eva Ruiz", text)
+    db.session.commit()
+    form = admin.get(f"/admin/unknown/{lost}").get_data(as_text=True)
+    for said in ("Eva Ruiz", "eva@example.org", "+34 600 123 456", "2"):
+        assert f'value="{said}"' in form, said
+
+
+def test_a_calendar_server_tells_the_text_of_our_own_events_alone():
+    draft = EventDraft(
+        uid="u", mark=EventMark(instance_id="i", appointment_id=1, generation=0), summary="Yoga", zone="UTC",
+        description="Eva Ruiz\neva@example.org; " + "long " * 40, url="", location="",
+        start_at=datetime(2030, 1, 1, 9, tzinfo=UTC), end_at=datetime(2030, 1, 1, 10, tzinfo=UTC), sequence=0,
+    )  # fmt: skip
+    body = write_event(draft, stamp=draft.start_at)
+    window = (draft.start_at, draft.end_at)
+    told = [
+        read_event(text, remote_id="/a", etag="1", window=window, zone="UTC").description
+        for text in (body, body.replace("X-LOCKSTEP", "X-OTHER"))
+    ]
+    assert told == [draft.description, ""]
 
 
 def test_what_is_missing_is_named_and_nothing_typed_is_lost(lost, admin):
