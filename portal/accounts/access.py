@@ -26,7 +26,7 @@ PUBLIC = frozenset(
         "hooks.google", "languages.choose", "booking.answered", "stop.show", "stop.stop",
         "api.services", "api.availability", "api.explain", "api.openapi",
         "booking.services", "booking.service", "booking.slots", "booking.place_hold", "booking.hold_form",
-        "booking.extend_hold", "booking.release_hold", "booking.confirm", "booking.asked",
+        "booking.extend_hold", "booking.release_hold", "booking.confirm", "booking.correct_asked", "booking.asked",
         "manage.show", "manage.confirm", "manage.cancel", "manage.cancel_form", "manage.move_form", "manage.move", "manage.ics",
         "manage.address_form", "manage.correct_address",
         "waitlist.join_form", "waitlist.join", "waitlist.joined", "waitlist.show", "waitlist.accept", "waitlist.decline", "waitlist.leave_form",

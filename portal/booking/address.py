@@ -11,10 +11,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal import outbox
-from portal.booking import rules
+from portal.booking import budgets, rules
+from portal.booking.budgets import Visitor
 from portal.booking.limits import check_per_customer, limit_locks
 from portal.booking.models import Appointment, Booking
-from portal.booking.records import locked, renew_link
+from portal.booking.records import renew_link
 from portal.booking.rules import Customer
 from portal.db import transaction, write_transaction
 from portal.errors import NotAllowedNow
@@ -29,36 +30,36 @@ MOST = 2
 
 def may_correct(session: Session, booking: Booking, *, now: datetime) -> bool:
     """Whether the address may (still) be put right by whoever has booked."""
-    is_new = booking.status in ("confirmed", "pending") and now - booking.created_at < WITHIN
+    waits = booking.status == "held" and bool(booking.manage_hash) and (booking.held_until or now) > now
+    is_new = (waits or booking.status in ("confirmed", "pending")) and now - booking.created_at < WITHIN
     return is_new and booking.appointment.start_at > now and _corrections(session, booking) < MOST
 
 
-def correct_address(booking_id: int, email: str, *, now: datetime) -> str:
-    """Change the address, end the link that was mailed, and write to the right address; returns the token of the new link.
+def correct_address(booking_id: int, email: str, *, now: datetime, visitor: Visitor | None = None) -> str:
+    """Change the address, end the link that was mailed, and write to the right address; returns the token of the new link. Who has not
+    confirmed by mail yet is asked at the right address, and no link but the mail's may lead there; it counts in the budgets of `visitor`.
 
-    The same address again changes nothing. Raises Invalid, LimitReached, NotAllowedNow.
+    The same address again changes nothing. Raises BudgetSpent, Invalid, LimitReached, NotAllowedNow, NotFound.
     """
 
     def work(session: Session) -> str:
-        booking = locked(session, booking_id)
-        if not may_correct(session, booking, now=now):
+        booking = session.scalar(select(Booking).where(Booking.id == booking_id).with_for_update())
+        if booking is None or not may_correct(session, booking, now=now):
             raise NotAllowedNow(say("The address of this booking cannot be changed here any more. Please ask us."))
         right = _checked(booking, email)
         if right.lower() != booking.customer_email.lower():
             check_per_customer(session, booking.appointment.service, right, now=now)
+        if booking.status == "held" and visitor is not None:
+            budgets.weigh_booking(session, booking.appointment.service, right, visitor, now=now)
         booking.customer_email = right
         token = renew_link(booking)
         booking.appointment.version = Appointment.version + 1  # the event may name the guest
         booking.sequence += 1
-        news = "pending" if booking.status == "pending" else "booked"
+        news = {"held": "confirm", "pending": "pending"}.get(booking.status, "booked")
         payload = {"news": news, "by": "customer", "sequence": booking.sequence, "corrected": True}
-        outbox.record_all(
-            session,
-            [
-                ("calendar.publish", f"appointment:{booking.appointment_id}", {}),
-                ("notify.customer", f"booking:{booking.id}", payload),
-            ],
-        )
+        if booking.status != "held":
+            outbox.record(session, "calendar.publish", f"appointment:{booking.appointment_id}")
+        outbox.record_all(session, [("notify.customer", f"booking:{booking.id}", payload)])
         return token
 
     return write_transaction(_locks(booking_id), work)

@@ -101,7 +101,12 @@ def lost(form: BookingForm, search: Search, error: PortalError) -> Response:
     if manage_token:
         return booked(search, manage_token)
     if waits := _asked(form.hold, search):
-        values = _form_values(BookingForm(), search) | {"held_at": "", "errors": {}, "asked": waits}
+        values = _form_values(BookingForm(), search) | {
+            "held_at": "",
+            "errors": {},
+            "asked": waits,
+            "asked_hold": form.hold,
+        }
         return _render_form(values, status=200 if request.method == "GET" else 409)
     start_at = pages.read_instant(form.start_at or form.held_at)
     search = search.opened_at(start_at)

@@ -14,7 +14,7 @@ from flask_limiter import RequestLimit
 from sqlalchemy.orm import Session
 
 from portal import dates, wake
-from portal.booking import answers, budgets, operations, pages, picker, queries, quietly, visitors
+from portal.booking import address, answers, budgets, operations, pages, picker, queries, quietly, visitors
 from portal.booking.by_mail import CONFIRM_WITHIN
 from portal.booking.forms import BookingForm, why_doubtful
 from portal.booking.picker import Search
@@ -33,6 +33,8 @@ bp = Blueprint("booking", __name__)
 
 HOLDS = "30 per minute; 200 per hour"
 BOOKINGS = "10 per minute; 60 per hour"
+CORRECTIONS = "3 per minute; 10 per hour"
+"""Each one writes to an address that nobody has proven to be theirs."""
 MANY_SERVICES = 12
 """A longer list does without each service's first free time, which is a search of its own."""
 
@@ -190,6 +192,29 @@ def confirm(slug: str) -> Response:
         return see_other(url_for("booking.asked", slug=slug))
     visitors.remember_booking(form.hold, outcome.manage_token)
     return see_other(url_for("manage.show", token=outcome.manage_token))
+
+
+@bp.post("/<slug>/holds/<token>/address")
+@limiter.limit(CORRECTIONS, key_func=visitors.address)
+def correct_asked(slug: str, token: str) -> Response:
+    """Who has just booked here sees that the mail to confirm it went to a wrong address."""
+    back = see_other(answers.hold_url(slug, token, _search(slug, request.form)))
+    public_id = (visitors.asked(token) or ("", ""))[1]
+    booking = queries.booking_to_confirm(db.session(), public_id) if public_id else None
+    if booking is None or booking.status != "held":
+        return back
+    typed = request.form.get("email", "")
+    try:
+        address.correct_address(booking.id, typed, now=now_utc(), visitor=visitors.budget())
+    except Invalid as error:
+        flash(error.fields.get("email", str(error)), "bad")
+        return back
+    except Refused as error:
+        flash(str(error), "bad")
+        return back
+    wake.ring()
+    flash(say("Thank you. We write to the new address, and the link in the former mail leads nowhere any more."), "ok")
+    return back
 
 
 @bp.get("/<slug>/asked")

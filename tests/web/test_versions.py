@@ -58,6 +58,7 @@ EDITS_NOTHING_THAT_IS_SHOWN = {
     "admin.take_up": "is answered once, and a second answer is refused",
     "api.book": "makes a new one, by a key of its own",
     "booking.confirm": "makes a new one, by a key of its own",
+    "booking.correct_asked": "the link of its mail ends with it",
     "booking.extend_hold": "one's own hold, once",
     "booking.place_hold": "makes a new one",
     "booking.release_hold": "one's own hold",

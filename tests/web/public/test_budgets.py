@@ -378,6 +378,27 @@ class TestConfirmingByMail:
         by_mail.confirm(link.removeprefix("/b/"), now=now_utc())
         assert "You have answered our e-mail" in client.get(kept.location).get_data(as_text=True)
 
+    def test_a_mistyped_address_is_put_right_and_asked_to_confirm(self, app, starts):
+        visitor = Visitor(app).get(f"/consultation?day={starts[20]:%Y-%m-%d}")
+        visitor.press(visitor.times()[0])
+        form = visitor.url
+        visitor.press("Book this time", name="Eva Sanz", email="eva@exmaple.org")
+        wrong = link_in_mail()
+        visitor.get(form).press("Write to this address", email="nonsense")
+        assert "Please give an e-mail address" in visitor.response.get_data(as_text=True)
+        visitor.press("Write to this address", email="eva@example.org")
+        assert "We have written to eva@example.org." in visitor.text()
+        message = mail()
+        assert (message.kind, message.recipient) == ("confirm", "eva@example.org")
+        assert "/b/" not in visitor.response.get_data(as_text=True)
+        assert "calendar.publish" not in set(db.session.scalars(select(OutboxEntry.topic)))
+        assert app.test_client().get(wrong).status_code == 404, "whoever got the mail that went astray"
+        stranger = app.test_client().post(f"{form.split('?')[0]}/address", data={"email": "x@example.org"})
+        assert stranger.status_code == 303
+        assert mail().recipient == "eva@example.org"
+        Visitor(app).get(link_in_mail()).press("Yes, book it")
+        assert statuses() == ["confirmed"]
+
     def test_the_other_pages_of_the_link_are_not_there_yet(self, app, starts):
         book(app, starts[0])
         link = link_in_mail()
