@@ -140,3 +140,14 @@ def test_looking_decides_nothing(lost, admin):
     admin.get("/admin/questions")
     db.session.rollback()
     assert db.session.get_one(UnknownBooking, lost).answered_at is None
+
+
+def test_a_request_that_was_approved_since_leads_to_the_request(lost, admin, studio):
+    booking = studio.book()
+    booking.status, booking.pending_reason = "pending", "approval"
+    db.session.get_one(UnknownBooking, lost).appointment_id = booking.appointment_id
+    db.session.commit()
+    text = admin.get("/admin/questions").get_data(as_text=True)
+    assert "See the request, and approve it" in text
+    assert "it was approved after the backup" in text
+    assert admin.get(f"/admin/unknown/{lost}").location == f"/admin/bookings/{booking.id}"
