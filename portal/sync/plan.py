@@ -91,7 +91,7 @@ def _still_held(
 ) -> frozenset[str]:
     """What is in quarantine and did not come back. What is left of it may be no more than people delete any day: then it is judged as such."""
     held = frozenset(_to_come(situation.held - seen, situation))
-    has_healed = batch.is_complete and not situation.keeps_held and held != situation.held
+    has_healed = batch.is_complete and not situation.keeps_held and not situation.held.isdisjoint(seen)
     return frozenset() if has_healed and _suspicion(vanished, ties, situation) is None else held
 
 

@@ -78,6 +78,8 @@ def test_of_two_who_answer_at_once_one_is_told_that_it_is_too_late(
     with second.expect_response("**/refusal") as answer:
         second.get_by_role("button", name="Refuse").click()
     assert answer.value.status == 409
+    expect(second.get_by_role("alert")).to_contain_text("This booking was confirmed meanwhile.")
+    second.get_by_role("button", name="Do it all the same").click()
     expect(second.get_by_role("alert")).to_contain_text("This booking is confirmed already.")
     expect(second.get_by_role("button", name="Refuse")).to_have_count(0)
     page.reload()
