@@ -139,8 +139,8 @@ def _set_environment(folder: Path, kept: Secrets) -> None:
         "LOCKSTEP_DEMO": "1",
         "LOCKSTEP_POLL_SECONDS": str(POLL_SECONDS),
         "OUTBOUND_ALLOW": f"127.0.0.1:{kept.calendar_port}",
-        "LOCKSTEP_DEMO_ANA": kept.calendar_passwords["ana"],
-        "LOCKSTEP_DEMO_BEN": kept.calendar_passwords["ben"],
+        "DEMO_CALENDARS_ANA": kept.calendar_passwords["ana"],
+        "DEMO_CALENDARS_BEN": kept.calendar_passwords["ben"],
     }
 
 

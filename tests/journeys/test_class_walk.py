@@ -288,6 +288,8 @@ def test_of_two_who_answer_one_request_at_the_same_time_one_wins(world: World):
     one.get_by_role("button", name="Confirm the booking").click()
     expect(one.locator("main")).to_contain_text(re.compile("confirmed", re.IGNORECASE))
     two.get_by_role("button", name="Refuse").click()
+    expect(two.get_by_role("alert")).to_contain_text("This booking was confirmed meanwhile.")
+    two.get_by_role("button", name="Do it all the same").click()
     expect(two.locator("main .notice--bad")).to_be_visible()
     customer = world.window()
     customer.goto(manage)

@@ -522,6 +522,6 @@ def test_the_demo_studio_is_a_good_seed_file():
     from portal.business.seed_file import read_seed_file
 
     text = (Path(seed_values.__file__).parents[1] / "demo" / "studio.toml").read_text(encoding="utf-8")
-    file = read_seed_file(text, name="studio.toml", environ={"LOCKSTEP_DEMO_ANA": "x", "LOCKSTEP_DEMO_BEN": "y"})
+    file = read_seed_file(text, name="studio.toml", environ={"DEMO_CALENDARS_ANA": "x", "DEMO_CALENDARS_BEN": "y"})
     assert {service.assignment for service in file.services} == {"choose", "any", "all"}
     assert any(len(service.lists) > 1 for service in file.services)
