@@ -204,7 +204,8 @@ def test_a_connected_google_calendar_and_the_bookings_never_disagree(world: Worl
     expect(page.locator(".account")).to_contain_text("Connected")
     until(lambda: world.starts() == [at(4, 9), at(6, 11)], seconds=20, what="the waiting booking to be written")
     world.integrations()
-    expect(page.locator(".account")).to_contain_text("Sport", timeout=20_000)
+    expect(page.locator(".account")).to_contain_text(re.compile(r"An event\s+·.*18:00"), timeout=20_000)
+    expect(page.locator("main")).not_to_contain_text("Sport")  # its title is for Ana alone
     world.customer.goto(manage)
     expect(world.customer.locator("main")).to_contain_text("11:00")
     assert world.google.mails() == [], "Google mailed nobody"
