@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import caldav
 import pytest
@@ -33,6 +34,7 @@ from tests.support.google import connect
 
 TOPICS = ("calendar.publish", "calendar.outside", "calendar.rewrite")
 HOUR = timedelta(hours=1)
+MADRID = ZoneInfo("Europe/Madrid")
 
 
 def drain_all():
@@ -84,7 +86,7 @@ def open_school(resource, calendar_id):
     service = make_service([resource], duration=60, step=60, capacity=12, timing="fixed", name="Yoga", horizon=35)
     slug, service_id = service.slug, service.id
     transaction(lambda session: setattr(session.get_one(Service, service_id), "location", "Garden room"))
-    tomorrow = (now_utc() + timedelta(days=1)).date()
+    tomorrow = now_utc().astimezone(MADRID).date() + timedelta(days=1)
     series_id = series.plan_series(
         slug, weekday=tomorrow.weekday(), starts=600, first_on=tomorrow, capacity=12, now=now_utc()
     )
