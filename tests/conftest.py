@@ -20,7 +20,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from portal import clock
+from portal import clock, timekeeper
 from portal.app import create_app
 from portal.config import Settings
 from portal.extensions import db, limiter
@@ -178,5 +178,6 @@ def _test_app(settings: Settings) -> Iterator[Flask]:
 def _fresh(app: Flask) -> Iterator[Flask]:
     with app.app_context():
         databases.empty(app)
+        app.extensions.pop(timekeeper.KEY, None)  # a worker's watch over a clock that the next test may move
         yield app
         db.session.remove()
