@@ -6,7 +6,6 @@ One demo runs at a time on a machine (`tests/support/demo.py`), so all of their 
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
@@ -83,7 +82,6 @@ def book(demo: GoogleDemo) -> Visitor:
         visitor.get(f"/video-consultation?day={day + timedelta(days=3)}&zone=UTC")
     visitor.press(visitor.times()[0])
     assert "Video call; you get the link when you have booked" in visitor.text()
-    time.sleep(3)  # forms that come back faster than a person can type are taken for machines
     return visitor.press("Book this time", **EVA)
 
 

@@ -130,13 +130,12 @@ def offered(instance: Instance, who: str, offset: int) -> list[datetime]:
     return [datetime.fromisoformat(slot["start_at"]) for slot in answer.json()["slots"]]
 
 
-def book(instance: Instance, who: str, start_at: datetime) -> Visitor:
-    """Two clicks and the form, without scripts."""
+def book(instance: Instance, who: str, start_at: datetime, email: str = EVA["email"]) -> Visitor:
+    """Two clicks and the form, without scripts. For one address three bookings count at once in an hour: then it is asked for by mail."""
     visitor = Visitor(RemoteApp(instance.url)).get(f"/consultation?day={start_at:%Y-%m-%d}&resource={who}&zone=UTC")
     visitor.press(f"{start_at:%H:%M}")
     assert visitor.status == 200, visitor.text()
-    time.sleep(3)  # forms that come back faster than a person can type are taken for machines
-    visitor.press("Book this time", **EVA)
+    visitor.press("Book this time", **{**EVA, "email": email})
     assert visitor.status == 200, visitor.text()
     assert visitor.url.startswith("/b/")
     return visitor
@@ -214,7 +213,7 @@ def test_staff_move_the_event_and_the_booking_follows(world):
 
 def test_staff_delete_the_event_and_are_asked_while_the_booking_stands(world):
     instance, ana, _ = world
-    visitor = book(instance, "ana", at(7, 9))
+    visitor = book(instance, "ana", at(7, 9), "eva.sanz@example.org")
     event = until(lambda: [e for e in ana.ours() if e["DTSTART"].dt == at(7, 9)], what="the event")[0]
     ana.remove(str(event["UID"]))
     admin = sign_in(instance)
@@ -229,7 +228,7 @@ def test_staff_delete_the_event_and_are_asked_while_the_booking_stands(world):
     admin.press("Cancel the booking and tell")
     until(lambda: at(7, 9) in offered(instance, "ana", 7), what="the time to be free")
     assert "cancelled" in visitor.get(visitor.url).text().lower()
-    until(lambda: "ancel" in news(instance, "eva@example.org")[-1], what="the mail about the cancellation")
+    until(lambda: "ancel" in news(instance, "eva.sanz@example.org")[-1], what="the mail about the cancellation")
 
 
 def test_at_the_end_bookings_and_calendars_agree(world):
