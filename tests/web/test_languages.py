@@ -275,6 +275,12 @@ class Marks(NullTranslations):
     ugettext, ungettext = gettext, ngettext
 
 
+def forget_names() -> None:
+    """Names of places are kept by language, and would be Greek in the tests after."""
+    for kept in (dates._city, dates._zones_by_region):
+        kept.cache_clear()
+
+
 @pytest.fixture
 def marked(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
     """The pages with marked texts, Greek names and Greek dates."""
@@ -286,9 +292,9 @@ def marked(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
     for row in [*queries.list_services(db.session()), *db.session.query(factories.Resource)]:
         db.session.merge(row).name = "Άννα"
     db.session.commit()
-    dates._zones_by_region.cache_clear()
+    forget_names()
     yield app
-    dates._zones_by_region.cache_clear()
+    forget_names()
 
 
 def leftovers(page: Any) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import pytest
 from babel import Locale
@@ -13,16 +14,19 @@ from portal.notifications import letters
 from portal.notifications.facts import Facts
 from portal.notifications.messages import compose
 from tests.support.mail_gallery import all_mails
-from tests.web.test_languages import LATIN, Marks, leftovers, outside
+from tests.web.test_languages import LATIN, Marks, forget_names, leftovers, outside
 
 MAILS = dict(all_mails("es"))
 
 
 @pytest.fixture(autouse=True)
-def marked(monkeypatch: pytest.MonkeyPatch) -> None:
+def marked(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for reader in (i18n, letters):
         monkeypatch.setattr(reader, "catalog", lambda _tag: Marks())
     monkeypatch.setattr(dates, "locale_of", lambda _tag, _country="": Locale("el"))
+    forget_names()
+    yield
+    forget_names()
 
 
 def typed(facts: Facts) -> set[str]:
