@@ -84,8 +84,11 @@ def _no_hold_just_now(limit: RequestLimit) -> Response:
 
 
 def _no_booking_just_now(limit: RequestLimit) -> Response:
-    search = _search((request.view_args or {})["slug"], request.form)
-    return _show_form(BookingForm.read(request.form), search, error=_too_quick(limit))
+    search, error = _search((request.view_args or {})["slug"], request.form), _too_quick(limit)
+    response = _show_form(BookingForm.read(request.form), search, error=error)
+    if not wants_partial():  # htmx puts a 409 into the page
+        response.status_code = error.http_status
+    return response
 
 
 def _too_quick(limit: RequestLimit) -> BudgetSpent:
