@@ -177,6 +177,10 @@ def _test_app(settings: Settings) -> Iterator[Flask]:
 
 def _fresh(app: Flask) -> Iterator[Flask]:
     with app.app_context():
+        # Whoever reads SQLite's file in this process (a test that looks for traces in it) ends the locks of its open connections: another process
+        # may then take the journal away from under them. So each test opens its own.
+        db.session.remove()
+        db.engine.dispose()
         databases.empty(app)
         app.extensions.pop(timekeeper.KEY, None)  # a worker's watch over a clock that the next test may move
         yield app
