@@ -46,10 +46,11 @@ def is_ready(instance):
 
 
 def run_serve(folder, *arguments, **environ):
-    """`lockstep serve` in the expectation that it ends by itself."""
+    """`lockstep serve` in the expectation that it ends by itself; called by nobody's `make`, whoever runs this suite."""
+    own = {name: value for name, value in os.environ.items() if name != "MAKELEVEL"}
     return subprocess.run(
         [sys.executable, "-m", "portal", "serve", *arguments],
-        env={**os.environ, "LOCKSTEP_DATA": str(folder), **environ}, cwd=folder, capture_output=True, text=True, timeout=60,
+        env={**own, "LOCKSTEP_DATA": str(folder), **environ}, cwd=folder, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
 
 
