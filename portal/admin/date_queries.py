@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
@@ -102,11 +103,11 @@ def bookings_in(session: Session, appointment: Appointment) -> list[Booking]:
 
 
 def coming_series(session: Session, service: Service, *, now: datetime) -> list[Series]:
-    """The weekly series of the service that go on."""
+    """The weekly series of the service that go on: up to the end of their last day, by their own clock."""
     rows = session.scalars(
         select(Series).where(Series.service_id == service.id).order_by(Series.weekday, Series.starts)
     )
-    return [row for row in rows if row.last_on is None or row.last_on >= max(now.date(), row.first_on)]
+    return [row for row in rows if row.last_on is None or row.last_on >= max(_today(row, now), row.first_on)]
 
 
 def unmade_dates(session: Session, service: Service, *, now: datetime) -> list[Missing]:
@@ -128,6 +129,10 @@ def who_is_told(session: Session, appointments: Sequence[Appointment]) -> Told:
     ids = [row.id for row in appointments]
     wanted = select(func.count(Booking.id)).where(Booking.appointment_id.in_(ids), Booking.status.in_(STANDING))
     return Told(customers=session.scalars(wanted).one(), dates=len(ids))
+
+
+def _today(series: Series, now: datetime) -> date:
+    return now.astimezone(ZoneInfo(series.zone)).date()
 
 
 def _waiting(session: Session, appointments: Sequence[Appointment]) -> dict[int, int]:

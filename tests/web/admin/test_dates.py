@@ -7,13 +7,15 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
+from portal.admin import date_queries
 from portal.booking import fixed, operations
 from portal.booking.models import Appointment, Booking, Series
 from portal.booking.series import plan_series
 from portal.business.models import Service
 from portal.clock import now_utc
+from portal.dates import day_starts_at
 from portal.extensions import db
 from portal.sync.models import Conflict
 from portal.waitlist import operations as waitlist
@@ -126,6 +128,18 @@ def test_a_date_of_a_series_that_could_not_be_made_is_shown_with_the_reason(yoga
     text = page(admin, "/admin/services/yoga/dates")
     assert "could not be made" in text
     assert "No time then: Ana." in text
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Europe/Madrid", "Pacific/Auckland"])
+def test_a_series_goes_on_until_its_last_day_is_over_by_its_own_clock(yoga, zone):
+    series()
+    db.session.execute(update(Series).values(zone=zone))
+    ends_at = day_starts_at(IN_TEN_DAYS + timedelta(days=22), zone)
+    found = [
+        len(date_queries.coming_series(db.session(), db.session.query(Service).filter_by(slug="yoga").one(), now=at))
+        for at in (ends_at - timedelta(minutes=5), ends_at + timedelta(minutes=5))
+    ]
+    assert found == [1, 0]
 
 
 def test_a_date_under_an_outside_event_says_that_it_is_shut(yoga, admin, page):
