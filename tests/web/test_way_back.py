@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from flask import Flask
@@ -18,6 +19,7 @@ from tests.operations.waitlist.house import make_class, take
 from tests.support.visitor import Visitor
 from tests.web.test_manage import make_booking
 
+MADRID = ZoneInfo("Europe/Madrid")
 EVERY_DAY = {day: [(9 * 60, 17 * 60)] for day in range(7)}
 TYPED = {"name": "María Pérez", "email": "maria@example.org"}
 WHERE = "zone=Europe/London&resource=ben&people=2"
@@ -123,7 +125,7 @@ def test_the_language_stays_on_the_way_back(app: Flask) -> None:
 
 def test_the_waitlist_leads_back_to_the_day_from_each_of_its_pages(app: Flask) -> None:
     on = in_days(9)
-    yoga = make_class(1, start_at=datetime(on.year, on.month, on.day, 12, tzinfo=UTC), slug="yoga")
+    yoga = make_class(1, start_at=datetime(on.year, on.month, on.day, 13, tzinfo=MADRID).astimezone(UTC), slug="yoga")
     take(yoga, "Zebedee")
     visitor = Visitor(app).get(f"/yoga?day={on}").follow("13:00")
     assert open_day(Visitor(app).get(visitor.page.xpath('//a[text()="Back to the times"]/@href')[0])) == on.isoformat()
