@@ -12,6 +12,7 @@ import os
 import shutil
 import socket
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -141,10 +142,9 @@ def only_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _new_context(new_context: Callable[..., BrowserContext], **options: Any) -> BrowserContext:
     context = new_context(**{"locale": "en-GB", **options})
-    if (
-        clock.DATABASE_SHIFT
-    ):  # the clock of all Python processes was moved (tests/support/moments.py): the pages' scripts follow
+    if clock.DATABASE_SHIFT:  # all processes' clocks were moved (tests/support/moments.py): the pages' scripts follow
         context.add_init_script(_MOVED_DATE % (clock.DATABASE_SHIFT.total_seconds() * 1000))
+        context.clock.install = partial(_install_clock, context.clock.install)  # type: ignore[method-assign]
     return context
 
 
@@ -154,6 +154,11 @@ globalThis.Date = class extends Date {
     static now() { return super.now() + %d; }
 };
 """
+
+
+def _install_clock(install: Callable[..., None], *, time: datetime | None = None) -> None:
+    """A time that a test sets is moved already, and the script above moves it once more."""
+    install(time=time and time - clock.DATABASE_SHIFT)
 
 
 class Client(FlaskClient):
