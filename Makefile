@@ -14,6 +14,9 @@ RUN = stop() { stopped=1; kill -TERM $$child 2>/dev/null; }; trap stop INT; \
 	wait $$child 2>/dev/null; status=$$?; while kill -0 $$child 2>/dev/null; do wait $$child 2>/dev/null; status=$$?; done; \
 	test -n "$$stopped" || exit $$status
 
+# Programs start often here, most of all in the tests: what Python has compiled is kept, whatever the environment says.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help env lock demo serve test check bench drill translations
 
 help: ## list the targets

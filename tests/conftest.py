@@ -11,6 +11,7 @@ import ipaddress
 import os
 import shutil
 import socket
+import tempfile
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import partial
@@ -32,9 +33,16 @@ if TYPE_CHECKING:
 
 pytest.register_assert_rewrite("tests.providers.contract")
 
+MEMORY, ROOM = Path("/dev/shm"), 2 * 1024**3
 LONG = ("journeys", "faults", "browser", "providers")
 NO_CHROMIUM = "The pages were not tested in a browser: install Chromium (Debian: chromium)."
 CHROMIUM_ARGUMENTS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--no-first-run"]
+
+
+def pytest_configure() -> None:
+    """Files of tests lie in memory where the machine has the room: nobody waits for a disk. Processes are killed here, the power is never cut."""
+    if "TMPDIR" not in os.environ and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM:
+        tempfile.tempdir = str(MEMORY)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -185,7 +193,8 @@ def _fresh(app: Flask) -> Iterator[Flask]:
         # Whoever reads SQLite's file in this process (a test that looks for traces in it) ends the locks of its open connections: another process
         # may then take the journal away from under them. So each test opens its own.
         db.session.remove()
-        db.engine.dispose()
+        if db.engine.dialect.name == "sqlite":
+            db.engine.dispose()
         databases.empty(app)
         app.extensions.pop(timekeeper.KEY, None)  # a worker's watch over a clock that the next test may move
         yield app

@@ -14,7 +14,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select
 
-from portal.app import create_app
 from portal.booking import operations
 from portal.booking.models import ACTIVE, Appointment, AppointmentResource, Booking, Claim
 from portal.booking.operations import Customer
@@ -30,16 +29,15 @@ ROUNDS = int(os.environ.get("LOCKSTEP_RACE_ROUNDS", "30"))
 
 
 def in_processes(app, count, function, *arguments):
-    """Run `function(number, *arguments)` in `count` forked processes with apps of their own; the list of what they returned."""
+    """Run `function(number, *arguments)` in `count` forked processes, which share the app and open connections of their own, as those of the web
+    server do; the list of what they returned."""
     db.session.remove()
     db.engine.dispose()
     context = multiprocessing.get_context("fork")
     queue, barrier = context.Queue(), context.Barrier(count)
-    settings = app.extensions["settings"]
 
     def body(number):
-        own = create_app(settings)
-        with own.app_context():
+        with app.app_context():
             barrier.wait(30)
             try:
                 queue.put(function(number, *arguments))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
-from sqlalchemy import create_engine, text
+from sqlalchemy import CompoundSelect, create_engine, literal, select, text, union_all
 from sqlalchemy.engine import make_url
 
 from portal import schema
@@ -21,19 +22,30 @@ def migrate(settings: Settings) -> None:
 
 
 def empty(app: object) -> None:
-    """Remove all rows; the tables stay."""
-    tables = list(reversed(db.metadata.sorted_tables))
+    """Remove all rows and begin to count anew; the tables stay. Only what holds rows is touched: with forty tables, and before each test, TRUNCATE
+    of them all would take longer than most tests do."""
     db.session.remove()
     with db.engine.connect().execution_options(lockstep_write=True) as connection, connection.begin():
-        if db.engine.dialect.name == "postgresql":
-            connection.execute(
-                text("SET LOCAL lock_timeout = '10s'")
-            )  # a session left open fails the test, and not the clock
-            names = ", ".join(f'"{table.name}"' for table in tables)
-            connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY CASCADE"))
-        else:
-            for table in tables:
+        is_postgres = db.engine.dialect.name == "postgresql"
+        if is_postgres:  # a session left open fails the test, and not the clock
+            connection.execute(text("SET LOCAL lock_timeout = '10s'"))
+        filled = set(connection.scalars(_filled_tables()))
+        for table in reversed(db.metadata.sorted_tables):
+            if table.name in filled:
                 connection.execute(table.delete())
+        if is_postgres:
+            connection.execute(text(_RESTART_SEQUENCES))
+
+
+@cache
+def _filled_tables() -> CompoundSelect[tuple[str]]:
+    tables = db.metadata.sorted_tables
+    return union_all(*(select(literal(table.name)).where(select(1).select_from(table).exists()) for table in tables))
+
+
+_RESTART_SEQUENCES = """
+SELECT setval(format('%I.%I', schemaname, sequencename), start_value, false) FROM pg_sequences WHERE last_value IS NOT NULL
+"""
 
 
 def create_postgres_database(admin_url: str, name: str) -> str:

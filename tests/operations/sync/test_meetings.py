@@ -122,7 +122,7 @@ def test_waiting_for_the_link_counts_as_no_failure(desk):
     desk.mail()
     [entry] = desk.studio.news("notify.customer")
     assert (entry.state, entry.attempts, entry.last_error) == ("todo", 0, "It waits for the link of the video meeting.")
-    assert timedelta(0) < entry.next_at - now_utc() <= timedelta(seconds=1)
+    assert timedelta(0) < entry.next_at - now_utc() <= timedelta(seconds=1.1)  # by two clocks
 
 
 def test_a_calendar_that_is_still_making_the_link_is_read_again_shortly(desk):
