@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import inspect, select
 
 from portal import outbox
 from portal.background import Background
@@ -174,7 +174,8 @@ def fresh(model: Any, row_id: int) -> Any:
 
 def rows(model: Any, *conditions: Any) -> list[Any]:
     db.session.rollback()
-    return list(db.session.scalars(select(model).where(*conditions).execution_options(populate_existing=True)))
+    in_order = select(model).where(*conditions).order_by(*inspect(model).primary_key)
+    return list(db.session.scalars(in_order.execution_options(populate_existing=True)))
 
 
 def make_studio() -> Studio:
