@@ -31,7 +31,8 @@ class GoogleStandIn(LocalServer):
         self._secret = secrets.token_urlsafe(12)
         command = [sys.executable, "-m", "tests.google", "--port", str(port), "--seed", "demo"]
         command += ["--client-id", CLIENT_ID, "--client-secret", self._secret]
-        environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+        path = os.pathsep.join(part for part in (str(ROOT), os.environ.get("PYTHONPATH", "")) if part)
+        environ = {**os.environ, "PYTHONPATH": path}
         super().__init__("stand-in for Google", command, folder=folder, port=port, environ=environ)
 
     @property

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
+from zoneinfo import ZoneInfo
 
 import psutil
 import pytest
@@ -21,6 +22,7 @@ from tests.support.mails import text
 from tests.support.remote import RemoteApp
 from tests.support.visitor import Visitor
 
+MADRID = ZoneInfo("Europe/Madrid")
 CLARA = "clara@gmail.example"
 EVA = {"name": "Eva Sanz", "email": "eva@example.org"}
 
@@ -86,7 +88,8 @@ def book(demo: GoogleDemo) -> Visitor:
 
 
 def start_of(event: dict) -> datetime:
-    return datetime.fromisoformat(event["start"]["dateTime"])
+    """By her clock, which may be put forward or back before the day that it is moved to."""
+    return datetime.fromisoformat(event["start"]["dateTime"]).astimezone(MADRID)
 
 
 def test_a_newcomer_connects_google_and_everything_follows(demo):
