@@ -21,6 +21,7 @@ from typing import Self
 import requests
 
 START_SECONDS = 30.0
+A_HUNDRED_YEARS = 100 * 365 * 24 * 60 * 60
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -143,10 +144,13 @@ class CalDavServer(ServerProcess):
 
 
 class RadicaleServer(CalDavServer):
-    """Radicale with a password file. `max_sync_token_age` (seconds) makes old sync tokens die as they do for real."""
+    """Radicale with a password file. `max_sync_token_age` (seconds) makes old sync tokens die as they do for real.
+
+    Else they live on: it asks the disk for their age, whose clock no test moves (`tests/support/moments.py`), and a month has gone by at once.
+    """
 
     def __init__(
-        self, folder: Path, users: Mapping[str, str] | None = None, *, max_sync_token_age: int | None = None
+        self, folder: Path, users: Mapping[str, str] | None = None, *, max_sync_token_age: int = A_HUNDRED_YEARS
     ) -> None:
         super().__init__(folder)
         self.users = dict(users or {self.username: self.password})
@@ -166,7 +170,7 @@ class RadicaleServer(CalDavServer):
 
     def _command(self) -> list[str]:
         (self.folder / "users").write_text("".join(f"{name}:{word}\n" for name, word in self.users.items()))
-        age = f"max_sync_token_age = {self.max_sync_token_age}\n" if self.max_sync_token_age else ""
+        age = f"max_sync_token_age = {self.max_sync_token_age}\n"
         (self.folder / "config").write_text(
             f"[server]\nhosts = 127.0.0.1:{self.port}\n"
             f"[auth]\ntype = htpasswd\nhtpasswd_filename = {self.folder / 'users'}\nhtpasswd_encryption = plain\ndelay = 0\n"
