@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 SHIM = Path(__file__).with_name("moved_clock")
 ROOT = SHIM.parents[2]
 MADRID, NEW_YORK = ZoneInfo("Europe/Madrid"), ZoneInfo("America/New_York")
-SUNDAY = 6
+SATURDAY, SUNDAY = 5, 6
 
 
 def is_summer_time_change(day: date, zone: ZoneInfo) -> bool:
@@ -37,6 +37,7 @@ MOMENTS: Mapping[str, _Rule] = {
     "autumn-in-madrid": (lambda day: day.month > 6 and is_summer_time_change(day, MADRID), time(1, 30), MADRID),
     "spring-in-new-york": (lambda day: day.month < 6 and is_summer_time_change(day, NEW_YORK), time(1, 30), NEW_YORK),
     "autumn-in-new-york": (lambda day: day.month > 6 and is_summer_time_change(day, NEW_YORK), time(1, 30), NEW_YORK),
+    "summer-night": (lambda day: day.month == 7 and day.weekday() == SATURDAY, time(23, 40), MADRID),
     "end-of-a-month": (lambda day: (day + timedelta(days=1)).day == 1, time(22, 30), MADRID),
 }
 

@@ -35,6 +35,7 @@ with Session(create_engine("sqlite://")) as session:
         ("autumn-in-madrid", "2027-10-30T23:30"),
         ("spring-in-new-york", "2027-03-14T06:30"),
         ("autumn-in-new-york", "2027-11-07T05:30"),
+        ("summer-night", "2027-07-03T21:40"),
         ("end-of-a-month", "2026-12-31T21:30"),
     ],
 )
