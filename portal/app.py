@@ -17,13 +17,25 @@ from portal.security import load_sealer, load_secret_key
 
 ROOT = Path(__file__).resolve().parent.parent
 
-BLUEPRINTS = (
+PAGES = (
     "portal.health",
     "portal.languages",
     "portal.accounts.routes",
     "portal.admin.routes",
+    "portal.admin.appointments",
+    "portal.admin.customers",
+    "portal.admin.dates",
+    "portal.admin.instance",
+    "portal.admin.mails",
+    "portal.admin.people",
+    "portal.admin.services",
+    "portal.admin.texts",
+    "portal.admin.tokens",
+    "portal.admin.unknown",
+    "portal.admin.waitlist",
     "portal.calendars.google_routes",
     "portal.calendars.routes",
+    "portal.calendars.parting_routes",
     "portal.notifications.routes",
     "portal.notifications.stop_routes",
     "portal.sync.hooks",
@@ -33,6 +45,7 @@ BLUEPRINTS = (
     "portal.booking.routes",
     "portal.customers.routes",
 )
+"""Modules with routes, each for its blueprint `bp`, which some of them share."""
 FORMS = ("portal.admin.shown", "portal.booking.shown", "portal.calendars.shown", "portal.waitlist.shown")
 """They say what the editing forms show (`portal.versions`)."""
 MODELS = (
@@ -62,8 +75,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     make_private(settings)
     app.extensions["sealer"] = load_sealer(settings)
     _init_extensions(app)
-    for name in BLUEPRINTS:
-        app.register_blueprint(import_module(name).bp)
+    for blueprint in dict.fromkeys(import_module(name).bp for name in PAGES):
+        app.register_blueprint(blueprint)
     for name in FORMS:
         import_module(name)
     versions.init_app(app)

@@ -13,23 +13,7 @@ from flask_login import current_user
 from sqlalchemy.orm import Session
 
 from portal import wake, worker_clock
-from portal.admin import (
-    agenda,
-    appointments,
-    customers,
-    dates,
-    decisions,
-    instance,
-    mails,
-    people,
-    queries,
-    services,
-    texts,
-    tokens,
-    unconfirmed,
-    unknown,
-    waitlist,
-)
+from portal.admin import agenda, decisions, queries, unconfirmed, unknown
 from portal.admin.frame import bp, moments
 from portal.admin.warnings import Warning, find_warnings
 from portal.booking import operations
@@ -49,21 +33,6 @@ from portal.sync.questions import ANSWERS
 from portal.sync.questions import answer as give_answer
 from portal.sync.unknown import count_open as count_unknown
 from portal.vitals import read_vitals
-
-__all__ = [
-    "appointments",
-    "bp",
-    "customers",
-    "dates",
-    "instance",
-    "mails",
-    "people",
-    "services",
-    "texts",
-    "tokens",
-    "unknown",
-    "waitlist",
-]  # importing these pages adds their routes
 
 COMING_DAYS = 7
 COMING_SHOWN = 12

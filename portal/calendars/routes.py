@@ -17,7 +17,7 @@ from portal.accounts import access
 from portal.booking import visitors
 from portal.business.models import Resource
 from portal.calendars import connect as connecting
-from portal.calendars import drafts, forms, google_client, parting_routes, words
+from portal.calendars import drafts, forms, google_client, words
 from portal.calendars.access import WITH_TOKENS
 from portal.calendars.frame import bp, find_calendar, find_connection, own_resources, resource_of, who
 from portal.calendars.models import Calendar, Connection
@@ -29,8 +29,6 @@ from portal.hypermedia import see_other, wants_partial
 from portal.instance.standing import standing
 from portal.sync import accounts, connections, left_open, overview
 from providers.errors import ProviderError
-
-__all__ = ["bp", "parting_routes"]  # importing the pages of disconnecting adds their routes
 
 ASKING_RATE = "20 per minute"
 """How often one person may have outside servers asked."""

@@ -4,10 +4,10 @@ from importlib import import_module
 
 import worker
 from portal import jobs
-from portal.app import BLUEPRINTS, MODELS
+from portal.app import MODELS, PAGES
 
 for name in (
-    *BLUEPRINTS,
+    *PAGES,
     *MODELS,
     "portal.doorbell",
     "providers.calendars.caldav",
