@@ -19,7 +19,7 @@ from portal.booking.models import Appointment, Booking, EventLink
 from portal.booking.statements import rows
 from portal.business.models import Service
 from portal.clock import now_utc
-from providers.registry import MEETING_MAKERS
+from providers.kinds import MEETING_MAKERS
 
 REACHABLE = ("connected", "degraded")
 MADE_WITHIN = timedelta(minutes=10)

@@ -22,7 +22,7 @@ from portal.security import token_hash
 from providers.calendars.base import AccessTokens, CalendarProvider, CalendarRef
 from providers.calendars.own_addresses import plain
 from providers.errors import Misconfigured
-from providers.registry import open_calendar_provider
+from providers.kinds import open_calendar_provider
 
 if TYPE_CHECKING:
     from portal.config import Settings

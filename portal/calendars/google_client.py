@@ -9,7 +9,7 @@ from portal.config import Settings
 from providers.errors import Misconfigured
 
 if TYPE_CHECKING:
-    from providers.calendars.google_oauth import GoogleClient
+    from providers.calendars.google.oauth import GoogleClient
 
 CALLBACK = "/admin/integrations/google/callback"
 """Where Google sends people back to, below the portal's own address. Entered at Google letter by letter, so it may never change."""
@@ -39,7 +39,7 @@ def consent_origin(settings: Settings) -> str:
 
 def google_client(settings: Settings) -> GoogleClient:
     """Raises Misconfigured when there is no Google project."""
-    from providers.calendars.google_oauth import GoogleClient  # it brings Authlib, which most processes never need
+    from providers.calendars.google.oauth import GoogleClient  # it brings Authlib, which most processes never need
 
     if not is_configured(settings):
         raise Misconfigured(

@@ -33,7 +33,7 @@ from portal.sync.consent import renew_consent
 from providers.errors import ProviderError
 
 if TYPE_CHECKING:
-    from providers.calendars.google_oauth import Grant
+    from providers.calendars.google.oauth import Grant
 
 bp = Blueprint("google", __name__, url_prefix="/admin/integrations/google")
 
@@ -52,7 +52,7 @@ def let_forms_lead_to_google(response: Response) -> Response:
 def connect() -> Any:
     """To Google, for a new account of `resource_id`, or to sign in again for `connection_id`."""
     # Loaded when it is used: Authlib takes a quarter of a second, and 12 MB.
-    from providers.calendars import google_oauth
+    from providers.calendars.google import oauth
 
     settings = _settings()
     if not is_configured(settings):
@@ -70,7 +70,7 @@ def connect() -> Any:
         now=now_utc(),
     )
     return see_other(
-        google_oauth.consent_url(
+        oauth.consent_url(
             google_client(settings),
             state=consent.state,
             verifier=consent.verifier,
@@ -84,7 +84,7 @@ def connect() -> Any:
 @limiter.limit(ASKING_RATE, key_func=visitors.address)
 def callback() -> Any:
     """Google sends the browser back here, with a code or with a refusal."""
-    from providers.calendars import google_oauth
+    from providers.calendars.google import oauth
 
     now, given = now_utc(), request.args
     try:
@@ -96,7 +96,7 @@ def callback() -> Any:
         return _refused_page(consent, words.google_refusal(given.get("error", ""))), 422
     try:
         grant = _exchange(consent, given["code"])
-        missing = google_oauth.missing_scopes(grant.scopes)
+        missing = oauth.missing_scopes(grant.scopes)
         if missing:
             return _partial_page(consent, grant, missing), 422
         return _take(consent, grant)
@@ -147,13 +147,13 @@ def help() -> Any:
 
 
 def _exchange(consent: consents.Consent, code: str) -> Grant:
-    from providers.calendars import google_oauth
+    from providers.calendars.google import oauth
 
     settings = _settings()
     db.session.rollback()  # whoever waits for a server holds no transaction
     require_ours()
     with guarded_session(allow=settings.outbound_allow) as session, session.budget(connecting.BUDGET):
-        return google_oauth.exchange(
+        return oauth.exchange(
             google_client(settings),
             session,
             code=code,

@@ -41,7 +41,7 @@ def is_used(session: Session, subject: str | None) -> bool:
 
 def give_back(secret: Mapping[str, str]) -> bool:
     """End the grant that these tokens belong to. Never raises for what goes wrong at Google; True when it ended. No transaction may be open."""
-    from providers.calendars import google_oauth
+    from providers.calendars.google import oauth
 
     refuse_open_transaction()
     token = secret.get("refresh_token") or secret.get("access_token")
@@ -51,7 +51,7 @@ def give_back(secret: Mapping[str, str]) -> bool:
     try:
         require_ours()
         with guarded_session(allow=settings.outbound_allow) as session, session.budget(BUDGET):
-            google_oauth.revoke(google_client(settings), session, token=token)
+            oauth.revoke(google_client(settings), session, token=token)
     except ProviderError as error:
         log.info("grant not given back", reason=str(error))
         return False

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from portal.business.models import Resource, Service
 from portal.calendars.models import Calendar, Connection
-from providers.registry import MEETING_MAKERS
+from providers.kinds import MEETING_MAKERS
 
 
 def gaps(session: Session) -> list[str]:

@@ -33,7 +33,7 @@ from portal.outbound import guarded_session
 from providers.errors import AccessRevoked, BadAnswer, Misconfigured, ProviderError, Temporary
 
 if TYPE_CHECKING:
-    from providers.calendars.google_oauth import Grant, Tokens
+    from providers.calendars.google.oauth import Grant, Tokens
 
 T = TypeVar("T")
 EARLY = timedelta(minutes=5)
@@ -222,12 +222,12 @@ def _end_lease(connection: Connection, lease: str) -> None:
 
 
 def _ask(refresh_token: str) -> Tokens:
-    from providers.calendars import google_oauth
+    from providers.calendars.google import oauth
 
     require_ours()  # a copy that fetched new tokens could end those of the original
     settings = current_app.extensions["settings"]
     with guarded_session(allow=settings.outbound_allow) as session, session.budget(BUDGET):
-        return google_oauth.refresh(google_client(settings), session, refresh_token=refresh_token, now=now_utc())
+        return oauth.refresh(google_client(settings), session, refresh_token=refresh_token, now=now_utc())
 
 
 def _opened(account: Account) -> Secret:

@@ -25,11 +25,11 @@ CLIENT_ID = "studio-ana.apps.googleusercontent.example"
 
 
 class GoogleStandIn(LocalServer):
-    """`python -m tests.google` on loopback, with the calendar of `PERSON` filled."""
+    """`python -m providers.standins.google` on loopback, with the calendar of `PERSON` filled."""
 
     def __init__(self, folder: Path, *, port: int) -> None:
         self._secret = secrets.token_urlsafe(12)
-        command = [sys.executable, "-m", "tests.google", "--port", str(port), "--seed", "demo"]
+        command = [sys.executable, "-m", "providers.standins.google", "--port", str(port), "--seed", "demo"]
         command += ["--client-id", CLIENT_ID, "--client-secret", self._secret]
         path = os.pathsep.join(part for part in (str(ROOT), os.environ.get("PYTHONPATH", "")) if part)
         environ = {**os.environ, "PYTHONPATH": path}

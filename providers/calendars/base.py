@@ -81,7 +81,7 @@ class EventDraft:
 class RemoteEvent:
     """One object of a calendar, translated.
 
-    `busy` is the time it takes inside the window that was asked for, by the rules in `ical_mapping`;
+    `busy` is the time it takes inside the window that was asked for, by the rules in `providers.calendars.ical.mapping`;
     sorted, may overlap; always empty for an object that carries our own mark, of which `taken` says the same: people copy such
     objects, mark and all, and make series of them. `start_at`/`end_at` are those
     of the (first) event itself and None when unreadable. `problem` is a sentence for people when the object,

@@ -21,8 +21,8 @@ from portal.outbound import guarded_session
 from providers.calendars.base import CalendarRef, Span
 from tests.bench.business import book, midnight, set_up, zulu
 from tests.bench.publish import resident
-from tests.google.server import GoogleServer
 from tests.support.google import OneToken, connect_google
+from tests.support.google_server import GoogleServer
 from tests.support.instance import Instance, until
 
 LATENCY = 0.1
@@ -127,7 +127,7 @@ def _readings(log: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def _large_calendar(google: GoogleServer, count: int) -> dict[str, dict[str, Any]]:
-    from providers.calendars.google import GoogleCalendars
+    from providers.calendars.google.calendars import GoogleCalendars
 
     ana = google.account("ana@gmail.example")
     tokens = OneToken(ana.grant()["access_token"])

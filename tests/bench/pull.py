@@ -24,8 +24,8 @@ import requests
 
 from portal.outbound import guarded_session
 from providers.calendars.base import CalendarRef, Span
-from providers.calendars.caldav import CalDavCalendars
-from providers.calendars.caldav_xml import sync_collection
+from providers.calendars.caldav.calendars import CalDavCalendars
+from providers.calendars.caldav.xml import sync_collection
 from tests.providers.servers import CalDavServer, RadicaleServer, XandikosServer
 
 EVENTS = 10_000

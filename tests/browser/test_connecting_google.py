@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from portal.calendars.models import Connection
 from portal.extensions import db
-from tests.google.server import GoogleServer
+from tests.support.google_server import GoogleServer
 from tests.support.people import PASSWORD, make_user
 
 PHONE = {"width": 375, "height": 800}

@@ -12,9 +12,9 @@ import pytest
 from portal.config import Settings
 from portal.extensions import db
 from tests.faults.house import House, make_house
-from tests.google.server import GoogleServer
 from tests.providers.servers import RadicaleServer
 from tests.support import databases
+from tests.support.google_server import GoogleServer
 
 
 @pytest.fixture(scope="module")

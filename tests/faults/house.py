@@ -32,13 +32,13 @@ from portal.outbox import OutboxEntry
 from portal.sync import lines
 from providers.calendars.base import RemoteEvent
 from tests.factories import make_resource, make_service
-from tests.google.server import GoogleServer
 from tests.operations.sync.conftest import ALL_DAY, Studio, at, fresh
 from tests.providers.caldav_people import CalDavPerson
 from tests.providers.contract import Person
 from tests.providers.servers import RadicaleServer
 from tests.support import databases, google
 from tests.support.google import GooglePerson
+from tests.support.google_server import GoogleServer
 
 PATIENCE = 20.0
 

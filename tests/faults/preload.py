@@ -10,9 +10,9 @@ for name in (
     *PAGES,
     *MODELS,
     "portal.doorbell",
-    "providers.calendars.caldav",
-    "providers.calendars.google",
-    "providers.calendars.ical_mapping",
+    "providers.calendars.caldav.calendars",
+    "providers.calendars.google.calendars",
+    "providers.calendars.ical.mapping",
     "portal.outbound",
 ):
     import_module(name)

@@ -14,8 +14,8 @@ from portal.extensions import db
 from portal.sync import connections
 from providers.calendars.base import RemoteEvent
 from tests.faults.house import House, until
-from tests.google.server import GoogleServer
 from tests.operations.sync.conftest import at, rows
+from tests.support.google_server import GoogleServer
 
 POINTS = [
     ("farewell.after_delete", "sqlite_house"),

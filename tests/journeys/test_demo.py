@@ -15,8 +15,8 @@ import psutil
 import pytest
 import requests
 
-from tests.google.server import GoogleAccount, GoogleServer
 from tests.support.demo import Demo
+from tests.support.google_server import GoogleAccount, GoogleServer
 from tests.support.instance import until
 from tests.support.mails import text
 from tests.support.remote import RemoteApp
@@ -147,10 +147,10 @@ def test_its_google_is_gone_with_the_demo_and_what_was_connected_to_it_too(tmp_p
     with GoogleDemo(tmp_path, "--google") as demo:
         connect(demo)
         assert CLARA in owner(demo).get("/admin/integrations").text()
-        assert any("tests.google" in " ".join(process.cmdline()) for process in demo.below)
+        assert any("providers.standins.google" in " ".join(process.cmdline()) for process in demo.below)
     with GoogleDemo(tmp_path) as demo:
         assert "Google" not in demo.announcement
-        assert not any("tests.google" in " ".join(process.cmdline()) for process in demo.below)
+        assert not any("providers.standins.google" in " ".join(process.cmdline()) for process in demo.below)
         assert CLARA not in owner(demo).get("/admin/integrations").text()
 
 

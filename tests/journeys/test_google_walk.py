@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.google.server import GoogleServer
+from tests.support.google_server import GoogleServer
 from tests.support.instance import Instance, until
 
 SEED = """

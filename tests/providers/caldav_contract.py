@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from portal.outbound import guarded_session
-from providers.calendars import caldav_changes
 from providers.calendars.base import CalendarRef, RemoteEvent
-from providers.calendars.caldav import CalDavCalendars
+from providers.calendars.caldav import changes
+from providers.calendars.caldav.calendars import CalDavCalendars
 from providers.errors import Conflict, Misconfigured
 from tests.providers.caldav_people import CalDavPerson, vcalendar
 from tests.providers.contract import HOUR, NINE, CalendarContract, by_id, draft, read
@@ -140,8 +140,8 @@ class CalDavContract(CalendarContract):
         person: CalDavPerson,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr(caldav_changes, "LONG_FETCH_SECONDS", 0)
-        monkeypatch.setattr(caldav_changes, "SAMPLE", 5)
+        monkeypatch.setattr(changes, "LONG_FETCH_SECONDS", 0)
+        monkeypatch.setattr(changes, "SAMPLE", 5)
         old = [
             person.add_event(f"Old {n}", NINE - timedelta(days=900 - n), NINE - timedelta(days=900 - n) + HOUR)
             for n in range(20)

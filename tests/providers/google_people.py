@@ -8,8 +8,8 @@ from typing import Any
 import requests
 
 from portal.outbound import guarded_session
-from providers.calendars.google import GoogleCalendars
-from providers.calendars.google_pace import Pace
+from providers.calendars.google.calendars import GoogleCalendars
+from providers.calendars.google.pace import Pace
 from providers.errors import AccessRevoked
 
 

@@ -15,9 +15,9 @@ from email.utils import format_datetime
 import pytest
 
 from portal.outbound import guarded_session
-from providers.calendars import caldav_wire
 from providers.calendars.base import CalendarRef, RemoteEvent
-from providers.calendars.caldav import CalDavCalendars
+from providers.calendars.caldav import wire
+from providers.calendars.caldav.calendars import CalDavCalendars
 from providers.errors import (
     AccessRevoked,
     BadAnswer,
@@ -249,8 +249,8 @@ def test_each_refusal_has_its_kind(
 
 
 def test_apples_refusal_names_the_app_specific_password() -> None:
-    from providers.calendars.caldav_errors import error_of
-    from providers.calendars.caldav_wire import DavAnswer
+    from providers.calendars.caldav.errors import error_of
+    from providers.calendars.caldav.wire import DavAnswer
 
     error = error_of(DavAnswer("https://p12-caldav.icloud.com/1/calendars/", 401, {}, b""))
     assert isinstance(error, AccessRevoked)
@@ -413,7 +413,7 @@ def test_a_redirect_within_the_house_is_followed_three_times(
 def test_redirects_that_take_their_time_do_not_add_up(
     between: StandIn, provider: CalDavCalendars, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(caldav_wire, "REDIRECT_SECONDS", 0.2)
+    monkeypatch.setattr(wire, "REDIRECT_SECONDS", 0.2)
     between.script = lambda asked: Answer(301, {"Location": f"{asked.path}x"}, seconds=0.15)
     with pytest.raises(Temporary, match="on and on"):
         provider.list_calendars()

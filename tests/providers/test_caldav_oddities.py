@@ -11,8 +11,8 @@ import pytest
 
 from portal.outbound import guarded_session
 from providers.calendars.base import CalendarRef
-from providers.calendars.caldav import CalDavCalendars
-from providers.calendars.ical_mapping import read_event
+from providers.calendars.caldav.calendars import CalDavCalendars
+from providers.calendars.ical.mapping import read_event
 from providers.calendars.own_addresses import plain
 from providers.errors import AccessRevoked, Conflict, Misconfigured, ProviderError
 from tests.providers.caldav_people import vcalendar

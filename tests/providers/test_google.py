@@ -13,12 +13,12 @@ import pytest
 
 from providers.calendars.base import CalendarRef, ChangeBatch, Receipt, RemoteEvent, Span
 from providers.calendars.content import draft_hash
-from providers.calendars.google import GoogleCalendars
+from providers.calendars.google.calendars import GoogleCalendars
 from providers.errors import Conflict, Gone, SyncTokenExpired
-from tests.google.server import GoogleServer
 from tests.providers.contract import HOUR, NINE, WINDOW, CalendarContract, by_id, draft, read
 from tests.providers.google_people import GooglePerson, open_google
 from tests.providers.stand_in import Answer, Asked, StandIn
+from tests.support.google_server import GoogleServer
 
 DAY, WEEK = 24 * HOUR, 7 * 24 * HOUR
 ZONE = "Europe/Madrid"

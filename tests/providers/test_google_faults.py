@@ -12,9 +12,9 @@ import pytest
 
 from providers.calendars.base import CalendarRef, Receipt, RemoteEvent
 from providers.calendars.content import draft_hash
-from providers.calendars.google import GoogleCalendars
-from providers.calendars.google_errors import Declined, Unclear
-from providers.calendars.google_pace import Pace
+from providers.calendars.google.calendars import GoogleCalendars
+from providers.calendars.google.errors import Declined, Unclear
+from providers.calendars.google.pace import Pace
 from providers.errors import (
     AccessRevoked,
     Conflict,
@@ -27,11 +27,11 @@ from providers.errors import (
     Temporary,
     Throttled,
 )
-from tests.google.server import GoogleServer
 from tests.providers.contract import HOUR, NINE, WINDOW, by_id, draft, read
 from tests.providers.google_people import GooglePerson, Tokens, open_google
 from tests.providers.stand_in import Answer, Asked, StandIn
 from tests.providers.test_google import at, json_answer, known_of, last_no, put, times
+from tests.support.google_server import GoogleServer
 
 LATER = {"start_at": NINE + HOUR, "end_at": NINE + 2 * HOUR, "sequence": 1}
 

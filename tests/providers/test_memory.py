@@ -10,7 +10,7 @@ import pytest
 from providers.calendars.base import CalendarRef
 from providers.calendars.memory import DEFAULT_CALENDAR, MemoryCalendars
 from providers.errors import AccessRevoked, SyncTokenExpired, Temporary
-from providers.registry import open_calendar_provider
+from providers.kinds import open_calendar_provider
 from tests.providers.contract import HOUR, NINE, WINDOW, CalendarContract, draft, read
 
 

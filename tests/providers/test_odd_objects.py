@@ -15,7 +15,7 @@ import pytest
 
 from portal.outbound import guarded_session
 from providers.calendars.base import CalendarRef, RemoteEvent, Span
-from providers.calendars.caldav import CalDavCalendars
+from providers.calendars.caldav.calendars import CalDavCalendars
 from tests.providers.caldav_people import CalDavPerson, vcalendar
 from tests.providers.servers import RadicaleServer
 from tests.providers.stand_in import Answer, Asked, StandIn

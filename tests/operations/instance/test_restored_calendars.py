@@ -32,12 +32,12 @@ from portal.outbox import OutboxEntry, work_of
 from portal.sync import connections, unknown
 from portal.sync.pull import pull
 from tests.factories import make_resource, make_service
-from tests.google.server import GoogleServer
 from tests.operations.sync.conftest import ALL_DAY, Studio, at, clean_slate, fresh, rows
 from tests.providers.servers import RadicaleServer
 from tests.support import databases
 from tests.support.copies import inside
 from tests.support.google import connect
+from tests.support.google_server import GoogleServer
 
 __all__ = ["clean_slate"]
 

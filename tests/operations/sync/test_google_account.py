@@ -21,9 +21,9 @@ from portal.sync.publish import publish_entry
 from portal.sync.pull import pull
 from portal.sync.reconcile import reconcile
 from tests.factories import make_resource, make_service
-from tests.google.server import GoogleServer
 from tests.operations.sync.conftest import ALL_DAY, Studio, at, rows
 from tests.support.google import account_and_secret, connect
+from tests.support.google_server import GoogleServer
 
 
 @pytest.fixture(scope="module")

@@ -27,10 +27,10 @@ from portal.sync import connections, drain, questions
 from portal.sync.models import Question
 from portal.sync.pull import pull
 from tests.factories import make_resource, make_service
-from tests.google.server import GoogleServer
 from tests.operations.sync.conftest import ALL_DAY, fresh, rows
 from tests.providers.servers import RadicaleServer
 from tests.support.google import connect
+from tests.support.google_server import GoogleServer
 
 TOPICS = ("calendar.publish", "calendar.outside", "calendar.rewrite")
 HOUR = timedelta(hours=1)

@@ -15,8 +15,8 @@ from portal.clock import now_utc
 from portal.db import transaction
 from portal.extensions import db
 from portal.sync import accounts, connections, overview
-from providers.calendars.google_mapping import read_event as read_google
-from providers.calendars.ical_mapping import read_event
+from providers.calendars.google.mapping import read_event as read_google
+from providers.calendars.ical.mapping import read_event
 from tests.factories import make_calendar, make_resource, make_service
 from tests.operations.sync.conftest import ALL_DAY, MemoryCalendars, Studio, at, fresh
 from tests.support.people import make_user

@@ -30,9 +30,9 @@ from portal.intervals import Interval
 from portal.sync.pull import pull
 from providers.errors import AccessRevoked, Misconfigured, Temporary
 from tests.factories import make_resource
-from tests.google.server import GoogleServer
 from tests.operations.sync.conftest import at
 from tests.support.google import account_and_secret, connect
+from tests.support.google_server import GoogleServer
 from tests.support.moments import moved_clock
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -27,9 +27,9 @@ from portal.sync import drain, push, subscriptions
 from portal.sync.pull import pull
 from providers.calendars.memory import MemoryCalendars
 from tests.factories import make_resource, make_service
-from tests.google.server import GoogleAccount, GoogleServer
 from tests.operations.sync.conftest import ALL_DAY, HOUR, Studio, at, fresh, rows
 from tests.support.google import connect
+from tests.support.google_server import GoogleAccount, GoogleServer
 
 DAY = timedelta(days=1)
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from providers.calendars.base import RemoteEvent, Span
-from providers.calendars.ical_mapping import read_event
+from providers.calendars.ical.mapping import read_event
 from tests.providers.caldav_people import vcalendar
 
 WINDOW: Span = (datetime(2027, 5, 1, tzinfo=UTC), datetime(2027, 8, 1, tzinfo=UTC))

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from providers.calendars.base import EventDraft, EventMark
 from providers.calendars.content import draft_hash
-from providers.calendars.ical_draft import write_event
-from providers.calendars.ical_lines import read_lines
-from providers.calendars.ical_mapping import read_event
-from providers.calendars.ical_zones import ZoneBook
+from providers.calendars.ical.draft import write_event
+from providers.calendars.ical.lines import read_lines
+from providers.calendars.ical.mapping import read_event
+from providers.calendars.ical.zones import ZoneBook
 
 STAMP = datetime(2027, 1, 1, tzinfo=UTC)
 WINDOW = (STAMP, STAMP + timedelta(days=365))

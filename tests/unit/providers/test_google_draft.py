@@ -11,8 +11,8 @@ import pytest
 
 from providers.calendars.base import EventDraft, Span
 from providers.calendars.content import draft_hash
-from providers.calendars.google_draft import event_id, insert_body, patch_body
-from providers.calendars.google_mapping import read_event
+from providers.calendars.google.draft import event_id, insert_body, patch_body
+from providers.calendars.google.mapping import read_event
 from tests.providers.contract import HOUR, NINE, draft
 
 WINDOW: Span = (NINE - 24 * HOUR, NINE + 24 * HOUR)

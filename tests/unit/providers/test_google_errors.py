@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import requests
 
-from providers.calendars.google_errors import (
+from providers.calendars.google.errors import (
     QUOTA_PAUSE,
     Declined,
     NotFound,

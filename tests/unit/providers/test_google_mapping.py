@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from providers.calendars.base import EventMark, RemoteEvent, Span
-from providers.calendars.google_mapping import mark_of, read_event, touches, without_mark
+from providers.calendars.google.mapping import mark_of, read_event, touches, without_mark
 
 WINDOW: Span = (datetime(2027, 3, 1, tzinfo=UTC), datetime(2027, 5, 1, tzinfo=UTC))
 OWN = frozenset({"ana@studio.example"})

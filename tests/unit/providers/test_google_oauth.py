@@ -13,8 +13,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from portal.outbound import guarded_session
-from providers.calendars import google_oauth
-from providers.calendars.google_oauth import CALENDARS, EVENTS, GoogleClient
+from providers.calendars.google import oauth
+from providers.calendars.google.oauth import CALENDARS, EVENTS, GoogleClient
 from providers.errors import AccessRevoked, BadAnswer, Misconfigured, Temporary, Throttled
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -121,17 +121,15 @@ def token_answer(**changes: object) -> dict[str, object]:
 
 
 def exchange(client, session):
-    return google_oauth.exchange(client, session, code="code-MARKER", verifier=VERIFIER, nonce=NONCE, now=NOW)
+    return oauth.exchange(client, session, code="code-MARKER", verifier=VERIFIER, nonce=NONCE, now=NOW)
 
 
 def refresh(client, session):
-    return google_oauth.refresh(client, session, refresh_token="refresh-MARKER", now=NOW)
+    return oauth.refresh(client, session, refresh_token="refresh-MARKER", now=NOW)
 
 
 def test_the_way_to_the_consent_page_asks_for_the_least_and_hides_the_verifier(client):
-    url = google_oauth.consent_url(
-        client, state="the-state", verifier=VERIFIER, nonce=NONCE, login_hint="ana@gmail.example"
-    )
+    url = oauth.consent_url(client, state="the-state", verifier=VERIFIER, nonce=NONCE, login_hint="ana@gmail.example")
     given = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
     assert given == {
         "response_type": "code",
@@ -147,7 +145,7 @@ def test_the_way_to_the_consent_page_asks_for_the_least_and_hides_the_verifier(c
         "include_granted_scopes": "true",
         "login_hint": "ana@gmail.example",
     }
-    assert "login_hint" not in google_oauth.consent_url(client, state="s", verifier=VERIFIER, nonce=NONCE)
+    assert "login_hint" not in oauth.consent_url(client, state="s", verifier=VERIFIER, nonce=NONCE)
 
 
 def test_a_code_becomes_a_grant(endpoint, client, session):
@@ -156,7 +154,7 @@ def test_a_code_becomes_a_grant(endpoint, client, session):
     assert (grant.subject, grant.email) == ("110248495921238986420", "ana@gmail.example")
     assert (grant.access_token, grant.refresh_token) == ("access-MARKER", "refresh-MARKER")
     assert grant.expires_at == NOW + timedelta(seconds=3599)
-    assert google_oauth.missing_scopes(grant.scopes) == ()
+    assert oauth.missing_scopes(grant.scopes) == ()
     assert endpoint.asked == [
         {
             "grant_type": "authorization_code",
@@ -234,12 +232,10 @@ def test_what_google_may_vary_is_accepted(endpoint, client, session, good):
 
 def test_an_unticked_permission_is_seen(endpoint, client, session):
     endpoint.answers(token_answer(scope=f"openid {CALENDARS}"))
-    assert google_oauth.missing_scopes(exchange(client, session).scopes) == (EVENTS,)
-    assert google_oauth.missing_scopes(["openid"]) == (EVENTS, CALENDARS)
-    assert google_oauth.missing_scopes(["https://www.googleapis.com/auth/calendar"]) == ()
-    assert google_oauth.missing_scopes(["https://www.googleapis.com/auth/calendar.events.readonly", CALENDARS]) == (
-        EVENTS,
-    )
+    assert oauth.missing_scopes(exchange(client, session).scopes) == (EVENTS,)
+    assert oauth.missing_scopes(["openid"]) == (EVENTS, CALENDARS)
+    assert oauth.missing_scopes(["https://www.googleapis.com/auth/calendar"]) == ()
+    assert oauth.missing_scopes(["https://www.googleapis.com/auth/calendar.events.readonly", CALENDARS]) == (EVENTS,)
 
 
 @pytest.mark.parametrize("rotated", [None, "another-refresh-token"])
@@ -345,9 +341,9 @@ def test_giving_a_grant_back(endpoint, client, session, status, expected):
     endpoint.answers({"error": "invalid_token"}, status=status)
     if expected:
         with pytest.raises(expected):
-            google_oauth.revoke(client, session, token="refresh-MARKER")
+            oauth.revoke(client, session, token="refresh-MARKER")
     else:
-        google_oauth.revoke(client, session, token="refresh-MARKER")
+        oauth.revoke(client, session, token="refresh-MARKER")
     assert endpoint.asked[0]["token"] == "refresh-MARKER"
     assert "client_secret" not in endpoint.asked[0]
 

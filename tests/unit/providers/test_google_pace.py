@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from providers.calendars.google_pace import AT_ONCE, LONGEST_PAUSE, PER_SECOND, Pace, pace_of
+from providers.calendars.google.pace import AT_ONCE, LONGEST_PAUSE, PER_SECOND, Pace, pace_of
 from providers.errors import QuotaUsedUp, Throttled
 
 

@@ -11,9 +11,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import requests
 
-from providers.calendars.google_errors import Unclear
-from providers.calendars.google_pace import Pace
-from providers.calendars.google_wire import LISTING_BYTES, USUAL_BYTES, GoogleWire
+from providers.calendars.google.errors import Unclear
+from providers.calendars.google.pace import Pace
+from providers.calendars.google.wire import LISTING_BYTES, USUAL_BYTES, GoogleWire
 from providers.errors import AccessRevoked
 
 API = "https://calendar.example:8443/google"
@@ -159,7 +159,7 @@ def _address(url: str) -> tuple[str, dict[str, list[str]]]:
 
 def test_a_process_that_never_asks_google_or_has_only_a_last_look_does_not_load_its_library() -> None:
     code = (
-        "import sys, portal.app, providers.registry, providers.calendars.google\n"
+        "import sys, portal.app, providers.kinds, providers.calendars.google.calendars\n"
         "from tests.unit.providers.test_google_wire import Session, wire\n"
         "list(wire(Session()).pages('events.list', is_hurried=True, calendarId='c'))\n"
         "loaded = [name for name in sys.modules if name.split('.')[0] in ('googleapiclient', 'httplib2')]\n"

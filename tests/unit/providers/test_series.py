@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from providers.calendars.base import RemoteEvent, Span
-from providers.calendars.ical_mapping import read_event
+from providers.calendars.ical.mapping import read_event
 from tests.providers.caldav_people import vcalendar
 
 WINDOW: Span = (datetime(2027, 3, 1, tzinfo=UTC), datetime(2027, 5, 30, tzinfo=UTC))

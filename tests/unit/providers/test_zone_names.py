@@ -9,10 +9,10 @@ import pytest
 from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
 
 from providers.calendars.base import RemoteEvent, Span
-from providers.calendars.ical_lines import read_lines
-from providers.calendars.ical_mapping import read_event
-from providers.calendars.ical_zone_names import named_zones
-from providers.calendars.ical_zones import name_of_own_zone
+from providers.calendars.ical.lines import read_lines
+from providers.calendars.ical.mapping import read_event
+from providers.calendars.ical.zone_names import named_zones
+from providers.calendars.ical.zones import name_of_own_zone
 from tests.providers.caldav_people import vcalendar
 
 WINDOW: Span = (datetime(2027, 5, 1, tzinfo=UTC), datetime(2027, 8, 1, tzinfo=UTC))

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from portal.sync.desired import Wanted, draft_event
 from portal.sync.event_text import STRICTNESS, Guest, Subject, initials, strictest
-from providers.calendars.google_draft import insert_body, patch_body
-from providers.calendars.ical_draft import write_event
+from providers.calendars.google.draft import insert_body, patch_body
+from providers.calendars.ical.draft import write_event
 
 AT = datetime(2026, 12, 3, 10, tzinfo=UTC)
 WANTED = Wanted(must_stand=True, version=1, generation=1, start_at=AT, end_at=AT + timedelta(hours=1))

@@ -23,8 +23,8 @@ from portal.extensions import db, limiter
 from portal.sync import connections, drain
 from portal.sync.models import LedgerLine
 from providers.calendars.base import RemoteCalendar
-from providers.calendars.google_oauth import CALENDARS, EVENTS
-from tests.google.server import GoogleServer
+from providers.calendars.google.oauth import CALENDARS, EVENTS
+from tests.support.google_server import GoogleServer
 from tests.support.people import make_user, signed_in
 
 START = "/admin/integrations/google"

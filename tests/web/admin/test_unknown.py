@@ -15,8 +15,8 @@ from portal.extensions import db
 from portal.i18n import speaking
 from portal.sync.event_text import Guest, Subject, description
 from providers.calendars.base import EventDraft, EventMark
-from providers.calendars.ical_draft import write_event
-from providers.calendars.ical_mapping import read_event
+from providers.calendars.ical.draft import write_event
+from providers.calendars.ical.mapping import read_event
 from tests.factories import make_calendar
 
 

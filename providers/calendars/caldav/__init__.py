@@ -1,0 +1,1 @@
+"""CalDAV: Apple, Fastmail, Nextcloud and others."""

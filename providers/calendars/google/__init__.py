@@ -1,0 +1,1 @@
+"""Google Calendar, and the sign-in to it."""

@@ -1,0 +1,1 @@
+"""iCalendar objects to our words and back; what repeats is expanded here."""

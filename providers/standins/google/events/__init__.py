@@ -1,0 +1,1 @@
+"""Its events: what a body becomes, series, guests, video meetings."""

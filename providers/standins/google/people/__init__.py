@@ -1,0 +1,1 @@
+"""Its pages for people: signing in, consent, a calendar to work in."""
