@@ -1,4 +1,4 @@
-"""The background process: builds the app once, runs the loops of `portal.background`, and answers RQ's doorbell in the main thread.
+"""The background process: builds the app once, runs the loops of `portal.worker.loops`, and answers RQ's doorbell in the main thread.
 
 Without Redis it works all the same, a second or so later. SIGTERM and SIGINT end it: what is in hand is finished within five seconds,
 and what is not is done by the next worker, when its lease ends. Started by `lockstep serve`, `lockstep worker`, or as `python worker.py`.
@@ -16,8 +16,8 @@ import structlog
 
 from portal.adoption import settle
 from portal.app import create_app
-from portal.background import Background, release_connections
 from portal.fitness import require_fit
+from portal.worker.loops import Background, release_connections
 
 FINISH_SECONDS = 4.0
 LOOK_FOR_REDIS_EVERY = 2.0
@@ -65,7 +65,7 @@ def answer_doorbell(url: str, stopping: threading.Event) -> None:
         return
     from redis.exceptions import RedisError
 
-    from portal.doorbell import answer
+    from portal.worker.answer_doorbell import answer
 
     try:
         answer(url, stopping)

@@ -13,7 +13,7 @@ from flask import current_app
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from portal import schema, worker_clock
+from portal import schema
 from portal.booking.meetings import without_link
 from portal.booking.self_test import NotGuarded, self_test
 from portal.calendars import google_client
@@ -32,6 +32,7 @@ from portal.private_files import open_to_others
 from portal.settings_checks import warnings
 from portal.sync import left_open, unknown
 from portal.vitals import read_vitals, words
+from portal.worker import clock_watch
 
 LEAST_SPACE = 500 * 2**20
 LONG_WAIT = timedelta(minutes=15)
@@ -210,8 +211,8 @@ def _keys(session: Session) -> Iterator[Finding]:
 
 
 def _clock(session: Session) -> Iterator[Finding]:
-    for sentence in worker_clock.doubts(session):
-        yield Finding("clock", "bad", f"{sentence} {worker_clock.WAITS}")
+    for sentence in clock_watch.doubts(session):
+        yield Finding("clock", "bad", f"{sentence} {clock_watch.WAITS}")
     skew = abs(database_now(session) - now_utc())
     if skew > CLOCK_TOLERANCE:
         yield Finding(

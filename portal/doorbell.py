@@ -1,62 +1,94 @@
-"""The worker's end of the doorbell: an RQ worker without forks, signals, or noise, which runs jobs that only wake the loops."""
+"""The doorbell: tells the worker through Redis that there is something to do. Best effort, and never awaited by anybody.
+
+A thread of its own rings, so that no visitor waits for Redis; bells that come while it rings become one. After a failure it leaves
+Redis alone for some seconds. A bell that is lost costs a second or so: the worker looks into the database by itself.
+"""
 
 from __future__ import annotations
 
+import os
 import threading
+import time
+from typing import Any
 
 import structlog
-from rq import Queue, SimpleWorker
-from rq.exceptions import DeserializationError
-from rq.job import Job
-from rq.serializers import JSONSerializer
 
-from portal.bell import QUEUE, connect
+QUEUE = "lockstep"
+REST = 5.0
+SOCKET_SECONDS = 0.2
+BELL_LIVES = 30
+"""Seconds after which a bell that nobody heard is worth nothing: the worker has looked by itself long since."""
 
-QUIET = "CRITICAL"
-BELLS = frozenset({"portal.jobs.look_into_outbox", "portal.jobs.look_at_calendars"})
 log = structlog.get_logger()
 
 
-class _Doorkeeper(SimpleWorker):
-    """RQ's worker, but signals are the process's own affair, and a lost Redis is looked for again soon."""
+def connect(url: str, *, seconds: float | None = SOCKET_SECONDS) -> Any:
+    """A Redis client for `redis://`, `rediss://` or `unix://`; nothing is sent yet. `seconds` limits each answer."""
+    from redis import Redis
 
-    max_connection_wait_time = 5.0
-    stopping: threading.Event
-
-    def _install_signal_handlers(self) -> None:
-        """worker.py has installed its own."""
-
-    def execute_job(self, job: Job, queue: Queue) -> None:
-        """Whoever can write to Redis names the function: any but ours is thrown away, for it would run as the portal."""
-        if _is_bell(job):
-            super().execute_job(job, queue)
-        else:
-            log.warning("a job that is not ours was thrown away")
-            job.delete()
-
-    def check_for_suspension(self, burst: bool) -> None:
-        """Asked before each job: the place to see that the process is to end."""
-        if self.stopping.is_set():
-            self._stop_requested = True
+    return Redis.from_url(url, socket_connect_timeout=SOCKET_SECONDS, socket_timeout=seconds)
 
 
-def _is_bell(job: Job) -> bool:
-    """One of ours, without arguments, and with nothing to be called afterwards."""
-    try:
-        is_ours = job.func_name in BELLS and not job.args and not job.kwargs
-    except DeserializationError:
-        return False
-    return is_ours and not (job._success_callback_name or job._failure_callback_name or job._stopped_callback_name)
+class Bell:
+    """The bell of one process for one Redis."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._wanted: set[str] = set()
+        self._lock = threading.Lock()
+        self._event = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._rests_until = 0.0
+        self._queue: Any = None
+
+    def ring(self, function: str) -> None:
+        """Have the worker run `function` (a dotted name without arguments) soon. Returns at once, never raises."""
+        if time.monotonic() < self._rests_until:
+            return
+        with self._lock:
+            self._wanted.add(function)
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="bell", daemon=True)
+                self._thread.start()
+        self._event.set()
+
+    def _run(self) -> None:
+        while True:
+            self._event.wait()
+            self._event.clear()
+            with self._lock:
+                wanted, self._wanted = self._wanted, set()
+            self._ring_all(wanted)
+
+    def _ring_all(self, wanted: set[str]) -> None:
+        from redis.exceptions import RedisError
+
+        try:
+            for function in wanted:
+                self._enqueue(function)
+        except (RedisError, OSError) as error:
+            self._rests_until = time.monotonic() + REST
+            log.info("the doorbell is out of order", reason=type(error).__name__)
+
+    def _enqueue(self, function: str) -> None:
+        if self._queue is None:
+            from rq import Queue
+            from rq.serializers import JSONSerializer
+
+            # JSON, not pickle: who can write to Redis must not be able to run code of theirs here (see also `portal.worker.answer_doorbell`).
+            self._queue = Queue(QUEUE, connection=connect(self._url), serializer=JSONSerializer)
+        self._queue.enqueue(function, ttl=BELL_LIVES, result_ttl=0, failure_ttl=BELL_LIVES, description=function)
 
 
-def answer(url: str, stopping: threading.Event) -> None:
-    """Run jobs until the process is to end. Raises RedisError when Redis is not there to begin with."""
-    connection = connect(url, seconds=None)  # it waits for the bell, for as long as that takes
-    connection.ping()
-    queue = Queue(QUEUE, connection=connection, serializer=JSONSerializer)
-    keeper = _Doorkeeper(
-        [queue], connection=connection, serializer=JSONSerializer, worker_ttl=60, maintenance_interval=30,
-        log_job_description=False,
-    )  # fmt: skip
-    keeper.stopping = stopping
-    keeper.work(logging_level=QUIET)
+def bell_for(url: str) -> Bell:
+    """This process's bell for that Redis; a forked child gets its own, since threads do not survive a fork."""
+    key = (os.getpid(), url)
+    with _bells_lock:
+        if key not in _bells:
+            _bells.clear()
+            _bells[key] = Bell(url)
+        return _bells[key]
+
+
+_bells: dict[tuple[int, str], Bell] = {}
+_bells_lock = threading.Lock()

@@ -19,9 +19,9 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import ReadTimeoutError
 
-from portal import witnesses
 from portal.outbound_addresses import AddressGuard, OutboundRefused, Resolver, system_resolver
 from portal.outbound_connections import Deadline, Patience, guarded_pools
+from portal.timekeeping import witnesses
 
 __all__ = ["AnswerTooLarge", "GuardedSession", "OutboundRefused", "Patience", "guarded_session"]
 

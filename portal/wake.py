@@ -1,6 +1,6 @@
 """The bells that web pages ring: "there is something to do" and "somebody is looking, read the calendars". Best effort, never awaited.
 
-The worker polls anyway; a bell only makes it quick. `portal.jobs` is imported when it is needed: pages need not load RQ.
+The worker polls anyway; a bell only makes it quick. `portal.worker.jobs` is imported when it is needed: pages need not load RQ.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ log = structlog.get_logger()
 
 def ring() -> None:
     """Tell the worker that the outbox has something new."""
-    from portal import jobs
+    from portal.worker import jobs
 
     jobs.ring()
 
@@ -52,7 +52,7 @@ def pull_when_stale(response: Response, service_id: int, *, now: datetime) -> No
 
 
 def _request_pull(app: Flask, service_id: int, now: datetime) -> None:
-    from portal import jobs
+    from portal.worker import jobs
 
     with app.app_context():
         try:

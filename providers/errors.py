@@ -15,7 +15,7 @@
     ├── SyncTokenExpired     the change feed must start again without a token
     └── BadAnswer            the server answered something that makes no sense
 
-`portal.jobs.classify` is the one place that decides what follows from each of them.
+`portal.worker.jobs.classify` is the one place that decides what follows from each of them.
 `str(error)` is a sentence for people; it never holds a secret nor a server's raw body.
 """
 

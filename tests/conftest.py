@@ -22,10 +22,11 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from portal import clock, timekeeper
+from portal import clock
 from portal.app import create_app
 from portal.config import Settings
 from portal.extensions import db, limiter
+from portal.timekeeping import timekeeper
 from tests.support import databases, postgres
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from flask import current_app, flash, render_template, request, url_for
 from flask_login import current_user
 from sqlalchemy.orm import Session
 
-from portal import wake, worker_clock
+from portal import wake
 from portal.admin import agenda, decisions, queries, unconfirmed, unknown
 from portal.admin.frame import bp, moments
 from portal.admin.warnings import Warning, find_warnings
@@ -33,6 +33,7 @@ from portal.sync.questions import ANSWERS
 from portal.sync.questions import answer as give_answer
 from portal.sync.unknown import count_open as count_unknown
 from portal.vitals import read_vitals
+from portal.worker import clock_watch
 
 COMING_DAYS = 7
 COMING_SHOWN = 12
@@ -215,7 +216,7 @@ def _warnings(calendars: list[overview.CalendarFacts]) -> list[Warning]:
         settings=doubts(current_app.extensions["settings"], os.environ) if current_user.is_admin else (),
         given_up=failures.given_up(session, resource_ids=queries.resource_ids_of(current_user), now=now),
         sees_all_mails=current_user.is_admin,
-        clocks=worker_clock.doubts(session),
+        clocks=clock_watch.doubts(session),
         asked=_asked(session, now),
     )
 

@@ -10,7 +10,7 @@ from portal.calendars.words import state_badge, state_sentence
 from portal.notifications.failures import Unreached
 from portal.notifications.models import Mail
 from portal.sync.overview import CalendarFacts
-from portal.worker_clock import WAITS
+from portal.worker.clock_watch import WAITS
 
 Kind = Literal["warn", "bad"]
 MOST_NAMED = 3

@@ -61,6 +61,6 @@ def export(file: Path) -> None:
 
 def _ring() -> None:
     """New calendars are read at once when a worker listens."""
-    from portal import jobs
+    from portal.worker import jobs
 
     jobs.ring()

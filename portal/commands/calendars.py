@@ -55,8 +55,8 @@ def caldav(
     as_json: bool,
 ) -> None:
     """Connect a CalDAV calendar. Its first reading starts at once when a worker runs."""
-    from portal import jobs
     from portal.calendars.connect import ChosenCalendar, connect_caldav, list_remote
+    from portal.worker import jobs
 
     if not busy and not destination:
         raise click.UsageError("With --no-busy and --no-destination the calendar would be of no use.")

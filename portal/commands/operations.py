@@ -62,7 +62,7 @@ def retry(entry_ids: tuple[int, ...], retry_everything: bool, as_json: bool) -> 
         )
     from portal import retrying
     from portal.clock import now_utc
-    from portal.jobs import ring
+    from portal.worker.jobs import ring
 
     with instance():
         found = retrying.retry_all(now=now_utc()) if retry_everything else retrying.retry(entry_ids, now=now_utc())

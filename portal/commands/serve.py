@@ -33,7 +33,7 @@ def serve(host: str, port: int, demo: bool, google: bool) -> None:
         else "web server, worker and queue server"
     )
     click.echo(f"Starting {what}. This takes some seconds …")
-    from portal import serve as serving
+    from portal.process import serve as serving
 
     options = serving.Options(host, port, retry=_retry(demo, google))
     if demo:
@@ -60,7 +60,7 @@ def web(host: str, port: int) -> None:
     from portal.app import create_app
     from portal.extensions import db
     from portal.fitness import require_fit
-    from portal.web import listen, run_web
+    from portal.process.web_server import listen, run_web
 
     app = create_app()
     with app.app_context():

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from portal.calendars.models import Connection
 from portal.db import transaction
 from portal.demo.local_server import LocalServer
-from portal.web import CannotStart
+from portal.process.web_server import CannotStart
 
 PORT = 5233
 PERSON = "clara@gmail.example"

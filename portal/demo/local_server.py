@@ -7,8 +7,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from portal.processes import Program
-from portal.web import CannotStart
+from portal.process.tree import Program
+from portal.process.web_server import CannotStart
 
 
 class LocalServer(Program):

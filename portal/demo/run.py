@@ -19,9 +19,9 @@ from portal.clock import now_utc
 from portal.config import NAMES, SECRETS
 from portal.demo.calendar_server import CalendarServer, fill
 from portal.demo.google import PERSON, PORT, GoogleStandIn, forget_connections
-from portal.processes import ProcessTree
-from portal.serve import Options, serve
-from portal.web import CannotStart
+from portal.process.serve import Options, serve
+from portal.process.tree import ProcessTree
+from portal.process.web_server import CannotStart
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -59,7 +59,7 @@ def serve_demo(options: Options, *, with_google: bool = False) -> None:
 
 
 class Demo:
-    """What the demo adds to `lockstep serve`; see `portal.serve.Companion`."""
+    """What the demo adds to `lockstep serve`; see `portal.process.serve.Companion`."""
 
     def __init__(self, folder: Path, kept: Secrets, google: GoogleStandIn | None) -> None:
         self._kept = kept

@@ -22,7 +22,7 @@ from flask import current_app
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal import outbox, timekeeper
+from portal import outbox
 from portal.accounts import resets
 from portal.booking.models import Booking
 from portal.clock import now_utc
@@ -43,6 +43,7 @@ from portal.notifications.messages import Message, compose
 from portal.notifications.models import Mail
 from portal.notifications.news import Silence
 from portal.outbox import GiveUp, LeaseLost, Work
+from portal.timekeeping import timekeeper
 from providers.errors import ProviderError, Temporary
 from providers.messaging.base import Delivery, DeliveryRefused, MailDraft, MailServerDown, Messenger
 

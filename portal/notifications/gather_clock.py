@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
-from portal import worker_clock
 from portal.notifications.facts import ClockNews, Facts
 from portal.notifications.history import event_key, read_history
 from portal.notifications.news import Silence
 from portal.notifications.people import admins
 from portal.notifications.sources import business_of, house_of, silent
 from portal.outbox import Work
+from portal.worker import clock_watch
 
 
 def clock_news(session: Session, work: Work) -> list[Facts | Silence]:
     """That the clock is in doubt, if it still is."""
-    reasons = worker_clock.doubts(session)
+    reasons = clock_watch.doubts(session)
     if not reasons or read_history(session, work).has_later:
         return silent(work, "the clock is believed again")
     business = business_of(session)

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal import jobs, wake
+from portal import wake
 from portal.booking.requests import settle_pending
 from portal.calendars.access import Account, account_of, open_with
 from portal.calendars.connect import BUDGET, renew
@@ -25,6 +25,7 @@ from portal.db import read_transaction, transaction, write_transaction
 from portal.errors import NotAllowedNow, NotFound
 from portal.instance.standing import require_adopted
 from portal.sync import farewell, ledger, meanwhile, partings, states
+from portal.worker import jobs
 
 
 def read_now(connection_id: int, *, now: datetime) -> None:

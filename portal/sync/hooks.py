@@ -63,7 +63,7 @@ def google() -> Response:
     with suppress(OSError):  # a full disk must not keep messages from being heard
         hook_counts.count(settings.data, outcome)
     if outcome == "noted":
-        from portal import jobs
+        from portal.worker import jobs
 
         jobs.ring(drain=False)
     elif outcome not in ("coalesced", "confirmed") and (times := _ignored.count(outcome)):

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from portal.calendars.models import Calendar
 from portal.sync.models import Lease
-from portal.timekeeper import TOLERANCE
+from portal.timekeeping.timekeeper import TOLERANCE
 
 READ_LEASE = timedelta(seconds=30)
 """Prolonged by `prolong_reads` every few seconds in a worker."""

@@ -29,7 +29,7 @@ from flask import Flask
 from portal.app import create_app
 from portal.clock import now_utc
 from portal.config import Settings
-from portal.web import listen, run_web
+from portal.process.web_server import listen, run_web
 from tests.support import databases, postgres
 
 FORK = multiprocessing.get_context("fork")

@@ -17,7 +17,8 @@ from portal.calendars import titles
 from portal.calendars.models import Calendar, Connection
 from portal.clock import now_utc
 from portal.extensions import db
-from portal.sync import drain, farewell, partings
+from portal.sync import farewell, partings
+from portal.worker import drain
 from providers.calendars.memory import MemoryCalendars
 from tests.factories import make_calendar
 from tests.support.people import PASSWORD, make_user

@@ -3,13 +3,13 @@
 from importlib import import_module
 
 import worker
-from portal import jobs
 from portal.app import MODELS, PAGES
+from portal.worker import jobs
 
 for name in (
     *PAGES,
     *MODELS,
-    "portal.doorbell",
+    "portal.worker.answer_doorbell",
     "providers.calendars.caldav.calendars",
     "providers.calendars.google.calendars",
     "providers.calendars.ical.mapping",

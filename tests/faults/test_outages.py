@@ -13,10 +13,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from portal import jobs
 from portal.outbox import OutboxEntry
-from portal.queue_server import QueueServer
+from portal.process.queue_server import QueueServer
 from portal.sync.connections import refresh_connection
+from portal.worker import jobs
 from tests.faults.house import House, Worker, environment, until
 from tests.operations.sync.conftest import at, rows
 
@@ -77,7 +77,7 @@ def test_without_redis_bookings_reach_the_calendar(running: House, redis: QueueS
 
 
 def test_an_emptied_redis_loses_nothing(running: House, redis: QueueServer):
-    from portal.bell import connect
+    from portal.doorbell import connect
 
     with connect(redis.url) as client:
         for n in range(4):

@@ -16,7 +16,7 @@ import psutil
 import pytest
 import requests
 
-from portal.serve import address_warning
+from portal.process.serve import address_warning
 from tests.providers.servers import free_port
 from tests.support.demo import are_gone, children
 from tests.support.instance import Instance, until

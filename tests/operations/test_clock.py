@@ -12,9 +12,7 @@ import time_machine
 from flask import Flask
 from sqlalchemy import select, update
 
-from portal import jobs, timekeeper, worker_clock
 from portal.accounts.models import User
-from portal.background import Background
 from portal.booking import operations
 from portal.booking.operations import Customer
 from portal.business.models import Resource
@@ -24,10 +22,13 @@ from portal.db import transaction
 from portal.extensions import db
 from portal.notifications.models import Mail, Reminder
 from portal.outbox import OutboxEntry
-from portal.sync import drain, leases
+from portal.sync import leases
 from portal.sync.models import Lease
-from portal.timekeeper import SETTLES_AFTER
+from portal.timekeeping import timekeeper
+from portal.timekeeping.timekeeper import SETTLES_AFTER
 from portal.vitals import HEARTBEAT, read_vitals
+from portal.worker import clock_watch, drain, jobs
+from portal.worker.loops import Background
 from tests.factories import make_business, make_calendar, make_resource, make_service
 from tests.support.mails import HANDLERS, memory_mail
 
@@ -57,9 +58,9 @@ def machine(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
     with time_machine.travel(MONDAY, tick=False) as wall:
         made = Machine(app, wall)
         monkeypatch.setattr(timekeeper, "steady", lambda: made.seconds)
-        monkeypatch.setattr(worker_clock, "steady", lambda: made.seconds)
-        monkeypatch.setattr(worker_clock, "database_now", lambda _session: now_utc())
-        monkeypatch.setattr(worker_clock.witnesses, "last_heard", lambda: None)
+        monkeypatch.setattr(clock_watch, "steady", lambda: made.seconds)
+        monkeypatch.setattr(clock_watch, "database_now", lambda _session: now_utc())
+        monkeypatch.setattr(clock_watch.witnesses, "last_heard", lambda: None)
         yield made
 
 
@@ -160,7 +161,7 @@ def test_after_a_pause_of_the_machine_what_is_still_of_use_is_sent(machine, work
         machine.goes_on(SETTLES_AFTER / 6)
         worker.works()
     assert reminded(sent) == 8 - 3
-    assert worker_clock.doubts(db.session()) == []
+    assert clock_watch.doubts(db.session()) == []
 
 
 def test_a_leap_back_sends_nothing_twice_and_stops_nothing(machine, worker, eight, sent):
@@ -230,13 +231,13 @@ def test_what_fails_is_not_stuck_by_a_clock_in_doubt(machine, worker, eight):
 
 def test_it_is_said_in_the_log_on_the_home_page_and_once_by_mail(machine, worker, eight, sent, monkeypatch):
     said = []
-    monkeypatch.setattr(worker_clock, "log", SimpleNamespace(warning=lambda sentence, **_about: said.append(sentence)))
+    monkeypatch.setattr(clock_watch, "log", SimpleNamespace(warning=lambda sentence, **_about: said.append(sentence)))
     worker.works()
     machine.leaps(DAY)
     for _ in range(12):
         worker.works()
         machine.goes_on(timedelta(seconds=5))
-    assert worker_clock.doubts(db.session()) == [
+    assert clock_watch.doubts(db.session()) == [
         "This machine's clock leapt forward by 1 day. Is it right? Have it set by NTP."
     ]
     [mail] = [mail for mail in sent if str(mail["To"]) == "Olga <owner@studio.example>"]
@@ -245,7 +246,7 @@ def test_it_is_said_in_the_log_on_the_home_page_and_once_by_mail(machine, worker
     machine.leaps(-DAY)
     machine.goes_on(timedelta(seconds=6))
     worker.works()
-    assert worker_clock.doubts(db.session()) == []
+    assert clock_watch.doubts(db.session()) == []
     assert said == ["the clock is in doubt, so what is due by time waits", "the clock is believed again"]
 
 
@@ -296,9 +297,9 @@ def test_a_sign_of_life_from_tomorrow_is_no_sign_of_life(machine, app):
 def test_a_database_with_another_clock_is_a_reason_to_wait(machine, worker, eight, sent, monkeypatch):
     if db.engine.dialect.name == "sqlite":
         pytest.skip("its clock is this machine's")
-    monkeypatch.setattr(worker_clock, "database_now", lambda _session: now_utc() - DAY)
+    monkeypatch.setattr(clock_watch, "database_now", lambda _session: now_utc() - DAY)
     machine.goes_on(DAY + timedelta(hours=6))
     worker.works()
     assert reminders() == {"waiting"}
-    assert "the database's differ by 1 day" in worker_clock.doubts(db.session())[0]
+    assert "the database's differ by 1 day" in clock_watch.doubts(db.session())[0]
     assert db.session.scalars(select(Mail).where(Mail.kind == "reminder")).all() == []

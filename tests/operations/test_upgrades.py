@@ -24,7 +24,7 @@ from portal.backup import restore_backup
 from portal.calendars.models import UnknownBooking
 from portal.errors import Invalid, Refused
 from portal.extensions import db
-from portal.serve import prepare
+from portal.process.serve import prepare
 from portal.upgrade import bring_up_to_date
 from tests.support import databases, filling
 

@@ -24,7 +24,6 @@ from flask import Flask
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from portal import jobs
 from portal.app import create_app
 from portal.booking import fixed, operations
 from portal.booking.models import STANDING, Appointment, Booking, Offer, Seat, WaitlistEntry
@@ -36,9 +35,9 @@ from portal.errors import PortalError, Refused
 from portal.extensions import db
 from portal.invariants import invariants
 from portal.outbox import Work
-from portal.sync import drain
 from portal.waitlist import operations as waitlist
 from portal.waitlist.records import LIVE, entry_token
+from portal.worker import drain, jobs
 from tests.factories import make_resource, make_service
 
 SEATS, PEOPLE = 12, 200
@@ -136,7 +135,7 @@ class Storms:
             db.session.remove()
 
     def _worker(self, app: Flask) -> None:
-        """What `portal.background` does about waitlists: a loop that drains the outbox, a pool of handlers, and the periodic table."""
+        """What `portal.worker.loops` does about waitlists: a loop that drains the outbox, a pool of handlers, and the periodic table."""
         with ThreadPoolExecutor(HANDLERS) as pool:
             looking = pool.submit(self._keep_table, app)
             busy: set[Future[None]] = set()

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from portal.timekeeper import LONG_SILENCE, SETTLES_AFTER, TOLERANCE, Timekeeper
+from portal.timekeeping.timekeeper import LONG_SILENCE, SETTLES_AFTER, TOLERANCE, Timekeeper
 
 NOON = datetime(2027, 3, 1, 12, 0, tzinfo=UTC)
 DAY, HOUR, MINUTE, SECOND = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=1)

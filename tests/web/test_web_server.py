@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from flask import Flask, request
 
-from portal import web, web_process
+from portal.process import web_process, web_server
 from tests.support.instance import until
 
 HEAD = b"POST /echo HTTP/1.1\r\nHost: portal.example\r\nContent-Length: 5000\r\n\r\n"
@@ -45,11 +45,11 @@ def small_app() -> Flask:
 @contextmanager
 def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int, int]]:
     """(port, process id of the parent) of a web server with two processes of two threads."""
-    monkeypatch.setattr(web, "WORKERS", PROCESSES)
-    monkeypatch.setattr(web, "THREADS", THREADS)
-    monkeypatch.setattr(web, "WARM_UP_AFTER", 600.0)
-    listener = web.listen("127.0.0.1", 0)
-    child = multiprocessing.get_context("fork").Process(target=lambda: web.run_web(small_app(), listener))
+    monkeypatch.setattr(web_server, "WORKERS", PROCESSES)
+    monkeypatch.setattr(web_server, "THREADS", THREADS)
+    monkeypatch.setattr(web_server, "WARM_UP_AFTER", 600.0)
+    listener = web_server.listen("127.0.0.1", 0)
+    child = multiprocessing.get_context("fork").Process(target=lambda: web_server.run_web(small_app(), listener))
     child.start()
     port = listener.getsockname()[1]
     try:

@@ -23,10 +23,10 @@ from portal.customers import erase
 from portal.customers.models import Erasure
 from portal.db import transaction
 from portal.extensions import db
-from portal.jobs import handler_of
 from portal.outbox import OutboxEntry
-from portal.sync import drain
 from portal.sync.pull import pull
+from portal.worker import drain
+from portal.worker.jobs import handler_of
 from tests.operations.customers.people import a_booking, a_service
 from tests.providers.servers import RadicaleServer
 from tests.support import databases

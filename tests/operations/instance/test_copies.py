@@ -8,7 +8,6 @@ import pytest
 from flask import current_app
 from sqlalchemy import func, select
 
-from portal import background, jobs
 from portal.adoption import adopt, settle
 from portal.booking.models import Booking
 from portal.booking.operations import cancel_booking
@@ -23,11 +22,13 @@ from portal.extensions import db
 from portal.instance.standing import NotAdopted
 from portal.notifications.models import Reminder
 from portal.outbox import OutboxEntry, work_of
-from portal.sync import connections, drain
+from portal.sync import connections
 from portal.sync.pull import pull
 from portal.sync.reconcile import reconcile
 from portal.sync.states import Paused, classify
 from portal.vitals import read_vitals
+from portal.worker import drain, jobs
+from portal.worker import loops as background
 from tests.operations.sync.conftest import Studio, at, clean_slate, fresh, make_studio, rows
 from tests.support.copies import make_foreign
 

@@ -9,7 +9,7 @@ import pytest
 import time_machine
 from sqlalchemy import select
 
-from portal import jobs, outbox
+from portal import outbox
 from portal.booking.models import Booking
 from portal.clock import now_utc
 from portal.customers import codes
@@ -21,7 +21,7 @@ from portal.notifications.line import MailLine, Resting
 from portal.notifications.models import Mail
 from portal.outbox import OutboxEntry
 from portal.retrying import retry, retry_all
-from portal.sync import drain
+from portal.worker import drain, jobs
 from providers.messaging.base import DeliveryRefused, MailServerDown, TemporaryDeliveryError
 from tests.factories import make_calendar
 from tests.operations.notifications.conftest import HALF_HOUR, MAX, NINE, ZOE

@@ -14,7 +14,6 @@ from flask import Flask
 from sqlalchemy import inspect, select
 
 from portal import outbox
-from portal.background import Background
 from portal.booking.models import Appointment, Booking, EventLink
 from portal.booking.operations import book
 from portal.booking.rules import Customer
@@ -23,10 +22,12 @@ from portal.calendars.models import BusyInterval, Calendar, Connection, RemoteOb
 from portal.clock import now_utc
 from portal.db import transaction
 from portal.extensions import db
-from portal.jobs import handler_of
 from portal.outbox import OutboxEntry
-from portal.sync import drain, lines, pull, subscriptions
+from portal.sync import lines, pull, subscriptions
 from portal.sync.models import Conflict, LedgerLine, Question
+from portal.worker import drain
+from portal.worker.jobs import handler_of
+from portal.worker.loops import Background
 from providers.calendars.base import RemoteEvent
 from providers.calendars.memory import DEFAULT_CALENDAR, MemoryCalendars
 from tests.factories import OFFICE_HOURS, make_calendar, make_resource, make_service

@@ -9,8 +9,6 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 
-from portal import jobs
-from portal.background import Background
 from portal.booking.models import Booking
 from portal.clock import now_utc
 from portal.db import read_transaction, transaction
@@ -19,6 +17,8 @@ from portal.extensions import db
 from portal.sync import connections, leases
 from portal.sync.models import Lease
 from portal.vitals import HEARTBEAT, require_stopped
+from portal.worker import jobs
+from portal.worker.loops import Background
 from providers.errors import Temporary
 from tests.operations.sync.conftest import Studio, at, make_studio, rows, until
 
@@ -158,24 +158,24 @@ class TestBells:
         assert jobs.ring() is None
 
     def test_a_dead_redis_costs_a_visitor_nothing(self, studio: Studio, tmp_path, monkeypatch):
-        from portal.bell import Bell
+        from portal.doorbell import Bell
 
         bell = Bell(f"unix://{tmp_path}/nobody.sock")
         began = time.monotonic()
         for _ in range(100):
-            bell.ring("portal.jobs.look_into_outbox")
+            bell.ring("portal.worker.jobs.look_into_outbox")
         assert time.monotonic() - began < 0.2
         until(lambda: bell._rests_until > 0)
 
     def test_a_redis_that_never_answers_costs_a_visitor_nothing(self):
         import socket
 
-        from portal.bell import Bell
+        from portal.doorbell import Bell
 
         with socket.create_server(("127.0.0.1", 0)) as server:
             bell = Bell(f"redis://127.0.0.1:{server.getsockname()[1]}/0")
             began = time.monotonic()
-            bell.ring("portal.jobs.look_into_outbox")
+            bell.ring("portal.worker.jobs.look_into_outbox")
             assert time.monotonic() - began < 0.2
             until(lambda: bell._rests_until > 0)
 

@@ -19,13 +19,14 @@ from portal.clock import now_utc
 from portal.db import read_transaction, transaction
 from portal.errors import NotAllowedNow, NotFound
 from portal.outbox import OutboxEntry
-from portal.sync import connections, drain, farewell, lines, overview, partings
+from portal.sync import connections, farewell, lines, overview, partings
 from portal.sync import publish as publish_module
 from portal.sync import pull as pull_module
 from portal.sync.publish import publish, publish_entry
 from portal.sync.pull import pull
 from portal.sync.reconcile import reconcile
 from portal.vitals import read_vitals
+from portal.worker import drain
 from providers.calendars.base import EventMark
 from providers.calendars.memory import DEFAULT_CALENDAR
 from providers.errors import AccessRevoked, Conflict, PermissionMissing, Temporary

@@ -14,12 +14,13 @@ from portal.calendars.models import Calendar, Connection, PushSubscription
 from portal.clock import now_utc
 from portal.db import read_transaction
 from portal.extensions import db
-from portal.sync import connections, drain, farewell, partings, subscriptions
+from portal.sync import connections, farewell, partings, subscriptions
 from portal.sync.away import card_of
 from portal.sync.consent import renew_consent
 from portal.sync.publish import publish_entry
 from portal.sync.pull import pull
 from portal.sync.reconcile import reconcile
+from portal.worker import drain
 from tests.factories import make_resource, make_service
 from tests.operations.sync.conftest import ALL_DAY, Studio, at, rows
 from tests.support.google import account_and_secret, connect

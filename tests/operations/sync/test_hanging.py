@@ -11,12 +11,12 @@ import pytest
 import time_machine
 from flask import Flask
 
-from portal.background import Background
 from portal.calendars.models import Calendar
 from portal.clock import now_utc
 from portal.db import transaction
 from portal.outbox import Work
 from portal.sync import lines, publish, pull
+from portal.worker.loops import Background
 from providers.errors import Temporary
 from tests.operations.sync.conftest import Studio, at, make_studio, until
 

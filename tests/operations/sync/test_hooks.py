@@ -9,13 +9,13 @@ import pytest
 from flask import Flask
 from sqlalchemy import event
 
-from portal import jobs
 from portal.calendars.models import PushSubscription
 from portal.clock import now_utc
 from portal.db import transaction
 from portal.extensions import db
 from portal.sync import due, hook_counts
 from portal.sync.models import LedgerLine
+from portal.worker import jobs
 from tests.operations.sync.conftest import HOUR, Studio, at, give_public_address, make_studio, rows
 from tests.operations.sync.messenger import Messenger, headers_of
 

@@ -10,7 +10,6 @@ from types import SimpleNamespace
 import pytest
 from sqlalchemy import select
 
-from portal import web
 from portal.calendars import last_look
 from portal.calendars.last_look import BUDGET, look
 from portal.calendars.models import Calendar, Connection
@@ -18,6 +17,7 @@ from portal.clock import now_utc
 from portal.db import transaction
 from portal.extensions import db
 from portal.intervals import Interval
+from portal.process import web_server
 from providers.errors import Temporary
 from tests.factories import make_calendar, make_resource
 from tests.operations.sync.conftest import MemoryCalendars, at
@@ -133,10 +133,10 @@ class TestWarmingUp:
     def test_a_web_process_does_it_by_itself(self, studio, app, monkeypatch):
         is_warm = threading.Event()
         monkeypatch.setattr(last_look, "warm_up", is_warm.set)
-        monkeypatch.setattr(web, "WARM_UP_AFTER", 0.01)
-        listener = web.listen("127.0.0.1", 0)
+        monkeypatch.setattr(web_server, "WARM_UP_AFTER", 0.01)
+        listener = web_server.listen("127.0.0.1", 0)
         try:
-            web._Server(app, listener).cfg.post_worker_init(SimpleNamespace(age=1))
+            web_server._Server(app, listener).cfg.post_worker_init(SimpleNamespace(age=1))
         finally:
             listener.close()
         assert is_warm.wait(5)

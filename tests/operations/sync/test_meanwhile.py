@@ -11,12 +11,13 @@ from portal.business.models import Resource
 from portal.calendars.models import Calendar
 from portal.clock import now_utc
 from portal.db import read_transaction, transaction
-from portal.sync import connections, drain
+from portal.sync import connections
 from portal.sync import pull as pull_module
 from portal.sync.away import card_of
 from portal.sync.meanwhile import NAMED
 from portal.sync.publish import publish_entry
 from portal.sync.reconcile import reconcile
+from portal.worker import drain
 from providers.calendars.memory import DEFAULT_CALENDAR
 from providers.errors import AccessRevoked, Temporary
 from tests.factories import make_service

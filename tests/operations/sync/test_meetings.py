@@ -22,9 +22,10 @@ from portal.clock import now_utc
 from portal.db import transaction
 from portal.extensions import db
 from portal.notifications.deliver import notify_customer
-from portal.sync import drain, lines
+from portal.sync import lines
 from portal.sync.publish import publish_entry
 from portal.sync.rewrite import rewrite_service
+from portal.worker import drain
 from providers.calendars.memory import DEFAULT_CALENDAR, MemoryCalendars
 from providers.errors import PermissionMissing
 from providers.messaging.memory import MemoryMessenger

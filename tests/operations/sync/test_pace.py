@@ -12,15 +12,15 @@ import time_machine
 from flask import Flask
 from sqlalchemy import select
 
-from portal import jobs
 from portal.calendars.models import PushSubscription
 from portal.clock import now_utc
 from portal.db import transaction
 from portal.outbox import OutboxEntry
-from portal.sync import connections, drain, due, lines, publish
+from portal.sync import connections, due, lines, publish
 from portal.sync.lines import LineBusy, line_to
 from portal.sync.pull import pull
 from portal.sync.reconcile import reconcile
+from portal.worker import drain, jobs
 from providers.errors import QuotaUsedUp, Temporary, Throttled
 from tests.operations.sync.conftest import HOUR, Studio, at, give_public_address, make_studio, rows, until
 from tests.operations.sync.messenger import Messenger
@@ -86,7 +86,7 @@ class TestPushes:
         assert until(lambda: len(studio.busy()) == 1) < 0.8
 
     def test_a_push_right_after_a_reading_is_read_as_soon_as_the_distance_allows(self, app, background, monkeypatch):
-        monkeypatch.setattr("portal.background.POLL", 10.0)
+        monkeypatch.setattr("portal.worker.loops.POLL", 10.0)
         monkeypatch.setattr(jobs, "ring", lambda **_: jobs.reading_bell.set())
         studio = pushed_studio(app, monkeypatch)
         background.start()

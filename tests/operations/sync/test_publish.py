@@ -6,7 +6,6 @@ from datetime import timedelta
 
 import pytest
 
-from portal import jobs
 from portal.admin.queries import rows_of
 from portal.booking.models import Booking
 from portal.booking.operations import cancel_booking, move_booking
@@ -14,7 +13,8 @@ from portal.booking.queries import sync_state
 from portal.clock import now_utc
 from portal.extensions import db
 from portal.outbox import OutboxEntry
-from portal.sync import drain, publish
+from portal.sync import publish
+from portal.worker import drain, jobs
 from providers.calendars.base import EventMark
 from providers.errors import AccessRevoked, Conflict, Misconfigured, PermissionMissing, Temporary
 from tests.factories import make_calendar, make_resource, make_service

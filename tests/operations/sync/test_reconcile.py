@@ -6,7 +6,6 @@ from datetime import timedelta
 
 from sqlalchemy import delete
 
-from portal import jobs
 from portal.booking.models import Appointment, EventLink
 from portal.booking.operations import cancel_booking
 from portal.business.models import Business
@@ -18,6 +17,7 @@ from portal.outbox import OutboxEntry
 from portal.sync.desired import derived_uid
 from portal.sync.models import Lease
 from portal.sync.reconcile import due_calendars, reconcile
+from portal.worker import jobs
 from providers.calendars.base import EventMark
 from tests.operations.sync.conftest import HOUR, at
 

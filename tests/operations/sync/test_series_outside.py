@@ -21,11 +21,12 @@ from portal.clock import now_utc
 from portal.db import transaction
 from portal.extensions import db
 from portal.invariants import invariants
-from portal.jobs import handler_of
 from portal.outbox import OutboxEntry
-from portal.sync import connections, drain, questions
+from portal.sync import connections, questions
 from portal.sync.models import Question
 from portal.sync.pull import pull
+from portal.worker import drain
+from portal.worker.jobs import handler_of
 from tests.factories import make_resource, make_service
 from tests.operations.sync.conftest import ALL_DAY, fresh, rows
 from tests.providers.servers import RadicaleServer

@@ -12,8 +12,9 @@ from portal.db import transaction
 from portal.errors import TryAgain
 from portal.extensions import db
 from portal.outbox import OutboxEntry
-from portal.sync import connections, drain, lines, publish
+from portal.sync import connections, lines, publish
 from portal.sync.states import classify
+from portal.worker import drain
 from providers.errors import (
     AccessRevoked,
     BadAnswer,

@@ -9,9 +9,9 @@ from portal.booking.models import Booking, Offer
 from portal.booking.rules import Customer
 from portal.clock import now_utc
 from portal.extensions import db
-from portal.jobs import handler_of, look_at_waitlists
-from portal.sync import drain
 from portal.waitlist import operations as waitlist
+from portal.worker import drain
+from portal.worker.jobs import handler_of, look_at_waitlists
 from providers.calendars.memory import DEFAULT_CALENDAR, MemoryCalendars
 from tests.factories import make_calendar, make_resource, make_service
 from tests.operations.sync.conftest import HOUR, Studio, at, fresh, rows

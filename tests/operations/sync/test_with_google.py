@@ -15,7 +15,6 @@ from flask import Flask
 from sqlalchemy import update
 from werkzeug.serving import make_server
 
-from portal.background import Background
 from portal.business.models import Resource
 from portal.calendars.access import account_of
 from portal.calendars.models import BusyInterval, Calendar, Connection, PushSubscription
@@ -23,8 +22,10 @@ from portal.clock import now_utc
 from portal.db import read_transaction, transaction
 from portal.extensions import db
 from portal.outbox import OutboxEntry
-from portal.sync import drain, push, subscriptions
+from portal.sync import push, subscriptions
 from portal.sync.pull import pull
+from portal.worker import drain
+from portal.worker.loops import Background
 from providers.calendars.memory import MemoryCalendars
 from tests.factories import make_resource, make_service
 from tests.operations.sync.conftest import ALL_DAY, HOUR, Studio, at, fresh, rows

@@ -15,7 +15,8 @@ from portal.calendars.models import Calendar, Connection, PushSubscription
 from portal.clock import now_utc
 from portal.extensions import db
 from portal.outbox import OutboxEntry
-from portal.sync import drain, farewell, partings
+from portal.sync import farewell, partings
+from portal.worker import drain
 from providers.calendars.memory import MemoryCalendars
 from providers.errors import Temporary
 from tests.factories import make_calendar

@@ -13,15 +13,15 @@ import pytest
 import time_machine
 from sqlalchemy import select
 
-from portal import jobs
 from portal.booking.models import EventLink
 from portal.calendars import drafts, forms, words
 from portal.calendars.access import account_of, seal_secret, unseal_secret
 from portal.calendars.models import Calendar, Connection, ConnectionDraft
 from portal.clock import now_utc
 from portal.extensions import db, limiter
-from portal.sync import connections, drain
+from portal.sync import connections
 from portal.sync.models import LedgerLine
+from portal.worker import drain, jobs
 from providers.calendars.base import RemoteCalendar
 from providers.calendars.google.oauth import CALENDARS, EVENTS
 from tests.support.google_server import GoogleServer

@@ -14,7 +14,6 @@ import pytest
 import time_machine
 from sqlalchemy import select
 
-from portal import jobs
 from portal.booking import operations
 from portal.booking.fixed import move_appointment
 from portal.booking.models import Appointment, Booking
@@ -27,6 +26,7 @@ from portal.customers.models import MailedCode
 from portal.extensions import db
 from portal.sync.publish import publish
 from portal.waitlist import operations as waitlist
+from portal.worker import jobs
 from providers.calendars.memory import MemoryCalendars
 from tests.factories import make_calendar
 from tests.operations.customers.people import a_booking, a_service

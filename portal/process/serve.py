@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Protocol
 import click
 
 from portal.config import Settings, load_settings
-from portal.processes import Forked, ProcessTree
-from portal.queue_server import QueueServer
+from portal.process.queue_server import QueueServer
+from portal.process.tree import Forked, ProcessTree
+from portal.process.web_server import CannotStart, listen, run_web
 from portal.settings_checks import warnings
-from portal.web import CannotStart, listen, run_web
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -22,7 +22,6 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from portal import jobs
 from portal.calendars.models import Calendar, Connection
 from portal.clock import now_utc
 from portal.db import read_transaction, transaction
@@ -30,9 +29,10 @@ from portal.errors import PortalError
 from portal.extensions import db
 from portal.instance.standing import is_ours, standing
 from portal.outbox import Work
-from portal.sync import drain, due, leases, reconcile
+from portal.sync import due, leases, reconcile
 from portal.vitals import HEARTBEAT, SILENT_AFTER
-from portal.worker_clock import ClockWatch
+from portal.worker import drain, jobs
+from portal.worker.clock_watch import ClockWatch
 from providers.errors import ProviderError
 
 HANDLERS, READERS = 6, 6

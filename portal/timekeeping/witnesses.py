@@ -1,11 +1,12 @@
-"""What servers outside say the time is: each of their answers bears a date. Noted by `outbound`, heard by the worker's watch over its own clock."""
+"""What servers outside say the time is: each of their answers bears a date. Noted by `portal.outbound`, heard by the worker's watch over its own
+clock."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from portal.timekeeper import steady
+from portal.timekeeping.timekeeper import steady
 
 _last: tuple[datetime, float] | None = None
 

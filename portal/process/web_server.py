@@ -74,7 +74,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
     def _options(self) -> dict[str, Any]:
         return {
             "bind": f"fd://{self._listener.fileno()}",
-            "worker_class": "portal.web_process.WebProcess",
+            "worker_class": "portal.process.web_process.WebProcess",
             "workers": WORKERS,
             "threads": THREADS,
             "timeout": 30,

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from portal.processes import Program
+from portal.process.tree import Program
 
 LONGEST_SOCKET_PATH = 103  # 108 on Linux and 104 on macOS, with the closing zero
 

@@ -9,7 +9,7 @@ import structlog
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from portal import outbox, timekeeper
+from portal import outbox
 from portal.clock import now_utc
 from portal.db import read_transaction, transaction
 from portal.errors import NotYet
@@ -19,6 +19,7 @@ from portal.outbox import GiveUp, LeaseLost, OutboxEntry, Work
 from portal.sync import receipts
 from portal.sync.lines import FIRST_REST, LineBusy
 from portal.sync.states import Decision, classify
+from portal.timekeeping import timekeeper
 
 log = structlog.get_logger()
 BY_CLOCK = ("notify.reminder", "waitlist.look", "calendar.draft")

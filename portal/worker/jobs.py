@@ -1,6 +1,6 @@
 """What the worker does: which handler each topic has, the RQ jobs, the periodic table, and the bells that others ring.
 
-RQ is only the doorbell. Its jobs carry nothing and do nothing but wake the loops of `portal.background`, which find their work in
+RQ is only the doorbell. Its jobs carry nothing and do nothing but wake the loops of `portal.worker.loops`, which find their work in
 the database; so Redis may be stopped, emptied or never started. `classify` is the one judgement about errors.
 """
 
@@ -69,9 +69,9 @@ def ring(*, drain: bool = True) -> None:
     """Wake the worker, if Redis carries the bell: for the outbox, or with `drain` False for the calendars. Returns at once, never raises."""
     url = current_app.extensions["settings"].redis_url
     if url:
-        from portal.bell import bell_for
+        from portal.doorbell import bell_for
 
-        bell_for(url).ring("portal.jobs.look_into_outbox" if drain else "portal.jobs.look_at_calendars")
+        bell_for(url).ring("portal.worker.jobs.look_into_outbox" if drain else "portal.worker.jobs.look_at_calendars")
 
 
 def request_pull(calendar_ids: Collection[int], now: datetime | None = None, *, is_urgent: bool = False) -> None:
@@ -221,9 +221,9 @@ def extend_series() -> None:
 
 def mend_times() -> None:
     """Let nothing wait for an hour that a machine with a wrong clock wrote down."""
-    from portal import worker_clock
+    from portal.worker import clock_watch
 
-    transaction(lambda session: worker_clock.mend(session, now=now_utc()))
+    transaction(lambda session: clock_watch.mend(session, now=now_utc()))
 
 
 PERIODIC = (

@@ -1,6 +1,7 @@
 """The worker's watch over its own clock: asks the witnesses, says what is in doubt, and mends what wrong times have left once that is over.
 
-`portal.timekeeper` judges. Said is it in the log, in a row that the home page and `lockstep doctor` read, and, when it lasts, in one mail.
+`portal.timekeeping.timekeeper` judges. Said is it in the log, in a row that the home page and `lockstep doctor` read, and, when it lasts, in one
+mail.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from flask import Flask
 from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
-from portal import outbox, timekeeper, witnesses
+from portal import outbox
 from portal.booking.models import Booking, Offer
 from portal.booking.rules import HOLD
 from portal.calendars.models import Calendar
@@ -21,7 +22,8 @@ from portal.db import database_now, read_transaction, transaction
 from portal.extensions import db
 from portal.outbox import OutboxEntry
 from portal.sync.models import Lease, LedgerLine
-from portal.timekeeper import TOLERANCE, Doubt, Timekeeper, steady
+from portal.timekeeping import timekeeper, witnesses
+from portal.timekeeping.timekeeper import TOLERANCE, Doubt, Timekeeper, steady
 
 ASK_EVERY = 5.0
 TOLD_AFTER = 30.0
