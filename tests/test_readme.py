@@ -99,7 +99,7 @@ def test_links_and_paths_lead_somewhere(page):
 
 
 def test_the_seed_file_in_the_documentation_is_a_good_one():
-    from portal.business.seed_file import read_seed_file
+    from portal.seed.file import read_seed_file
 
     text = re.search(r"```toml\n(.*?)```", (ROOT / "docs" / "seed-file.md").read_text(encoding="utf-8"), re.DOTALL)[1]
     file = read_seed_file(text, name="seed-file.md", environ={"ANA_CALDAV_PASSWORD": "x"})
@@ -107,7 +107,7 @@ def test_the_seed_file_in_the_documentation_is_a_good_one():
 
 
 def test_the_defaults_in_the_documentation_are_those_of_the_code():
-    from portal.business.seed_file import read_seed_file
+    from portal.seed.file import read_seed_file
 
     frame = (
         '[business]\nname = "x"\nzone = "Europe/Madrid"\n[[resource]]\nslug = "ana"\nname = "Ana"\n{}'

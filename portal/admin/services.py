@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 
 from portal.admin.frame import bp, moments
 from portal.booking.models import Appointment
-from portal.business import service_edit, service_form
+from portal.business import service_form
+from portal.business import services as service_edit
 from portal.business.lengths import length_text
 from portal.business.models import Resource, Service, ServiceResource
 from portal.business.service_form import WantedService

@@ -1,4 +1,5 @@
-"""The steps of planning, changing and calling off appointments, inside the transactions of `fixed`, `series`, `series_changes` and `seeding`.
+"""The steps of planning, changing and calling off appointments, inside the transactions of `fixed`, `series`, `series_changes` and
+`portal.seed.apply_dates`.
 
 The caller holds the locks of the resources concerned. Rows of bookings are locked before their appointment's, as a cancellation does it.
 """

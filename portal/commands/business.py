@@ -20,7 +20,7 @@ def seed(file: Path, as_json: bool) -> None:
     from portal.calendars.meetings import gaps
     from portal.db import read_transaction
     from portal.errors import Invalid
-    from portal.seeding import load
+    from portal.seed.load import load
 
     try:
         text = file.read_text(encoding="utf-8")
@@ -47,8 +47,8 @@ import_ = click.Command(
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path, allow_dash=True))
 def export(file: Path) -> None:
     """Write the business into FILE (TOML; - for the console), as `seed` reads it. Passwords stay here: it names environment variables instead."""
-    from portal import seeding
     from portal.db import read_transaction
+    from portal.seed import load as seeding
 
     with instance():
         text = read_transaction(seeding.export)

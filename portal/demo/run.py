@@ -76,7 +76,7 @@ class Demo:
 
     def prepare(self, app: Flask) -> None:
         """The studio's services and people, its connected calendars, its owner."""
-        from portal.seeding import load
+        from portal.seed.load import load
 
         names = ("studio.toml", "video.toml") if self._google else ("studio.toml",)
         text = "".join((Path(__file__).parent / name).read_text(encoding="utf-8") for name in names)

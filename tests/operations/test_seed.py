@@ -10,8 +10,6 @@ from sqlalchemy import func, select
 
 from portal.booking.operations import Customer, book
 from portal.booking.queries import free_slots
-from portal.business import seed_values
-from portal.business.export import export_business
 from portal.business.models import (
     ASSIGNMENTS,
     LOCATION_KINDS,
@@ -23,7 +21,6 @@ from portal.business.models import (
     Resource,
     Service,
 )
-from portal.business.seed import seed
 from portal.calendars import models as calendars
 from portal.calendars.access import account_of, unseal_secret
 from portal.calendars.models import Calendar, Connection
@@ -33,6 +30,9 @@ from portal.errors import Invalid
 from portal.extensions import db
 from portal.intervals import Interval
 from portal.outbox import OutboxEntry
+from portal.seed import values
+from portal.seed.apply import seed
+from portal.seed.export import export_business
 from portal.sync.event_text import STRICTNESS
 from tests.providers.servers import RadicaleServer
 
@@ -362,16 +362,16 @@ def test_nothing_is_changed_when_anything_is_wrong(app):
 
 
 def test_words_are_those_of_the_tables():
-    assert seed_values.KINDS == RESOURCE_KINDS
-    assert seed_values.ASSIGNMENTS == ASSIGNMENTS
-    assert seed_values.MEETINGS == MEETINGS
-    assert seed_values.TIMINGS == TIMINGS
-    assert ("", *seed_values.LOCATION_KINDS) == LOCATION_KINDS
-    assert seed_values.QUESTION_KINDS == QUESTION_KINDS
-    assert seed_values.WHEN_MOVED == calendars.WHEN_MOVED
-    assert seed_values.WHEN_DELETED == calendars.WHEN_DELETED
-    assert set(seed_values.WHEN_UNREADABLE) == set(calendars.WHEN_UNREADABLE)
-    assert seed_values.PRIVACY == calendars.PRIVACY == STRICTNESS
+    assert values.KINDS == RESOURCE_KINDS
+    assert values.ASSIGNMENTS == ASSIGNMENTS
+    assert values.MEETINGS == MEETINGS
+    assert values.TIMINGS == TIMINGS
+    assert ("", *values.LOCATION_KINDS) == LOCATION_KINDS
+    assert values.QUESTION_KINDS == QUESTION_KINDS
+    assert values.WHEN_MOVED == calendars.WHEN_MOVED
+    assert values.WHEN_DELETED == calendars.WHEN_DELETED
+    assert set(values.WHEN_UNREADABLE) == set(calendars.WHEN_UNREADABLE)
+    assert values.PRIVACY == calendars.PRIVACY == STRICTNESS
 
 
 def test_an_exported_business_loads_without_a_change(sqlite_app):
@@ -519,9 +519,9 @@ def test_an_exported_calendar_names_a_variable_for_its_password(allowed, radical
 
 
 def test_the_demo_studio_is_a_good_seed_file():
-    from portal.business.seed_file import read_seed_file
+    from portal.seed.file import read_seed_file
 
-    text = (Path(seed_values.__file__).parents[1] / "demo" / "studio.toml").read_text(encoding="utf-8")
+    text = (Path(values.__file__).parents[1] / "demo" / "studio.toml").read_text(encoding="utf-8")
     file = read_seed_file(text, name="studio.toml", environ={"DEMO_CALENDARS_ANA": "x", "DEMO_CALENDARS_BEN": "y"})
     assert {service.assignment for service in file.services} == {"choose", "any", "all"}
     assert any(len(service.lists) > 1 for service in file.services)

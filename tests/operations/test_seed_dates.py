@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import delete, select
 
-from portal import seeding
 from portal.booking import fixed, operations, series, series_changes
 from portal.booking.models import Appointment, Booking, Series
 from portal.clock import now_utc
@@ -17,6 +16,7 @@ from portal.errors import Invalid
 from portal.extensions import db
 from portal.notifications import reminders
 from portal.notifications.models import Reminder
+from portal.seed import load as seeding
 
 MADRID = ZoneInfo("Europe/Madrid")
 DAY = (now_utc().astimezone(MADRID) + timedelta(days=10)).date()

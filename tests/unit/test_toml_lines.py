@@ -7,7 +7,7 @@ import tomllib
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from portal.toml_lines import line_numbers, line_of
+from portal.seed.toml_lines import line_numbers, line_of
 
 TEXT = '''# a comment with [brackets] and = signs
 [business]

@@ -7,10 +7,10 @@ import pytest
 from portal.accounts.forms import read_setup
 from portal.accounts.operations import add_api_token
 from portal.booking.rules import Customer, check_customer
-from portal.business import seed_file
 from portal.business.service_form import empty, read
 from portal.errors import Invalid
 from portal.notifications.texts import check_text
+from portal.seed import file
 from tests.factories import make_resource, make_service
 from tests.support.people import PASSWORD
 from tests.support.visitor import Visitor
@@ -60,7 +60,7 @@ def in_seed(place):
     def read_it(name):
         written = "".join(sign if sign.isprintable() else f"\\u{ord(sign):04x}" for sign in name)  # as TOML wants it
         names = {"business": "Studio", "resource": "Ana", "service": "Consultation", place: written}
-        read_file = seed_file.read_seed_file(SEED.format(**names), name="studio.toml", environ={})
+        read_file = file.read_seed_file(SEED.format(**names), name="studio.toml", environ={})
         found = {"business": read_file.business, "resource": read_file.resources[0], "service": read_file.services[0]}
         return found[place].name
 

@@ -7,8 +7,8 @@ from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from portal.business.seed_table import shown
-from portal.business.seed_values import Range
+from portal.seed.table import shown
+from portal.seed.values import Range
 
 # First parts of addresses that are the portal's own: a service of that name could not be reached.
 RESERVED_SLUGS = frozenset({

@@ -23,15 +23,15 @@ from portal.business.models import (
     ServiceResource,
     WeeklyHours,
 )
-from portal.business.seed_calendars import Proof, apply_calendars, prove_calendars
-from portal.business.seed_file import WEEKDAYS, read_seed_file
-from portal.business.seed_values import SEED_KEYS, Range, SeedBusiness, SeedFile, SeedResource, SeedService
-from portal.business.service_edit import TOLD_IN_CALENDARS
+from portal.business.services import TOLD_IN_CALENDARS
 from portal.calendars.rewrite import rewrite_service
 from portal.db import read_transaction, transaction
+from portal.seed.apply_calendars import Proof, apply_calendars, prove_calendars
+from portal.seed.file import WEEKDAYS, read_seed_file
+from portal.seed.values import SEED_KEYS, Range, SeedBusiness, SeedFile, SeedResource, SeedService
 
 _APART = ("slug", "lists", "questions", "dates", "series")
-"""What of a service is no column; dates and series are appointments, which `portal.booking.seeding` plans."""
+"""What of a service is no column; dates and series are appointments, which `portal.seed.apply_dates` plans."""
 
 
 def seed(text: str, *, name: str, environ: Mapping[str, str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Reads the tables [[service.date]] and [[service.series]] of a seed file. Pure; called by `seed_services`."""
+"""Reads the tables [[service.date]] and [[service.series]] of a seed file. Pure; called by `file_services`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
-from portal.business.seed_checks import read_day
-from portal.business.seed_table import Table, shown
-from portal.business.seed_values import SeedDate, SeedSeries, SeedService
+from portal.business.checks import read_day
+from portal.seed.table import Table, shown
+from portal.seed.values import SeedDate, SeedSeries, SeedService
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _NEVER = date(1970, 1, 1)

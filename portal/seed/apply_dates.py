@@ -1,4 +1,4 @@
-"""Fixed dates and weekly series of a seed file, and the way back into one. The rest of the file is `portal.business.seed`'s.
+"""Fixed dates and weekly series of a seed file, and the way back into one. The rest of the file is `portal.seed.apply`'s.
 
 What the file names is planned, or changed where it differs; what it does not name is left alone. A date with bookings is never called off, and
 one that staff called off or moved stays so. Each date is a transaction of its own: one whose time is taken hinders no other.
@@ -20,10 +20,10 @@ from portal.booking.models import ACTIVE, Appointment, AppointmentResource, Book
 from portal.booking.occurrences import begins_at, dates_between
 from portal.booking.series import extend_series, plan_series, weekly_of
 from portal.business.models import Business, Resource, Service
-from portal.business.seed_dates import WEEKDAYS
-from portal.business.seed_values import SeedDate, SeedSeries, SeedService
 from portal.db import read_transaction, transaction, write_transaction
 from portal.errors import Refused
+from portal.seed.file_dates import WEEKDAYS
+from portal.seed.values import SeedDate, SeedSeries, SeedService
 
 Table = tuple[str, dict[str, Any]]
 Span = tuple[date, date | None]

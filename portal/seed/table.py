@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from portal.errors import Invalid
 from portal.names import read_name
-from portal.toml_lines import Path, line_of
+from portal.seed.toml_lines import Path, line_of
 
 T = TypeVar("T")
 REQUIRED: Any = object()

@@ -11,14 +11,14 @@ from functools import partial
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal.booking.seeding import dates_of, seed_dates
-from portal.business.export import export_business
 from portal.business.models import Resource, Service
-from portal.business.seed import seed
-from portal.business.seed_file import read_seed_file
 from portal.clock import now_utc
 from portal.db import read_transaction, transaction
 from portal.notifications.reminders import replan_service
+from portal.seed.apply import seed
+from portal.seed.apply_dates import dates_of, seed_dates
+from portal.seed.export import export_business
+from portal.seed.file import read_seed_file
 
 
 def load(text: str, *, name: str, environ: Mapping[str, str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The seed file: a whole business in one TOML file, read into plain values. Pure; `portal.business.seed` puts them into the database.
+"""The seed file: a whole business in one TOML file, read into plain values. Pure; `portal.seed.apply` puts them into the database.
 
 Everything is checked here that can be checked without a database, and every wrong key or value is named with its line.
 """
@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from portal.business.seed_checks import (
+from portal.business.checks import (
     check_email,
     check_language,
     check_slug,
@@ -20,9 +20,11 @@ from portal.business.seed_checks import (
     read_day,
     read_range,
 )  # fmt: skip
-from portal.business.seed_services import read_service
-from portal.business.seed_table import REQUIRED, Problems, Table, shown
-from portal.business.seed_values import (
+from portal.errors import Invalid
+from portal.seed.file_services import read_service
+from portal.seed.table import REQUIRED, Problems, Table, shown
+from portal.seed.toml_lines import Path, line_numbers
+from portal.seed.values import (
     BY_CONSENT,
     KINDS,
     PRIVACY,
@@ -38,8 +40,6 @@ from portal.business.seed_values import (
     SeedResource,
     SeedService,
 )  # fmt: skip
-from portal.errors import Invalid
-from portal.toml_lines import Path, line_numbers
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 

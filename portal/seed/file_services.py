@@ -1,4 +1,4 @@
-"""Reads the [[service]] tables of a seed file. Pure; called by `seed_file`."""
+"""Reads the [[service]] tables of a seed file. Pure; called by `file`."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import re
 from collections.abc import Collection
 from functools import partial
 
-from portal.business.seed_checks import check_service_slug
-from portal.business.seed_dates import check_dates, read_dates, read_series
-from portal.business.seed_table import Table, shown
-from portal.business.seed_values import (
+from portal.business.checks import check_service_slug
+from portal.seed.file_dates import check_dates, read_dates, read_series
+from portal.seed.table import Table, shown
+from portal.seed.toml_lines import Path
+from portal.seed.values import (
     ASSIGNMENTS,
     LOCATION_KINDS,
     MEETINGS,
@@ -18,7 +19,6 @@ from portal.business.seed_values import (
     SeedQuestion,
     SeedService,
 )  # fmt: skip
-from portal.toml_lines import Path
 
 MONTH = 30 * 24 * 60
 MOST_REMINDERS = 5

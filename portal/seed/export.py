@@ -14,10 +14,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.business.models import Business, DateOverride, Resource, Service, ServiceQuestion
-from portal.business.seed_file import WEEKDAYS
-from portal.business.seed_values import SEED_KEYS
 from portal.calendars.models import Calendar, Connection
 from portal.errors import NotFound
+from portal.seed.file import WEEKDAYS
+from portal.seed.values import SEED_KEYS
 
 _SERVICE_KEYS = (
     "slug", "name", "description", "location", "meeting", "duration", "step", "buffer_before", "buffer_after", "notice", "horizon",

@@ -1,0 +1,1 @@
+"""The business as a TOML file: reading it, applying it, writing it."""
