@@ -8,18 +8,20 @@ from pathlib import Path
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from portal import errors_web, headers, hypermedia, languages, logs, numbers, rate_limits, site, static_files, versions
+from portal import logs
 from portal.config import Settings, load_settings
 from portal.db import set_up_engine
 from portal.extensions import compress, csrf, db, limiter, login_manager
 from portal.private_files import make_private
 from portal.security import load_sealer, load_secret_key
+from portal.web import addresses, error_pages, headers, hypermedia, rate_limits, reader_language, site, static_files
+from portal.web.shown import versions
 
 ROOT = Path(__file__).resolve().parent.parent
 
 PAGES = (
-    "portal.health",
-    "portal.languages",
+    "portal.api.health",
+    "portal.web.reader_language",
     "portal.accounts.routes",
     "portal.admin.routes",
     "portal.admin.appointments",
@@ -37,17 +39,22 @@ PAGES = (
     "portal.calendars.routes",
     "portal.calendars.parting_routes",
     "portal.notifications.routes",
-    "portal.notifications.stop_routes",
-    "portal.sync.hooks",
+    "portal.public.stop",
+    "portal.hooks.google",
     "portal.api.routes",
-    "portal.booking.manage",
-    "portal.waitlist.routes",
-    "portal.booking.routes",
-    "portal.customers.routes",
+    "portal.public.manage",
+    "portal.public.waitlist.routes",
+    "portal.public.booking.routes",
+    "portal.public.mine.routes",
 )
 """Modules with routes, each for its blueprint `bp`, which some of them share."""
-FORMS = ("portal.admin.shown", "portal.booking.shown", "portal.calendars.shown", "portal.waitlist.shown")
-"""They say what the editing forms show (`portal.versions`)."""
+FORMS = (
+    "portal.web.shown.staff",
+    "portal.web.shown.bookings",
+    "portal.web.shown.calendars",
+    "portal.web.shown.waitlist",
+)
+"""They say what the editing forms show (`portal.web.shown.versions`)."""
 MODELS = (
     "portal.accounts.models",
     "portal.booking.models",
@@ -70,7 +77,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         "portal", root_path=str(ROOT), instance_path=instance_path, template_folder="templates", static_folder=None
     )
     app.config.update(_flask_config(settings))
-    numbers.init_app(app)
+    addresses.init_app(app)
     app.extensions["settings"] = settings
     make_private(settings)
     app.extensions["sealer"] = load_sealer(settings)
@@ -113,14 +120,14 @@ def _init_extensions(app: Flask) -> None:
     db.init_app(app)
     with app.app_context():
         set_up_engine(db.engine)
-    languages.init_app(app)  # first: whatever refuses a request after it says so in the right language
+    reader_language.init_app(app)  # first: whatever refuses a request after it says so in the right language
     csrf.init_app(app)
     limiter.init_app(app)
     login_manager.init_app(app)
     logs.init_app(app)
     hypermedia.init_app(app)
     headers.init_app(app)
-    errors_web.init_app(app)
+    error_pages.init_app(app)
     compress.init_app(app)
     site.init_app(app)
     static_files.init_app(app)

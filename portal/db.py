@@ -107,7 +107,8 @@ def in_turn(session: Session, subject: str) -> None:
 
 @contextmanager
 def gate(check: Callable[[Session], None]) -> Iterator[None]:
-    """Inside of it, the first transaction that writes calls `check(session)` before its work; what that raises ends it. See `portal.versions`."""
+    """Inside of it, the first transaction that writes calls `check(session)` before its work; what that raises ends it. See
+    `portal.web.shown.versions`."""
     token = _gate.set(check)
     try:
         yield

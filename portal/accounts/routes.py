@@ -1,4 +1,4 @@
-"""Pages around signing in: the sign-in itself, set-up links, one's own account. Also the check before every request (see `access`)."""
+"""Pages around signing in: the sign-in itself, set-up links, one's own account. Also the check before every request (see `portal.web.access`)."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ from flask import Blueprint, current_app, flash, make_response, redirect, render
 from flask_login import current_user, login_user, logout_user
 from itsdangerous import BadData, URLSafeTimedSerializer
 
-from portal import wake
-from portal.accounts import access, operations, queries, resets
+from portal.accounts import operations, queries, resets
 from portal.accounts.devices import device_name
 from portal.accounts.forms import read_new_password, read_setup, zone_options
 from portal.accounts.guesses import TooManyTries
 from portal.accounts.models import User
-from portal.booking import visitors
 from portal.business.models import Business
 from portal.clock import now_utc
 from portal.errors import Invalid, NotFound, Refused
 from portal.extensions import db, limiter, login_manager
-from portal.hypermedia import see_other, wants_partial
+from portal.web import access, after_answer, visitors
+from portal.web.hypermedia import see_other, wants_partial
 
 bp = Blueprint("accounts", __name__)
 bp.before_app_request(access.check)
@@ -113,7 +112,7 @@ def forgotten() -> Any:
         return render_template("accounts/forgotten.html", email=email, errors=error.fields), 422
     except resets.TooManyResets as error:
         return render_template("accounts/forgotten.html", email=email, errors={}, problem=str(error)), error.http_status
-    wake.ring()
+    after_answer.ring()
     minutes = int(resets.LIVES.total_seconds() // 60)
     return render_template("accounts/forgotten_sent.html", email=email.strip(), minutes=minutes)
 

@@ -10,7 +10,6 @@ from babel.dates import get_day_names
 from flask import abort, flash, render_template, request, url_for
 from flask_login import current_user
 
-from portal import wake
 from portal.admin import date_queries, queries, queues
 from portal.admin.date_forms import MOST_SEATS, Reader, read_start, time_of_day
 from portal.admin.date_queries import DateRow
@@ -21,8 +20,9 @@ from portal.booking.series_changes import call_off_later, change_later, later_of
 from portal.clock import now_utc
 from portal.errors import Invalid, Refused, Stale
 from portal.extensions import db
-from portal.hypermedia import see_other
 from portal.waitlist import operations as waitlist
+from portal.web import after_answer
+from portal.web.hypermedia import see_other
 
 
 @bp.get("/appointments/<int:appointment_id>")
@@ -112,7 +112,7 @@ def _act(appointment_id: int, act: Callable[[], str], again: Callable[[DateRow, 
         db.session.rollback()
         problem = " ".join(error.fields.values()) if isinstance(error, Invalid) and error.fields else str(error)
         return again(_find(appointment_id), problem), error.http_status
-    wake.ring()
+    after_answer.ring()
     return see_other(url_for("admin.appointment", appointment_id=appointment_id))
 
 

@@ -12,21 +12,20 @@ from typing import Any
 from flask import Response, flash, make_response, render_template, request, url_for
 from flask_login import current_user
 
-from portal import wake
 from portal.accounts import guesses
 from portal.accounts.guesses import TooManyTries
 from portal.admin import queries
 from portal.admin.frame import bp, moments
-from portal.booking import visitors
 from portal.booking.models import WaitlistEntry
 from portal.clock import now_utc
 from portal.customers import erase, export, retention
 from portal.customers import queries as stored
-from portal.customers.overview import wished_start
 from portal.errors import Invalid, NotYet, Stale
 from portal.extensions import db, limiter
-from portal.hypermedia import see_other
-from portal.waitlist.pages import wish_in_words
+from portal.public.mine.view import wished_start
+from portal.public.waitlist.view import wish_in_words
+from portal.web import after_answer, visitors
+from portal.web.hypermedia import see_other
 
 MOST_ROWS = 100
 MOST_MAILS = 20
@@ -93,7 +92,7 @@ def erase_customer(key: str) -> Any:
             "It is being erased: first the mails about it have to leave. That takes a minute, and goes on by itself.",
             "ok",
         )
-    wake.ring()
+    after_answer.ring()
     return see_other(url_for("admin.customers"))
 
 

@@ -12,7 +12,6 @@ from flask import abort, flash, render_template, request, url_for
 from flask_login import current_user
 from sqlalchemy import select
 
-from portal import wake
 from portal.admin import date_queries, queues
 from portal.admin.date_forms import read_date, read_series, time_of_day
 from portal.admin.frame import bp, moments
@@ -25,7 +24,8 @@ from portal.business.models import Service
 from portal.clock import now_utc
 from portal.errors import Invalid, Refused
 from portal.extensions import db
-from portal.hypermedia import see_other
+from portal.web import after_answer
+from portal.web.hypermedia import see_other
 
 FIELDS_OF_SERIES = {"resource": "who", "capacity": "seats"}
 """Names of fields in the form of a series, where those of the operation stand in the form of a date on the same page."""
@@ -90,7 +90,7 @@ def _act(service: Service, act: Callable[[], str], *, form: str) -> Any:
     except Refused as error:
         db.session.rollback()
         return _page(_find(slug), problem=str(error), form=form), error.http_status
-    wake.ring()
+    after_answer.ring()
     return see_other(url_for("admin.dates", slug=slug))
 
 

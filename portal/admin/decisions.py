@@ -10,7 +10,6 @@ from datetime import datetime
 from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session, selectinload
 
-from portal.accounts.access import sees_titles
 from portal.accounts.models import User
 from portal.admin.queries import appointment_scope, resources_of
 from portal.booking.models import ACTIVE, PRESENT, Appointment, Booking
@@ -20,6 +19,7 @@ from portal.calendars.models import Calendar, RemoteObject
 from portal.errors import NotFound
 from portal.intervals import Interval
 from portal.sync.models import Conflict, Question
+from portal.web.access import sees_titles
 
 
 @dataclass(frozen=True, slots=True)

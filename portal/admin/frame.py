@@ -13,8 +13,8 @@ from portal.admin.queries import resource_ids_of
 from portal.clock import now_utc
 from portal.dates import present_locale
 from portal.extensions import db
-from portal.site import current_site
 from portal.sync import unknown
+from portal.web.site import current_site
 
 bp = Blueprint("admin", __name__, url_prefix="/admin")
 

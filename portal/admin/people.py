@@ -17,7 +17,7 @@ from portal.business.models import Resource
 from portal.clock import now_utc
 from portal.errors import Invalid, NotAllowedNow, NotFound, Refused, Stale
 from portal.extensions import db
-from portal.hypermedia import see_other
+from portal.web.hypermedia import see_other
 
 
 @bp.get("/people")

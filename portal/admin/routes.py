@@ -12,7 +12,6 @@ from flask import current_app, flash, render_template, request, url_for
 from flask_login import current_user
 from sqlalchemy.orm import Session
 
-from portal import wake
 from portal.admin import agenda, decisions, queries, unconfirmed, unknown
 from portal.admin.frame import bp, moments
 from portal.admin.warnings import Warning, find_warnings
@@ -24,7 +23,6 @@ from portal.booking.questions import answer_lines
 from portal.clock import now_utc
 from portal.errors import NotFound, OutsideEvent, Refused
 from portal.extensions import db
-from portal.hypermedia import see_other, wants_partial
 from portal.notifications import failures
 from portal.settings_checks import warnings as doubts
 from portal.sync import overview, partings
@@ -33,6 +31,8 @@ from portal.sync.questions import ANSWERS
 from portal.sync.questions import answer as give_answer
 from portal.sync.unknown import count_open as count_unknown
 from portal.vitals import read_vitals
+from portal.web import after_answer
+from portal.web.hypermedia import see_other, wants_partial
 from portal.worker import clock_watch
 
 COMING_DAYS = 7
@@ -145,7 +145,7 @@ def answer(question_id: int) -> Any:
         flash(_ANSWERED[given], "ok")
     except Refused as error:
         flash(str(error), "bad")
-    wake.ring()
+    after_answer.ring()
     return see_other(url_for("admin.questions"))
 
 
@@ -178,9 +178,9 @@ def _act(booking_id: int, action: str, said: str) -> Any:
         return _booking_page(booking_id, problem=str(error)), 409
     flash(said, "ok")
     if action == "approve":
-        wake.ring()
+        after_answer.ring()
     else:
-        wake.seats_freed(booking_id, cause="cancelled" if action == "cancel" else "refused")
+        after_answer.seats_freed(booking_id, cause="cancelled" if action == "cancel" else "refused")
     return see_other(url_for("admin.booking", booking_id=booking_id))
 
 

@@ -21,8 +21,8 @@ from portal.clock import now_utc
 from portal.db import transaction
 from portal.errors import Invalid, NotFound, Stale
 from portal.extensions import db
-from portal.hypermedia import see_other
 from portal.notifications.reminders import replan_service
+from portal.web.hypermedia import see_other
 
 
 @bp.get("/services")

@@ -17,8 +17,6 @@ from portal.business.models import Business, Resource, Service
 from portal.clock import now_utc
 from portal.errors import Invalid, NotFound, Stale
 from portal.extensions import db
-from portal.headers import POLICY
-from portal.hypermedia import see_other
 from portal.i18n import LANGUAGES, known_language
 from portal.notifications import texts
 from portal.notifications.facts import OwnWords
@@ -27,6 +25,8 @@ from portal.notifications.own_words import KINDS, placeholders_of
 from portal.notifications.samples import SampleService, sample_mail
 from portal.notifications.sources import business_of, house_of
 from portal.notifications.texts import Place
+from portal.web.headers import POLICY
+from portal.web.hypermedia import see_other
 
 PREVIEW_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 

@@ -14,7 +14,7 @@ from portal.admin.frame import bp, moments
 from portal.clock import now_utc
 from portal.errors import Invalid
 from portal.extensions import db
-from portal.hypermedia import see_other
+from portal.web.hypermedia import see_other
 
 EXPLAINED = {
     "read-availability": "Free times in full, with the reasons why others are not offered, and without limit",

@@ -6,11 +6,11 @@ from typing import Any
 
 from flask import flash, url_for
 
-from portal import wake
 from portal.booking import by_mail
 from portal.clock import now_utc
 from portal.errors import HoldExpired
-from portal.hypermedia import see_other
+from portal.web import after_answer
+from portal.web.hypermedia import see_other
 
 TOO_LATE = "The customer has not confirmed this booking in time, so it is deleted, and its time is free again."
 
@@ -25,7 +25,7 @@ def settle(booking_id: int, *, says_yes: bool) -> Any:
     except HoldExpired:
         flash(TOO_LATE, "bad")
         return see_other(url_for("admin.bookings"))
-    wake.ring()
+    after_answer.ring()
     if not says_yes:
         flash("The booking is deleted, and its time is free again. The customer is not told.", "ok")
         return see_other(url_for("admin.bookings"))

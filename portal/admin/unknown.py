@@ -12,8 +12,6 @@ from flask_login import current_user
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal import wake
-from portal.accounts import access
 from portal.accounts.models import User
 from portal.admin import queries
 from portal.admin.frame import bp, moments
@@ -25,11 +23,12 @@ from portal.calendars.models import Calendar, UnknownBooking
 from portal.clock import now_utc
 from portal.errors import Invalid, NotFound, Refused
 from portal.extensions import db
-from portal.hypermedia import see_other
 from portal.intervals import Interval
 from portal.sync import unknown
 from portal.sync.event_text import guests_told
 from portal.sync.standing import stands
+from portal.web import access, after_answer
+from portal.web.hypermedia import see_other
 
 MOST_PEOPLE = 6
 """Rows of the form; more people of a group are added in further goes."""
@@ -95,7 +94,7 @@ def take_up(unknown_id: int) -> Any:
     except Refused as error:
         return _page(_find(unknown_id), request.form, {"time": str(error)}), 409
     flash("The booking stands again. Whoever has an address is mailed it, with a new link.", "ok")
-    wake.ring()
+    after_answer.ring()
     return see_other(url_for("admin.appointment", appointment_id=appointment_id))
 
 
@@ -113,7 +112,7 @@ def answer_unknown(unknown_id: int) -> Any:
         flash(said, "ok")
     except Refused as error:
         flash(str(error), "bad")
-    wake.ring()
+    after_answer.ring()
     return see_other(url_for("admin.questions"))
 
 

@@ -16,15 +16,15 @@ from portal.booking.meetings import meeting_of
 from portal.booking.models import Appointment, AppointmentResource, Booking
 from portal.booking.outside_events import Over, standing_over
 from portal.booking.queries import sync_state
-from portal.booking.shown import parts_of
 from portal.booking.statements import rows
 from portal.business.models import Resource, Service, ServiceQuestion
 from portal.errors import NotFound
 from portal.extensions import db
 from portal.sync.models import Question
 from portal.sync.overview import CalendarFacts
-from portal.versions import fingerprint
 from portal.vitals import Vitals
+from portal.web.shown.bookings import parts_of
+from portal.web.shown.versions import fingerprint
 
 # Without a token nobody learns who is busy when: these codes are told as one.
 _PRIVATE = frozenset(

@@ -1,7 +1,7 @@
 """The JSON API under `/api/v1`: the same operations as the pages, for programs. Described at `/api/v1/openapi.json` (`portal.api.openapi`).
 
 Public are the services and the free times; all else needs a bearer token with the right scope (`portal.api.tokens`). Cookies count for nothing
-here, which is why these routes may do without CSRF tokens. Errors are problem documents (`portal.errors_web`).
+here, which is why these routes may do without CSRF tokens. Errors are problem documents (`portal.web.error_pages`).
 """
 
 from __future__ import annotations
@@ -13,22 +13,23 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request, url_for
 
-from portal import versions, wake
 from portal.api import openapi as description
 from portal.api import present, schemas
 from portal.api.tokens import NoToken, ScopeMissing, current_bearer, reads_in_full
-from portal.booking import operations, queries, visitors
+from portal.booking import operations, queries
 from portal.booking.models import Booking
 from portal.booking.rules import KeyOwner
 from portal.business.models import Resource
 from portal.clock import now_utc
 from portal.errors import Invalid, NotFound, OutsideEvent, PortalError, SlotTaken
-from portal.errors_web import problem
 from portal.extensions import csrf, db, limiter
-from portal.languages import asked_language
-from portal.site import current_site
 from portal.sync import approvals, overview
 from portal.vitals import read_vitals
+from portal.web import after_answer, visitors
+from portal.web.error_pages import problem
+from portal.web.reader_language import asked_language
+from portal.web.shown import versions
+from portal.web.site import current_site
 
 bp = Blueprint("api", __name__, url_prefix="/api/v1")
 csrf.exempt(bp)
@@ -112,7 +113,7 @@ def book() -> Any:
         )
     except Invalid as error:
         raise Invalid(str(error), fields=schemas.in_body(error.fields)) from None
-    wake.ring()
+    after_answer.ring()
     told = _show(outcome.public_id)
     told["manage_url"] = present.manage_url(outcome.manage_token)
     response = jsonify(told)
@@ -136,7 +137,7 @@ def cancel(public_id: str) -> Any:
     schemas.read_answer(_versioned(_optional_body()))
     booking_id = _find(public_id).id
     operations.cancel_booking(booking_id, by="staff", now=now_utc())
-    wake.seats_freed(booking_id, cause="cancelled")
+    after_answer.seats_freed(booking_id, cause="cancelled")
     return jsonify(_show(public_id))
 
 
@@ -144,7 +145,7 @@ def cancel(public_id: str) -> Any:
 def approve(public_id: str) -> Any:
     book_over = schemas.read_approval(_versioned(_optional_body()))
     approvals.approve(_find(public_id).id, now=now_utc(), by="A program", over=book_over)
-    wake.ring()
+    after_answer.ring()
     return jsonify(_show(public_id))
 
 
@@ -153,7 +154,7 @@ def refuse(public_id: str) -> Any:
     schemas.read_answer(_versioned(_optional_body()))
     booking_id = _find(public_id).id
     operations.refuse_booking(booking_id, now=now_utc())
-    wake.seats_freed(booking_id, cause="refused")
+    after_answer.seats_freed(booking_id, cause="refused")
     return jsonify(_show(public_id))
 
 
@@ -162,7 +163,7 @@ def move(public_id: str) -> Any:
     wanted = schemas.read_move(_versioned(_body()))
     booking_id = _find(public_id).id
     operations.move_booking(booking_id, wanted.start_at, by="staff", now=now_utc(), resource_slug=wanted.resource)
-    wake.seats_freed(booking_id, cause="moved")
+    after_answer.seats_freed(booking_id, cause="moved")
     return jsonify(_show(public_id))
 
 

@@ -14,13 +14,13 @@ from flask import g, request
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
-from portal.accounts import access
 from portal.accounts.models import ApiToken
 from portal.clock import now_utc
 from portal.db import transaction
 from portal.errors import PortalError
 from portal.extensions import db
 from portal.security import token_hash
+from portal.web import access
 
 NEEDED = {
     "api.book": "book",
@@ -68,7 +68,7 @@ class Bearer:
 
 
 def require_token() -> None:
-    """The API's guard, in front of all that is not public (`portal.accounts.access`). Raises NoToken and ScopeMissing."""
+    """The API's guard, in front of all that is not public (`portal.web.access`). Raises NoToken and ScopeMissing."""
     bearer = current_bearer()
     if bearer is None:
         raise NoToken("This needs a token: send “Authorization: Bearer …” with one made by `lockstep token add NAME`.")

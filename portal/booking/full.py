@@ -1,4 +1,5 @@
-"""What is full, and how many wait for it: where the pages of a service offer its waitlist. Asked by `picker.py` and the waitlist's pages.
+"""What is full, and how many wait for it: where the pages of a service offer its waitlist. Asked by `portal.public.booking.picker` and the
+waitlist's pages.
 
 Reads only, and names nobody: numbers, times and dates are all that leaves this module.
 """

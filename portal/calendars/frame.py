@@ -6,12 +6,12 @@ from flask import Blueprint
 from flask_login import current_user
 from sqlalchemy import select
 
-from portal.accounts import access
 from portal.business.models import Resource
 from portal.calendars.google_routes import let_forms_lead_to_google
 from portal.calendars.models import Calendar, Connection
 from portal.errors import NotFound
 from portal.extensions import db
+from portal.web import access
 
 bp = Blueprint("integrations", __name__, url_prefix="/admin/integrations")
 bp.after_request(let_forms_lead_to_google)

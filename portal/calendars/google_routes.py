@@ -13,8 +13,6 @@ from flask import Blueprint, Response, current_app, flash, render_template, requ
 from flask_login import current_user
 from sqlalchemy import select
 
-from portal.accounts import access
-from portal.booking import visitors
 from portal.business.models import Resource
 from portal.calendars import connect as connecting
 from portal.calendars import consents, drafts, forms, grants, tokens, words
@@ -25,11 +23,12 @@ from portal.clock import now_utc
 from portal.config import Settings
 from portal.errors import Invalid, NotFound
 from portal.extensions import db, limiter
-from portal.headers import let_forms_lead_to
-from portal.hypermedia import see_other
 from portal.instance.standing import require_ours
 from portal.outbound import guarded_session
 from portal.sync.consent import renew_consent
+from portal.web import access, visitors
+from portal.web.headers import let_forms_lead_to
+from portal.web.hypermedia import see_other
 from providers.errors import ProviderError
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from portal.calendars.frame import bp, find_connection, resource_of, who
 from portal.clock import now_utc
 from portal.errors import NotAllowedNow
 from portal.extensions import db
-from portal.hypermedia import see_other
 from portal.sync import connections, partings
+from portal.web.hypermedia import see_other
 
 EVENTS = ("leave", "take")
 

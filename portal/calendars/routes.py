@@ -12,9 +12,6 @@ from flask import current_app, flash, render_template, request, url_for
 from flask_login import current_user
 from sqlalchemy import select
 
-from portal import wake
-from portal.accounts import access
-from portal.booking import visitors
 from portal.business.models import Resource
 from portal.calendars import connect as connecting
 from portal.calendars import drafts, forms, google_client, words
@@ -25,9 +22,10 @@ from portal.clock import now_utc
 from portal.config import Settings
 from portal.errors import Invalid, NotAllowedNow, NotFound, Stale
 from portal.extensions import db, limiter
-from portal.hypermedia import see_other, wants_partial
 from portal.instance.standing import standing
 from portal.sync import accounts, connections, left_open, overview
+from portal.web import access, after_answer, visitors
+from portal.web.hypermedia import see_other, wants_partial
 from providers.errors import ProviderError
 
 ASKING_RATE = "20 per minute"
@@ -214,7 +212,7 @@ def leave_open(calendar_id: int) -> Any:
     except NotAllowedNow as error:
         flash(str(error), "bad")
         return see_other(url_for("integrations.index"))
-    wake.ring()
+    after_answer.ring()
     flash(
         "It closes no times any more." if wish == "open" else "It closes times again; the calendar is being read.", "ok"
     )

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from flask import Blueprint, Response, abort, current_app, make_response, render_template, request
 
-from portal.headers import POLICY
 from portal.notifications.mailbox import Kept, list_mails, read_mail
+from portal.web.headers import POLICY
 
 bp = Blueprint("mailbox", __name__, url_prefix="/admin/mailbox")
 

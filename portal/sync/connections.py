@@ -13,7 +13,6 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal import wake
 from portal.booking.requests import settle_pending
 from portal.calendars.access import Account, account_of, open_with
 from portal.calendars.connect import BUDGET, renew
@@ -25,6 +24,7 @@ from portal.db import read_transaction, transaction, write_transaction
 from portal.errors import NotAllowedNow, NotFound
 from portal.instance.standing import require_adopted
 from portal.sync import farewell, ledger, meanwhile, partings, states
+from portal.web import after_answer
 from portal.worker import jobs
 
 
@@ -59,7 +59,7 @@ def try_again(connection_id: int, *, now: datetime) -> int:
         return states.release(session, connection_id, now=now)
 
     released = transaction(work)
-    wake.ring()
+    after_answer.ring()
     return released
 
 
@@ -89,7 +89,7 @@ def set_rules(calendar_id: int, rules: Rules, *, is_busy_source: bool, by: str) 
         )
 
     transaction(work)
-    wake.ring()
+    after_answer.ring()
 
 
 def decide_quarantine(calendar_id: int, *, accept: bool, by: str, now: datetime) -> None:
@@ -174,7 +174,7 @@ def disconnect(connection_id: int, *, take_away: bool, by: str, now: datetime) -
     is_done = write_transaction([resource_id] if resource_id else [], work)
     if resource_id:
         settle_pending(resource_id, now=now)  # what waited only for this calendar
-    wake.ring()
+    after_answer.ring()
     return is_done
 
 
@@ -207,7 +207,7 @@ def finish_disconnecting(connection_id: int) -> None:
         partings.try_again(session, connection)
 
     transaction(work)
-    wake.ring()
+    after_answer.ring()
 
 
 def _resource_id(session: Session, connection_id: int) -> int | None:

@@ -10,10 +10,10 @@ from playwright.sync_api import Locator, Page, expect
 
 from portal.booking import operations
 from portal.booking.models import Booking
-from portal.booking.pages import read_instant
 from portal.business.models import Service
 from portal.clock import now_utc
 from portal.extensions import db
+from portal.public.booking.view import read_instant
 
 DAY = (now_utc() + timedelta(days=1)).date()
 MIDDLE = (now_utc().replace(day=1) + timedelta(days=32)).date().replace(day=11)

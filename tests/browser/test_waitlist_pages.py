@@ -11,9 +11,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from portal.booking.models import Appointment, Offer, WaitlistEntry
-from portal.booking.pages import instant_text
 from portal.clock import now_utc
 from portal.extensions import db
+from portal.public.booking.view import instant_text
 from portal.waitlist import operations as waitlist
 from portal.waitlist.records import entry_token
 from tests.operations.waitlist.house import cancel, make_class, run_out, take

@@ -9,7 +9,6 @@ import pytest
 from flask import url_for
 from sqlalchemy import func, select
 
-from portal.accounts import access
 from portal.accounts.models import User
 from portal.booking import operations, queries
 from portal.booking.models import Booking, EventLink
@@ -20,6 +19,7 @@ from portal.customers.models import MailedCode
 from portal.extensions import db
 from portal.notifications.models import Mail
 from portal.sync.models import Conflict, Question
+from portal.web import access
 from providers.calendars.memory import MemoryCalendars
 from tests.factories import ask, make_calendar, make_resource, make_service
 from tests.support.people import make_user, signed_in

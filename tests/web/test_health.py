@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import delete
 from sqlalchemy.exc import OperationalError
 
-from portal import health, schema
+from portal import schema
+from portal.api import health
 from portal.app import create_app
 from portal.clock import now_utc
 from portal.db import transaction

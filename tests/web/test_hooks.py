@@ -8,8 +8,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
 from portal.extensions import limiter
+from portal.hooks import google
 from portal.logs import Seldom
-from portal.sync import hook_counts, hooks
+from portal.sync import hook_counts
 
 MESSAGE = {
     "X-Goog-Channel-ID": "01234567-0123456789abcdef0123456789abcdef",
@@ -41,8 +42,8 @@ def test_sets_no_cookie_and_says_nothing(client):
 
 
 def test_refuses_what_is_too_large(client):
-    assert client.post("/hooks/google", headers=MESSAGE, data=b"x" * hooks.LARGEST).status_code == 204
-    assert client.post("/hooks/google", headers=MESSAGE, data=b"x" * (hooks.LARGEST + 1)).status_code == 413
+    assert client.post("/hooks/google", headers=MESSAGE, data=b"x" * google.LARGEST).status_code == 204
+    assert client.post("/hooks/google", headers=MESSAGE, data=b"x" * (google.LARGEST + 1)).status_code == 413
 
 
 def test_never_reads_a_body(client):
@@ -57,7 +58,7 @@ def test_a_thousand_messages_from_one_address_are_not_too_many(client, monkeypat
 
 
 def test_forged_messages_do_not_fill_the_log(client, monkeypatch):
-    monkeypatch.setattr(hooks, "_ignored", Seldom())
+    monkeypatch.setattr(google, "_ignored", Seldom())
     with capture_logs() as lines:
         for _ in range(200):
             client.post("/hooks/google", headers=MESSAGE)
@@ -65,7 +66,7 @@ def test_forged_messages_do_not_fill_the_log(client, monkeypatch):
 
 
 def test_no_secret_reaches_the_log(client, monkeypatch):
-    monkeypatch.setattr(hooks, "_ignored", Seldom())
+    monkeypatch.setattr(google, "_ignored", Seldom())
     with capture_logs() as lines:
         client.post("/hooks/google", headers=MESSAGE)
     assert lines

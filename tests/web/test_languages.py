@@ -17,19 +17,19 @@ from flask import Flask
 from sqlalchemy import event
 
 from portal import dates, i18n
-from portal.accounts import access
 from portal.booking import operations, queries
 from portal.booking.models import Booking
 from portal.booking.operations import Customer
-from portal.booking.pages import instant_text
 from portal.business.models import Business
 from portal.clock import now_utc
 from portal.customers import codes
 from portal.customers.models import MailedCode
 from portal.extensions import db
 from portal.notifications.stop_links import stop_url
+from portal.public.booking.view import instant_text
 from portal.security import new_token
 from portal.waitlist import operations as waitlist
+from portal.web import access
 from tests import factories
 from tests.operations.waitlist.house import cancel, make_class, take, wait
 from tests.support.people import make_user, signed_in

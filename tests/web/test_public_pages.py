@@ -14,13 +14,14 @@ from sqlalchemy import select
 from werkzeug.exceptions import HTTPException
 from werkzeug.test import TestResponse
 
-from portal import dates, wake
+from portal import dates
 from portal.booking import operations, queries
 from portal.booking.rules import Customer
 from portal.business.models import Service
 from portal.clock import now_utc
 from portal.extensions import db, limiter
 from portal.security import new_token
+from portal.web import after_answer
 from tests import factories
 from tests.support.visitor import Visitor
 
@@ -88,7 +89,7 @@ def kind_of(app: Flask, address: str) -> tuple[str, ...]:
 def test_looking_changes_nothing_whatever_is_opened(
     sqlite_app: Flask, booked: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wake, "pull_when_stale", lambda *_args, **_more: None)
+    monkeypatch.setattr(after_answer, "pull_when_stale", lambda *_args, **_more: None)
     slot = queries.soonest_slots(db.session(), db.session.query(Service).one(), now=now_utc(), limit=1)[0]
     hold = operations.place_hold(service_slug="consultation", start_at=slot.interval.start, now=now_utc())
     before = dump()

@@ -15,7 +15,6 @@ import lxml.html
 import pytest
 from sqlalchemy import select
 
-from portal import versions
 from portal.accounts.models import User
 from portal.booking import fixed, operations, queries
 from portal.booking.models import Appointment, Booking, WaitlistEntry
@@ -29,6 +28,7 @@ from portal.notifications import texts
 from portal.sync.models import Question
 from portal.waitlist import operations as waitlist
 from portal.waitlist.records import entry_token
+from portal.web.shown import versions
 from tests.factories import make_calendar, make_resource, make_service
 from tests.support.people import make_user, signed_in
 
@@ -81,7 +81,8 @@ EDITS_NOTHING_THAT_IS_SHOWN = {
     "stop.stop": "a mail program's one click, which shows nothing",
     "waitlist.join": "makes a new one, by a key of its own",
 }
-"""Endpoints that are sent something and need no version, with the reason. A new one that edits what a page shows belongs to `portal.versions`."""
+"""Endpoints that are sent something and need no version, with the reason. A new one that edits what a page shows belongs to
+`portal.web.shown.versions`."""
 
 
 def test_every_form_that_edits_carries_a_version(sqlite_app):
@@ -89,7 +90,7 @@ def test_every_form_that_edits_carries_a_version(sqlite_app):
         rule.endpoint for rule in sqlite_app.url_map.iter_rules() if rule.methods & {"POST", "PUT", "PATCH", "DELETE"}
     }
     assert posts - versions.declared() - set(EDITS_NOTHING_THAT_IS_SHOWN) == set(), (
-        "say what its form shows: portal.versions"
+        "say what its form shows: portal.web.shown.versions"
     )
     assert set(EDITS_NOTHING_THAT_IS_SHOWN) <= posts, "no such endpoint any more"
     assert not versions.declared() & set(EDITS_NOTHING_THAT_IS_SHOWN)

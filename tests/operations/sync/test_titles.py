@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from portal.accounts.access import sees_titles
 from portal.admin import decisions
 from portal.calendars.models import Calendar, RemoteObject
 from portal.clock import now_utc
 from portal.db import transaction
 from portal.extensions import db
 from portal.sync import accounts, connections, overview
+from portal.web.access import sees_titles
 from providers.calendars.google.mapping import read_event as read_google
 from providers.calendars.ical.mapping import read_event
 from tests.factories import make_calendar, make_resource, make_service

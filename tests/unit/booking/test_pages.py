@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from portal import dates
 from portal.availability.model import Slot
-from portal.booking import pages
-from portal.booking.pages import Choice
 from portal.intervals import Interval
+from portal.public.booking import view
+from portal.public.booking.view import Choice
 
 BRITISH = dates.locale_of("en")
 HERE = Choice(business_zone="Europe/Madrid", zone="Europe/Madrid")
@@ -27,7 +27,7 @@ def slot(text: str, *, seats: int = 1) -> Slot:
 
 
 def read(asked: dict[str, str], capacity: int = 1) -> tuple[Choice, list[str]]:
-    return pages.read_choice(asked, business_zone="Europe/Madrid", resources={"ana"}, capacity=capacity)
+    return view.read_choice(asked, business_zone="Europe/Madrid", resources={"ana"}, capacity=capacity)
 
 
 def test_an_address_holds_only_what_does_not_go_without_saying() -> None:
@@ -66,7 +66,7 @@ def test_no_address_is_too_strange_to_be_read(asked: dict[str, Any]) -> None:
 
 def test_a_day_is_told_in_parts() -> None:
     slots = [slot(f"2026-12-03T{time}") for time in ("08:00", "10:30", "11:00", "16:00")]
-    day = pages.show_day(date(2026, 12, 3), slots, HERE, BRITISH, today=TODAY)
+    day = view.show_day(date(2026, 12, 3), slots, HERE, BRITISH, today=TODAY)
     assert [(part.name, [time.label for time in part.times]) for part in day.parts] == [
         ("Morning", ["09:00", "11:30"]),
         ("Afternoon", ["12:00"]),
@@ -77,7 +77,7 @@ def test_a_day_is_told_in_parts() -> None:
 
 def test_three_at_night_is_no_morning() -> None:
     slots = [slot(f"2026-12-03T{time}") for time in ("02:00", "03:59", "04:00")]
-    day = pages.show_day(date(2026, 12, 3), slots, HERE, BRITISH, today=TODAY)
+    day = view.show_day(date(2026, 12, 3), slots, HERE, BRITISH, today=TODAY)
     assert [(part.name, [time.label for time in part.times]) for part in day.parts] == [
         ("Night", ["03:00", "04:59"]),
         ("Morning", ["05:00"]),
@@ -85,20 +85,20 @@ def test_three_at_night_is_no_morning() -> None:
 
 
 def test_a_day_of_another_year_says_which() -> None:
-    assert pages.show_day(date(2027, 1, 4), [], HERE, BRITISH, today=TODAY).title == "Monday 4 January 2027"
+    assert view.show_day(date(2027, 1, 4), [], HERE, BRITISH, today=TODAY).title == "Monday 4 January 2027"
 
 
 def test_the_version_of_a_day_changes_with_its_times() -> None:
     slots = [slot("2026-12-03T09:00"), slot("2026-12-03T10:00")]
     versions = {
-        pages.show_day(date(2026, 12, 3), part, HERE, BRITISH).version for part in (slots, slots[:1], slots[1:], [])
+        view.show_day(date(2026, 12, 3), part, HERE, BRITISH).version for part in (slots, slots[:1], slots[1:], [])
     }
     assert len(versions) == 4
 
 
 def test_times_in_lists_over_several_days_name_the_day() -> None:
     slots = [slot(text) for text in ("2026-11-21T10:00", "2026-11-22T10:00", "2026-11-24T10:00")]
-    times = pages.show_times(slots, HERE, BRITISH, with_date=True, today=TODAY)
+    times = view.show_times(slots, HERE, BRITISH, with_date=True, today=TODAY)
     assert [(time.day, time.label) for time in times] == [
         ("Today", "11:00"),
         ("Tomorrow", "11:00"),
@@ -107,13 +107,13 @@ def test_times_in_lists_over_several_days_name_the_day() -> None:
 
 
 def test_a_group_says_how_many_places_are_left() -> None:
-    assert pages.show_times([slot("2026-12-03T10:00", seats=5)], HERE, BRITISH, capacity=8)[0].note == "5 places left"
-    assert pages.show_times([slot("2026-12-03T10:00", seats=1)], HERE, BRITISH, capacity=8)[0].note == "last place"
+    assert view.show_times([slot("2026-12-03T10:00", seats=5)], HERE, BRITISH, capacity=8)[0].note == "5 places left"
+    assert view.show_times([slot("2026-12-03T10:00", seats=1)], HERE, BRITISH, capacity=8)[0].note == "last place"
 
 
 def test_a_month_counts_the_times_of_each_day_and_leaves_out_weeks_that_are_over() -> None:
     free = {date(2026, 11, 24): [slot("2026-11-24T10:00")]}
-    month = pages.show_month(
+    month = view.show_month(
         date(2026, 11, 1), free, BRITISH, today=TODAY, chosen=date(2026, 11, 24), last=date(2027, 1, 20)
     )
     days = [cell for week in month.weeks for cell in week if cell]
@@ -129,7 +129,7 @@ def test_a_month_counts_the_times_of_each_day_and_leaves_out_weeks_that_are_over
 
 def test_months_lead_to_their_neighbours_as_far_as_can_be_booked() -> None:
     def neighbours(first: date) -> tuple[Any, Any]:
-        month = pages.show_month(first, {}, BRITISH, today=TODAY, chosen=None, last=date(2027, 1, 20))
+        month = view.show_month(first, {}, BRITISH, today=TODAY, chosen=None, last=date(2027, 1, 20))
         return month.previous, month.next
 
     december, january = (date(2026, 12, 1), "December 2026"), (date(2027, 1, 1), "January 2027")
@@ -140,15 +140,15 @@ def test_months_lead_to_their_neighbours_as_far_as_can_be_booked() -> None:
 
 def test_an_appointment_over_midnight_says_on_which_day_it_ends() -> None:
     start = datetime(2026, 12, 3, 22, 30, tzinfo=UTC)
-    assert pages.when(start, start + timedelta(hours=1), "Europe/Madrid", BRITISH)["time"] == "23:30 – Fri 4 Dec, 00:30"
+    assert view.when(start, start + timedelta(hours=1), "Europe/Madrid", BRITISH)["time"] == "23:30 – Fri 4 Dec, 00:30"
 
 
 @given(st.text())
 def test_a_buttons_value_is_an_instant_or_nothing(text: str) -> None:
-    found = pages.read_instant(text)
+    found = view.read_instant(text)
     assert found is None or found.tzinfo is UTC
 
 
 def test_instants_survive_the_way_through_a_button() -> None:
     instant = datetime(2026, 12, 3, 9, 30, tzinfo=UTC)
-    assert pages.read_instant(pages.instant_text(instant)) == instant
+    assert view.read_instant(view.instant_text(instant)) == instant

@@ -12,10 +12,10 @@ import pytest
 import time_machine
 from sqlalchemy import select
 
-from portal.accounts.access import safe_next
 from portal.accounts.models import User, UserSession
 from portal.clock import now_utc
 from portal.extensions import db, limiter
+from portal.web.access import safe_next
 from tests.factories import make_business
 from tests.support.people import PASSWORD, make_user, signed_in
 

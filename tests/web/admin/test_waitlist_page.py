@@ -12,11 +12,11 @@ from werkzeug.test import TestResponse
 
 from portal.booking import operations, queries
 from portal.booking.models import Appointment, Offer, WaitlistEntry
-from portal.booking.pages import instant_text
 from portal.booking.rules import Customer
 from portal.business.models import ServiceResource
 from portal.clock import now_utc
 from portal.extensions import db
+from portal.public.booking.view import instant_text
 from portal.waitlist import operations as waitlist
 from tests.factories import ask, make_resource
 from tests.operations.waitlist.house import cancel, make_class, take, wait

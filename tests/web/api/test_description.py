@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from portal.accounts.access import PUBLIC
 from portal.api.openapi import document
 from portal.api.tokens import NEEDED
+from portal.web.access import PUBLIC
 
 
 def described():

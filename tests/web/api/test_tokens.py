@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import time_machine
 
-from portal.accounts.access import PUBLIC
 from portal.accounts.forms import read_expiry
 from portal.accounts.models import SCOPES, ApiToken
 from portal.accounts.operations import add_api_token, revoke_api_token
@@ -17,6 +16,7 @@ from portal.clock import now_utc
 from portal.errors import Invalid
 from portal.extensions import db, limiter
 from portal.security import new_token, token_hash
+from portal.web.access import PUBLIC
 from tests.factories import make_calendar
 from tests.support.people import make_user, signed_in
 

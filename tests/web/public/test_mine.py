@@ -10,13 +10,15 @@ import pytest
 import time_machine
 from sqlalchemy import select, update
 
-from portal.booking import manage, operations
+from portal.booking import operations
 from portal.booking.models import Booking
 from portal.clock import now_utc
-from portal.customers import codes, erase, overview
+from portal.customers import codes, erase
 from portal.customers.models import MailedCode
 from portal.db import transaction
 from portal.extensions import db
+from portal.public import manage
+from portal.public.mine import view
 from portal.waitlist import operations as waitlist
 from tests.operations.customers.people import a_booking, a_service
 from tests.support import mails
@@ -296,7 +298,7 @@ def test_who_has_nothing_booked_any_more_is_told_so(app):
 
 
 def test_links_last_here_as_long_as_on_the_booking_s_own_page():
-    assert overview.LINK_LASTS == manage.LINK_LASTS
+    assert view.LINK_LASTS == manage.LINK_LASTS
 
 
 @pytest.mark.parametrize("language", ["es", "hu"])

@@ -17,13 +17,13 @@ from sqlalchemy import select
 from portal.booking import operations
 from portal.booking.fixed import move_appointment
 from portal.booking.models import Appointment, Booking
-from portal.booking.pages import instant_text
 from portal.booking.records import manage_token
 from portal.business.models import Resource
 from portal.clock import now_utc
 from portal.customers import codes
 from portal.customers.models import MailedCode
 from portal.extensions import db
+from portal.public.booking.view import instant_text
 from portal.sync.publish import publish
 from portal.waitlist import operations as waitlist
 from portal.worker import jobs

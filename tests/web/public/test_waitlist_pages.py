@@ -13,7 +13,6 @@ from flask import Flask
 from portal.booking import operations, queries
 from portal.booking.fixed import plan_date
 from portal.booking.models import Appointment, Booking, Offer, Seat, WaitlistEntry
-from portal.booking.pages import instant_text
 from portal.booking.records import manage_token
 from portal.booking.rules import Customer
 from portal.business.models import Resource, Service, ServiceResource
@@ -21,6 +20,7 @@ from portal.calendars.models import BusyInterval
 from portal.clock import now_utc
 from portal.extensions import db
 from portal.outbox import OutboxEntry
+from portal.public.booking.view import instant_text
 from portal.security import new_token
 from portal.waitlist import operations as waitlist
 from portal.waitlist.records import entry_token

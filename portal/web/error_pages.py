@@ -8,12 +8,12 @@ from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException
 
-from portal import versions
 from portal.errors import PortalError, Stale, TryAgain
-from portal.hypermedia import wants_partial
 from portal.i18n import say, say_later
 from portal.logs import Seldom
-from portal.numbers import is_too_large
+from portal.web.addresses import is_too_large
+from portal.web.hypermedia import wants_partial
+from portal.web.shown import versions
 
 log = structlog.get_logger()
 _unavailable = Seldom()

@@ -11,15 +11,15 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal import dates
-from portal.booking import pages
 from portal.booking.models import Appointment, AppointmentResource, Booking, Offer, WaitlistEntry
 from portal.business.models import Resource
 from portal.customers import queries
 from portal.errors import NotFound
 from portal.i18n import say, say_n
+from portal.public.booking import view
 
 LINK_LASTS = timedelta(days=30)
-"""As long after an appointment its own page can be opened (`portal.booking.manage`)."""
+"""As long after an appointment its own page can be opened (`portal.public.manage`)."""
 MOST = 100
 """So many bookings are listed, the latest."""
 
@@ -126,7 +126,7 @@ def wished_start(session: Session, entry: WaitlistEntry) -> datetime | None:
 
 def _mine(booking: Booking, people: dict[int, list[str]], *, clock: Clock, now: datetime) -> Mine:
     appointment = booking.appointment
-    words = pages.when(appointment.start_at, appointment.end_at, clock.zone, clock.locale)
+    words = view.when(appointment.start_at, appointment.end_at, clock.zone, clock.locale)
     return Mine(
         public_id=booking.public_id,
         state=_state(booking, now=now),

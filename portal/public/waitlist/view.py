@@ -13,13 +13,13 @@ from babel import Locale
 from sqlalchemy.orm import Session
 
 from portal import dates
-from portal.booking import pages
 from portal.booking.models import Appointment, Booking, Offer, WaitlistEntry
 from portal.booking.records import manage_token
-from portal.booking.summary import names_of, place_words
 from portal.business.models import Resource, Service
 from portal.errors import NotFound
 from portal.i18n import capital, given_name, in_a_row, say, say_n
+from portal.public.booking import view
+from portal.public.booking.summary import names_of, place_words
 from portal.waitlist import queries
 from portal.waitlist.records import entry_of_token, last_offer
 
@@ -154,7 +154,7 @@ def describe(
     """A wish in words."""
     words = {"day": wish_in_words(wish, wish_on, locale), "time": "", "zone": ""}
     if start_at is not None:
-        words = pages.when(start_at, end_at or start_at + timedelta(minutes=service.duration), zone, locale)
+        words = view.when(start_at, end_at or start_at + timedelta(minutes=service.duration), zone, locale)
     resource = session.get(Resource, resource_id) if resource_id else None
     staff, rooms = names_of(session, appointment.id) if appointment else ([], [])
     return Wished(
@@ -213,7 +213,7 @@ def _offered(session: Session, service: Service, offer: Offer, *, zone: str, loc
     return Offered(
         what=what,
         until=until_in_words(offer.ends_at, zone=zone, locale=locale, now=now),
-        until_at=pages.instant_text(offer.ends_at),
+        until_at=view.instant_text(offer.ends_at),
         is_open=offer.state == "open" and offer.ends_at > now,
     )
 
@@ -239,7 +239,7 @@ def _again(session: Session, entry: WaitlistEntry) -> str:
     if entry.wish == "appointment":
         appointment = _fixed(session, entry)
         start_at = appointment.start_at if appointment else entry.start_at
-        return f"?appointment={pages.instant_text(start_at)}" if start_at else ""
+        return f"?appointment={view.instant_text(start_at)}" if start_at else ""
     return f"?day={entry.wish_on.isoformat()}&wish={entry.wish}" if entry.wish_on else ""
 
 

@@ -13,23 +13,26 @@ from urllib.parse import urlencode
 from flask import Blueprint, Response, current_app, flash, make_response, render_template, request, url_for
 from sqlalchemy.orm import Session
 
-from portal import dates, wake
-from portal.booking import answers, full, picker, queries, visitors
+from portal import dates
+from portal.booking import full, queries
 from portal.booking.budgets import spend_join
-from portal.booking.forms import new_key, why_doubtful
 from portal.booking.models import Appointment, WaitlistEntry
-from portal.booking.pages import MOST_PEOPLE
-from portal.booking.picker import Search
 from portal.booking.rules import check_customer
 from portal.clock import now_utc
 from portal.errors import BudgetSpent, Invalid, LimitReached, NotFound, Refused, SlotFree, Stale
 from portal.extensions import db, limiter
-from portal.hypermedia import see_other, wants_partial
 from portal.i18n import say
-from portal.languages import page_tag
-from portal.site import current_site
-from portal.waitlist import operations, pages
-from portal.waitlist.forms import WaitForm
+from portal.public.booking import picker, responses
+from portal.public.booking.forms import new_key, why_doubtful
+from portal.public.booking.picker import Search
+from portal.public.booking.view import MOST_PEOPLE
+from portal.public.waitlist import view
+from portal.public.waitlist.forms import WaitForm
+from portal.waitlist import operations
+from portal.web import after_answer, visitors
+from portal.web.hypermedia import see_other, wants_partial
+from portal.web.reader_language import page_tag
+from portal.web.site import current_site
 
 bp = Blueprint("waitlist", __name__)
 
@@ -76,7 +79,7 @@ def join(slug: str) -> Response:
         return _show_form(form, search, errors={"email": str(error)}, status=409)
     except Refused as error:
         return _show_form(form, search, refusal=error, status=409)
-    wake.ring()
+    after_answer.ring()
     flash(say("We have written to %(email)s.", email=form.email.strip()), "ok")
     names = ("appointment", "day", "wish", "resource", "people")
     wished = {"zone": search.choice.zone} | {name: getattr(form, name) for name in names}
@@ -111,7 +114,7 @@ def accept(token: str) -> Response:
         outcome = operations.accept(token, now=now_utc())
     except (Refused, Stale) as error:
         return _show(_entry(token), token, problem=str(error), status=409)
-    wake.ring()
+    after_answer.ring()
     return see_other(url_for("manage.show", token=outcome.manage_token))
 
 
@@ -124,7 +127,7 @@ def decline(token: str) -> Response:
         operations.decline(token, keep_waiting=keep, now=now_utc())
     except Refused as error:
         return _show(_entry(token), token, problem=str(error), status=409)
-    wake.ring()
+    after_answer.ring()
     if keep:
         flash(say("Noted: this one is not kept for you any more, and you keep your place."), "ok")
     return see_other(url_for("waitlist.show", token=token))
@@ -147,7 +150,7 @@ def leave(token: str) -> Response:
         operations.leave(token, now=now_utc())
     except Refused as error:
         return _show(_entry(token), token, problem=str(error), status=409)
-    wake.ring()
+    after_answer.ring()
     return see_other(url_for("waitlist.show", token=token))
 
 
@@ -180,9 +183,9 @@ def _show_form(
         "form": form,
         "key": form.key or new_key(current_app.config["SECRET_KEY"]),
         "errors": errors or {},
-        "told": answers.told_errors(errors or {}, search.service),
+        "told": responses.told_errors(errors or {}, search.service),
         "problem": problem or (str(refusal) if refusal else ""),
-        "offer": answers.make_offer(search, refusal, form.appointment_at) if isinstance(refusal, SlotFree) else None,
+        "offer": responses.make_offer(search, refusal, form.appointment_at) if isinstance(refusal, SlotFree) else None,
         "party_sizes": _party_sizes(appointment.capacity if appointment else search.service.capacity),
         "holds_for": dates.duration(search.service.offer_minutes),
         "post_url": url_for("waitlist.join", slug=slug),
@@ -202,7 +205,7 @@ def _back_url(form: WaitForm, search: Search) -> str:
 def _wish_values(form: WaitForm, search: Search, appointment: Appointment | None) -> dict[str, Any]:
     """What is waited for: an appointment, or a day with the wider wishes beside it."""
     wish, on = form.chosen_wish(), form.wish_on(search.today)
-    described = pages.describe(
+    described = view.describe(
         search.session,
         search.service,
         wish=wish,
@@ -233,8 +236,8 @@ def _wishes(form: WaitForm, search: Search) -> list[tuple[str, str, str]]:
     if not form.day:
         return [any_day]
     return [
-        ("day", say("This day"), pages.wish_in_words("day", on, locale)),
-        ("week", say("This week"), pages.wish_in_words("week", on, locale)),
+        ("day", say("This day"), view.wish_in_words("day", on, locale)),
+        ("week", say("This week"), view.wish_in_words("week", on, locale)),
         any_day,
     ]
 
@@ -271,7 +274,7 @@ def _fields(error: Invalid) -> dict[str, str]:
 
 
 def _entry(token: str) -> WaitlistEntry:
-    return pages.find_entry(db.session(), token, now=now_utc())
+    return view.find_entry(db.session(), token, now=now_utc())
 
 
 def _show(entry: WaitlistEntry, token: str, *, seen: str = "", problem: str = "", status: int = 200) -> Response:
@@ -284,7 +287,7 @@ def _show(entry: WaitlistEntry, token: str, *, seen: str = "", problem: str = ""
 
 def _values(entry: WaitlistEntry, token: str) -> dict[str, Any]:
     """What all pages of an entry expect."""
-    page = pages.show_entry(db.session(), entry, zone=_zone(entry), locale=dates.present_locale(), now=now_utc())
+    page = view.show_entry(db.session(), entry, zone=_zone(entry), locale=dates.present_locale(), now=now_utc())
     return {
         "token": token,
         "page": page,
@@ -294,7 +297,7 @@ def _values(entry: WaitlistEntry, token: str) -> dict[str, Any]:
     }
 
 
-def _again_url(entry: WaitlistEntry, page: pages.EntryPage) -> str:
+def _again_url(entry: WaitlistEntry, page: view.EntryPage) -> str:
     """The form to wait for the same once more; empty where that makes no sense."""
     if not page.service_slug or not entry.service.has_waitlist or page.state == "over":
         return ""

@@ -10,17 +10,18 @@ from typing import Any
 
 from flask import Blueprint, Response, flash, g, make_response, render_template, request, session, url_for
 
-from portal import dates, wake
-from portal.booking import visitors
+from portal import dates
 from portal.booking.records import manage_token
 from portal.clock import now_utc
-from portal.customers import codes, overview
+from portal.customers import codes
 from portal.errors import Invalid, NotFound
 from portal.extensions import db, limiter
-from portal.hypermedia import see_other
 from portal.i18n import say
-from portal.languages import page_tag
-from portal.site import current_site
+from portal.public.mine import view
+from portal.web import after_answer, visitors
+from portal.web.hypermedia import see_other
+from portal.web.reader_language import page_tag
+from portal.web.site import current_site
 
 bp = Blueprint("mine", __name__, url_prefix="/mine")
 
@@ -48,7 +49,7 @@ def send_code() -> Response:
     except codes.TooManyCodes as error:
         return _ask_page(typed, problem=str(error), status=error.http_status)
     session[ASKED] = [name, typed.strip()[:254]]
-    wake.ring()
+    after_answer.ring()
     return see_other(url_for("mine.code_form"))
 
 
@@ -83,7 +84,7 @@ def bookings() -> Response:
     if email is None:
         return _ask_again()
     site, asked = current_site(), request.args.get("zone", "")
-    mine = overview.of_customer(
+    mine = view.of_customer(
         db.session(),
         email,
         zone=asked if dates.is_zone(asked) else "",
@@ -100,7 +101,7 @@ def open_booking(public_id: str) -> Response:
     email = _address()
     if email is None:
         return _ask_again()
-    booking = overview.own_booking(db.session(), email, public_id, now=now_utc())
+    booking = view.own_booking(db.session(), email, public_id, now=now_utc())
     try:
         return see_other(url_for("manage.show", token=manage_token(booking)))
     except Invalid:  # its key is lost, or it was made before there were links
@@ -113,7 +114,7 @@ def open_entry(public_id: str) -> Response:
     email = _address()
     if email is None:
         return _ask_again()
-    entry = overview.own_entry(db.session(), email, public_id)
+    entry = view.own_entry(db.session(), email, public_id)
     from portal.waitlist.records import entry_token
 
     try:

@@ -1,4 +1,4 @@
-"""Finds what the picker of days and times shows: asks the queries, and hands the slots to `pages.py`. Used by booking and moving alike."""
+"""Finds what the picker of days and times shows: asks the queries, and hands the slots to `view.py`. Used by booking and moving alike."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from sqlalchemy.orm import Session
 
 from portal import dates
 from portal.availability.model import Slot
-from portal.booking import pages, queries
+from portal.booking import queries
 from portal.booking.full import NOTHING_FULL, Full, find_full
 from portal.booking.models import Booking
-from portal.booking.pages import Choice, Day, Month, Time
 from portal.booking.statements import rows
 from portal.business.models import Resource, Service, ServiceResource
 from portal.i18n import say
-from portal.site import Site
+from portal.public.booking import view
+from portal.public.booking.view import Choice, Day, Month, Time
+from portal.web.site import Site
 
 SOONEST = 5
 A_WEEK = timedelta(days=6)
@@ -67,7 +68,7 @@ class Search:
 
     @property
     def most_people(self) -> int:
-        return min(self.capacity, pages.MOST_PEOPLE)
+        return min(self.capacity, view.MOST_PEOPLE)
 
     @property
     def cannot_be_known(self) -> bool:
@@ -129,7 +130,7 @@ def open_search(
     may_choose = service.assignment == "choose" and moving is None
     people = rows(session, _people(), service_id=service.id) if may_choose else []
     capacity = queries.largest_capacity(session, service, now=now)
-    choice, problems = pages.read_choice(
+    choice, problems = view.read_choice(
         asked,
         business_zone=site.zone,
         resources={row.slug for row in people},
@@ -190,8 +191,8 @@ def find_page(search: Search) -> Found:
     day = _show_day(on, days, search, full=full) if on and (soonest or full.dates) else None
     chosen = day.on if day else None
     return Found(
-        soonest=pages.show_times(soonest, choice, search.locale, capacity=search.capacity, with_date=True, today=today),
-        month=pages.show_month(
+        soonest=view.show_times(soonest, choice, search.locale, capacity=search.capacity, with_date=True, today=today),
+        month=view.show_month(
             first,
             days,
             search.locale,
@@ -232,7 +233,7 @@ def _people() -> Any:
 
 def _days_of_month(first: date, search: Search) -> dict[date, list[Slot]]:
     """Free slots of each day of a month's whole weeks, as far as they lie between today and the last day that can be booked."""
-    monday, sunday = pages.weeks_of_month(first, search.locale)
+    monday, sunday = view.weeks_of_month(first, search.locale)
     from_on, to_on = max(monday, search.today), min(sunday, search.last_day)
     return _days(from_on, to_on, search) if from_on <= to_on else {}
 
@@ -260,7 +261,7 @@ def _soonest_of_all(search: Search, limit: int) -> list[Slot]:
 
 def _first_free(days: Mapping[date, list[Slot]], *, since: date = date.min) -> date | None:
     """The first free one; of a month (`since` its first day) without the days of other months that fill up its weeks."""
-    until = pages.next_month(since) if since > date.min else date.max
+    until = view.next_month(since) if since > date.min else date.max
     return min((on for on, slots in days.items() if slots and since <= on < until), default=None)
 
 
@@ -291,7 +292,7 @@ def _sooner(soonest: list[Slot], search: Search) -> tuple[date, str] | None:
 
 def _show_day(on: date, days: Mapping[date, list[Slot]], search: Search, *, full: Full) -> Day:
     zone, locale = search.choice.zone, search.locale
-    return pages.show_day(
+    return view.show_day(
         on,
         days.get(on, []),
         search.choice,
@@ -299,7 +300,7 @@ def _show_day(on: date, days: Mapping[date, list[Slot]], search: Search, *, full
         capacity=search.capacity,
         today=search.today,
         full=[
-            pages.show_full(row.interval.start, zone, locale, left=row.left, waiting=row.waiting)
+            view.show_full(row.interval.start, zone, locale, left=row.left, waiting=row.waiting)
             for row in full.appointments.get(on, ())
         ],
         is_full=on in full.days,

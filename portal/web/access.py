@@ -17,7 +17,7 @@ from flask_login import current_user
 
 from portal.accounts.models import User
 from portal.business.models import Resource
-from portal.hypermedia import wants_partial
+from portal.web.hypermedia import wants_partial
 
 PUBLIC = frozenset(
     {

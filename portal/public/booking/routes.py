@@ -13,21 +13,23 @@ from flask import Blueprint, Response, current_app, flash, render_template, requ
 from flask_limiter import RequestLimit
 from sqlalchemy.orm import Session
 
-from portal import dates, wake
-from portal.booking import address, answers, budgets, operations, pages, picker, queries, quietly, visitors
+from portal import dates
+from portal.booking import address, budgets, operations, queries, quietly
 from portal.booking.by_mail import CONFIRM_WITHIN
-from portal.booking.forms import BookingForm, why_doubtful
-from portal.booking.picker import Search
 from portal.booking.rules import Customer
-from portal.booking.summary import place_words
-from portal.booking.visitors import Kept
 from portal.clock import now_utc
 from portal.errors import BudgetSpent, HoldExpired, Invalid, LimitReached, NotFound, Refused, SlotTaken
 from portal.extensions import compress, db, limiter
-from portal.hypermedia import see_other, wants_partial
 from portal.i18n import say
-from portal.languages import page_tag
-from portal.site import current_site
+from portal.public.booking import picker, responses, view
+from portal.public.booking.forms import BookingForm, why_doubtful
+from portal.public.booking.picker import Search
+from portal.public.booking.summary import place_words
+from portal.web import after_answer, visitors
+from portal.web.hypermedia import see_other, wants_partial
+from portal.web.reader_language import page_tag
+from portal.web.site import current_site
+from portal.web.visitors import Kept
 
 bp = Blueprint("booking", __name__)
 
@@ -60,9 +62,9 @@ def services() -> str:
 @compress.compressed()
 def service(slug: str) -> Response:
     search = _search(slug, request.args)
-    response = answers.page(search)
+    response = responses.page(search)
     visitors.remember_zone(response, search.service)
-    wake.pull_when_stale(response, search.service.id, now=search.now)
+    after_answer.pull_when_stale(response, search.service.id, now=search.now)
     return response
 
 
@@ -71,16 +73,16 @@ def service(slug: str) -> Response:
 def slots(slug: str) -> Response:
     """The times of one day. An open page asks again and again, with the version it has `seen`."""
     search = _search(slug, request.args)
-    return answers.slots(search, seen=request.args.get("seen", "")) if wants_partial() else answers.page(search)
+    return responses.slots(search, seen=request.args.get("seen", "")) if wants_partial() else responses.page(search)
 
 
 def _no_hold_just_now(limit: RequestLimit) -> Response:
     """What a budget's end is answered with: the times, or the form with all that was typed."""
     error, form = _too_quick(limit), BookingForm.read(request.form)
-    search, start_at = _search((request.view_args or {})["slug"], request.form), pages.read_instant(form.start_at)
+    search, start_at = _search((request.view_args or {})["slug"], request.form), view.read_instant(form.start_at)
     if form.key or start_at is None:
-        return answers.lost(form, search, error)
-    return answers.too_many(search, start_at, error)
+        return responses.lost(form, search, error)
+    return responses.too_many(search, start_at, error)
 
 
 def _no_booking_just_now(limit: RequestLimit) -> Response:
@@ -104,7 +106,7 @@ def place_hold(slug: str) -> Response:
     """Keep a time. What is typed already (after an earlier hold was lost) comes along, and the answer is the new form itself."""
     form = BookingForm.read(request.form)
     search = _search(slug, request.form)
-    start_at = pages.read_instant(form.start_at)
+    start_at = view.read_instant(form.start_at)
     if start_at is None:
         raise Invalid(
             say("Please go back and choose one of the times on the page."), fields={"start_at": say("Choose a time.")}
@@ -121,13 +123,13 @@ def place_hold(slug: str) -> Response:
             visitor=visitors.budget(),
         )
     except SlotTaken as error:
-        return answers.lost(form, search, error) if form.key else answers.taken(search, start_at, error)
+        return responses.lost(form, search, error) if form.key else responses.taken(search, start_at, error)
     except BudgetSpent as error:
-        return answers.lost(form, search, error) if form.key else answers.too_many(search, start_at, error)
+        return responses.lost(form, search, error) if form.key else responses.too_many(search, start_at, error)
     for token in visitors.keep(slug, Kept(hold.token, form.start_at, form.resource, search.choice.people)):
         operations.release_hold(token)
     search = search.opened_at(start_at)
-    address = answers.hold_url(slug, hold.token, search)
+    address = responses.hold_url(slug, hold.token, search)
     if not form.is_typed:
         return see_other(address)
     response = _show_form(replace(form, hold=hold.token), search)
@@ -147,10 +149,10 @@ def extend_hold(slug: str, token: str) -> Response:
     try:
         operations.extend_hold(token, now=search.now)
     except (NotFound, HoldExpired) as error:
-        return answers.lost(_remembered(slug, token), search, error)
+        return responses.lost(_remembered(slug, token), search, error)
     if wants_partial():
         return _show_form(_remembered(slug, token), search)
-    return see_other(answers.hold_url(slug, token, search))
+    return see_other(responses.hold_url(slug, token, search))
 
 
 @bp.post("/<slug>/holds/<token>/release")
@@ -159,7 +161,7 @@ def release_hold(slug: str, token: str) -> Response:
     operations.release_hold(token)
     kept = visitors.kept(slug)
     if kept and kept.token == token:
-        search = search.opened_at(pages.read_instant(kept.start_at))
+        search = search.opened_at(view.read_instant(kept.start_at))
         visitors.forget(slug)
     return see_other(url_for("booking.service", slug=slug) + search.choice.query())
 
@@ -187,9 +189,9 @@ def confirm(slug: str) -> Response:
     except (Invalid, LimitReached, BudgetSpent) as error:
         return _show_form(form, search, error=error)
     except (SlotTaken, HoldExpired, NotFound) as error:
-        return answers.lost(form, search, error)
+        return responses.lost(form, search, error)
     visitors.forget(slug)
-    wake.ring()
+    after_answer.ring()
     if outcome.status == "held":  # its link is for the mail alone, not for this browser
         visitors.remember_asked(form.hold, customer.email.strip(), outcome.public_id)
         return see_other(url_for("booking.asked", slug=slug))
@@ -201,7 +203,7 @@ def confirm(slug: str) -> Response:
 @limiter.limit(CORRECTIONS, key_func=visitors.address)
 def correct_asked(slug: str, token: str) -> Response:
     """Who has just booked here sees that the mail to confirm it went to a wrong address."""
-    back = see_other(answers.hold_url(slug, token, _search(slug, request.form)))
+    back = see_other(responses.hold_url(slug, token, _search(slug, request.form)))
     public_id = (visitors.asked(token) or ("", ""))[1]
     booking = queries.booking_to_confirm(db.session(), public_id) if public_id else None
     if booking is None or booking.status != "held":
@@ -215,7 +217,7 @@ def correct_asked(slug: str, token: str) -> Response:
     except Refused as error:
         flash(str(error), "bad")
         return back
-    wake.ring()
+    after_answer.ring()
     flash(say("Thank you. We write to the new address, and the link in the former mail leads nowhere any more."), "ok")
     return back
 
@@ -240,8 +242,8 @@ def _show_form(form: BookingForm, search: Search, *, error: Invalid | Refused | 
     try:
         booking = queries.booking_of_hold(search.session, form.hold, now=search.now)
     except (NotFound, HoldExpired) as lost:
-        return answers.lost(form, search, lost)
-    return answers.form(form, booking, search, error=error)
+        return responses.lost(form, search, lost)
+    return responses.form(form, booking, search, error=error)
 
 
 def _remembered(slug: str, token: str) -> BookingForm:
@@ -265,7 +267,7 @@ def _confirm_quietly(form: BookingForm, customer: Customer, search: Search) -> R
     )
     visitors.forget(slug)
     visitors.remember_asked(form.hold, customer.email.strip())
-    wake.ring()
+    after_answer.ring()
     flash(say("We have written to %(email)s.", email=customer.email.strip()), "ok")
     return see_other(url_for("booking.answered", slug=slug))
 
@@ -280,7 +282,7 @@ def _first_time(slug: str) -> str:
     """ "Tomorrow 10:30": when the service is free for the first time; with its zone where that is not the business's."""
     search = _search(slug, {})
     found = queries.soonest_slots(search.session, search.service, now=search.now, limit=1)
-    times = pages.show_times(found, search.choice, search.locale, with_date=True, today=search.today)
+    times = view.show_times(found, search.choice, search.locale, with_date=True, today=search.today)
     if not times:
         return ""
     zone = search.choice.zone

@@ -1,4 +1,5 @@
-"""What the forms of the staff pages show of services, texts, people and questions (`portal.versions`); bookings' are in `portal.booking.shown`."""
+"""What the forms of the staff pages show of services, texts, people and questions (`portal.web.shown.versions`); bookings' are in
+`portal.web.shown.bookings`."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from portal.errors import NotFound
 from portal.i18n import LANGUAGES, known_language
 from portal.notifications.texts import Place, find_text
 from portal.sync.models import Question
-from portal.versions import At, Shown, shows
+from portal.web.shown.versions import At, Shown, shows
 
 _QUESTION = re.compile(r"q-\d+-")
 _OWN_NAMES = {

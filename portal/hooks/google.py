@@ -104,7 +104,7 @@ class _Known:
 
 
 def _take(message: Message) -> str:
-    """What becomes of the message: one of `hook_counts.OUTCOMES`."""
+    """What becomes of the message: one of `portal.sync.hook_counts.OUTCOMES`."""
     if not _SUBSCRIPTION_ID.fullmatch(message.subscription_id):
         return "unknown"
     known = read_transaction(lambda session: _known(session, message.subscription_id))

@@ -1,12 +1,12 @@
-"""The form of somebody who wants to wait: what it carries, read as it was sent. Pure; its content is checked by `operations.join`."""
+"""The form of somebody who wants to wait: what it carries, read as it was sent. Pure; its content is checked by `portal.waitlist.operations.join`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from portal.booking.forms import BookingForm
-from portal.booking.pages import read_instant
+from portal.public.booking.forms import BookingForm
+from portal.public.booking.view import read_instant
 
 WISHES = ("day", "week", "any")
 

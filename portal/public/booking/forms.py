@@ -1,4 +1,5 @@
-"""The customer's form: what it carries, and the two traps for programs. Pure; the rules about its content are in `rules.check_customer`.
+"""The customer's form: what it carries, and the two traps for programs. Pure; the rules about its content are in
+`portal.booking.rules.check_customer`.
 
 How fast a form is filled in says nothing: a browser that knows its owner does it at once.
 """

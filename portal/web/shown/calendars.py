@@ -1,4 +1,4 @@
-"""What the forms of the integrations page show of accounts and calendars (`portal.versions`)."""
+"""What the forms of the integrations page show of accounts and calendars (`portal.web.shown.versions`)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from portal.calendars.models import Calendar, Connection, RemoteObject
 from portal.errors import NotFound
-from portal.versions import At, Shown, shows
+from portal.web.shown.versions import At, Shown, shows
 
 
 @shows("integrations.rules")

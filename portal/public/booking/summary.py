@@ -10,12 +10,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal import dates
-from portal.booking import pages
 from portal.booking.meetings import Meeting, meeting_for
 from portal.booking.models import AppointmentResource, Booking
 from portal.booking.questions import answer_lines
 from portal.business.models import Resource, Service
 from portal.i18n import in_a_row, say, say_n
+from portal.public.booking import view
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,7 @@ def summarize(session: Session, booking: Booking, *, zone: str, locale: Locale) 
     """What was chosen, on the clock of `zone`."""
     appointment, service = booking.appointment, booking.appointment.service
     staff, rooms = names_of(session, appointment.id)
-    words = pages.when(appointment.start_at, appointment.end_at, zone, locale)
+    words = view.when(appointment.start_at, appointment.end_at, zone, locale)
     return Summary(
         service=service.name,
         day=words["day"],

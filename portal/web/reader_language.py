@@ -12,12 +12,12 @@ from contextlib import AbstractContextManager
 
 from flask import Blueprint, Flask, Response, abort, g, request, session, url_for
 
-from portal.accounts import access
 from portal.dates import locale_of
 from portal.extensions import babel
-from portal.hypermedia import see_other
 from portal.i18n import CATALOGS, LANGUAGES, known_language, speaking
-from portal.site import current_site
+from portal.web import access
+from portal.web.hypermedia import see_other
+from portal.web.site import current_site
 
 bp = Blueprint("languages", __name__)
 

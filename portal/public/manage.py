@@ -16,20 +16,22 @@ from flask import Blueprint, Response, current_app, flash, make_response, render
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal import dates, wake
-from portal.booking import address, answers, by_mail, operations, pages, picker, queries, rules, visitors
+from portal import dates
+from portal.booking import address, by_mail, operations, queries, rules
 from portal.booking.invitation import customer_event
 from portal.booking.models import Booking
-from portal.booking.picker import Search
-from portal.booking.summary import Summary, summarize
 from portal.business.models import Business
 from portal.calendars.ical import CustomerEvent, customer_ics
 from portal.clock import now_utc
 from portal.errors import HoldExpired, Invalid, LimitReached, NotAllowedNow, NotFound, SlotTaken, Stale, TooLate
 from portal.extensions import db, limiter
-from portal.hypermedia import see_other, wants_partial
 from portal.i18n import given_name, say, say_later
-from portal.site import current_site
+from portal.public.booking import picker, responses, view
+from portal.public.booking.picker import Search
+from portal.public.booking.summary import Summary, summarize
+from portal.web import after_answer, visitors
+from portal.web.hypermedia import see_other, wants_partial
+from portal.web.site import current_site
 
 bp = Blueprint("manage", __name__, url_prefix="/b")
 
@@ -65,7 +67,7 @@ def confirm(token: str) -> Response:
         return _asked_page(booking, token, problem=str(error), status=409)
     except (HoldExpired, LimitReached) as error:
         return _asked_page(_booking(token, held=True), token, problem=str(error), status=409)
-    wake.ring()
+    after_answer.ring()
     return see_other(url_for("manage.show", token=token))
 
 
@@ -86,7 +88,7 @@ def cancel(token: str) -> Response:
         return _cancel_page(_booking(token), token, problem=str(error), status=409)
     except (TooLate, NotAllowedNow) as error:
         return _show(_booking(token), token, problem=str(error), status=409)
-    wake.seats_freed(booking_id, cause="cancelled")
+    after_answer.seats_freed(booking_id, cause="cancelled")
     return see_other(url_for("manage.show", token=token))
 
 
@@ -98,7 +100,7 @@ def move_form(token: str) -> Response:
     if values["state"] not in ("confirmed", "pending") or values["no_move"]:
         return _show(booking, token)
     search = _search(booking)
-    start_at = pages.read_instant(request.args.get("start_at", ""))
+    start_at = view.read_instant(request.args.get("start_at", ""))
     if start_at is not None and start_at != booking.appointment.start_at:  # the own time is none to move to
         return _move_page(search, token, values, start_at)
     return _picker(search, token, values)
@@ -109,7 +111,7 @@ def move_form(token: str) -> Response:
 def move(token: str) -> Response:
     booking = _booking(token)
     booking_id, search = booking.id, _search(booking)
-    start_at = pages.read_instant(request.form.get("start_at", ""))
+    start_at = view.read_instant(request.form.get("start_at", ""))
     if start_at is None:
         raise Invalid(
             say("Please go back and choose one of the times on the page."), fields={"start_at": say("Choose a time.")}
@@ -118,13 +120,13 @@ def move(token: str) -> Response:
         operations.move_booking(booking_id, start_at, by="customer", now=search.now)
     except SlotTaken as error:
         search = search.opened_at(start_at)
-        offer = answers.make_offer(search, error, start_at)
+        offer = responses.make_offer(search, error, start_at)
         return _picker(search, token, _values(booking, token), offer=offer, status=409)
     except Stale as error:
         return _move_again(token, start_at, problem=str(error))
     except (TooLate, NotAllowedNow) as error:
         return _show(_booking(token), token, problem=str(error), status=409)
-    wake.seats_freed(booking_id, cause="moved")
+    after_answer.seats_freed(booking_id, cause="moved")
     flash(say("Done: your appointment has a new time."), "ok")
     return see_other(url_for("manage.show", token=token))
 
@@ -154,7 +156,7 @@ def correct_address(token: str) -> Response:
     except NotAllowedNow as error:
         return _show(_booking(token), token, problem=str(error), status=409)
     visitors.remember_booking(hold, new_token)
-    wake.ring()
+    after_answer.ring()
     flash(say("Thank you. We write to the new address, and the link in the former mail leads nowhere any more."), "ok")
     return see_other(url_for("manage.show", token=new_token))
 
@@ -227,8 +229,8 @@ def _move_page(
     """The question whether to take that time instead."""
     search = search.opened_at(start_at)
     end_at = start_at + timedelta(minutes=search.service.duration)
-    values["to"] = pages.when(start_at, end_at, search.choice.zone, search.locale)
-    values["start_at"] = pages.instant_text(start_at)
+    values["to"] = view.when(start_at, end_at, search.choice.zone, search.locale)
+    values["start_at"] = view.instant_text(start_at)
     values["page_url"] = url_for("manage.move_form", token=token)
     page = render_template("manage/move_confirm.html", choice=search.choice, problem=problem, **values)
     return make_response(page, status)
@@ -333,9 +335,9 @@ def _picker(search: Search, token: str, values: dict[str, Any], *, offer: Any = 
     url = url_for("manage.move_form", token=token)
     urls = {"page_url": url, "slots_url": url, "post_url": url}
     if wants_partial():
-        return answers.slots(search, seen=request.args.get("seen", ""), **urls)
+        return responses.slots(search, seen=request.args.get("seen", ""), **urls)
     found = picker.find_page(search)
-    shown = answers.slots_values(search, found.day) | urls | values
+    shown = responses.slots_values(search, found.day) | urls | values
     return make_response(render_template("manage/move.html", found=found, offer=offer, **shown), status)
 
 
@@ -347,7 +349,7 @@ class CalendarLink:
 
 def _calendar_links(summary: Summary) -> list[CalendarLink]:
     """Plain links to other people's calendars. They hold no manage link: it would be theirs to use."""
-    start, end = pages.instant_text(summary.start_at), pages.instant_text(summary.end_at)
+    start, end = view.instant_text(summary.start_at), view.instant_text(summary.end_at)
     title = f"{summary.service}, {current_site().name}"
     google = {
         "action": "TEMPLATE",

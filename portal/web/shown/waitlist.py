@@ -1,4 +1,4 @@
-"""What the forms about waitlists show (`portal.versions`): an answer to one offer is none to the next."""
+"""What the forms about waitlists show (`portal.web.shown.versions`): an answer to one offer is none to the next."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from sqlalchemy.orm import Session
 from portal.booking.models import WaitlistEntry
 from portal.business.models import Service
 from portal.i18n import say
-from portal.versions import At, Shown, shows
 from portal.waitlist.records import entry_of_token, found_entry, open_offer
+from portal.web.shown.versions import At, Shown, shows
 
 _ENDED = {"accepted": "waitlist.accept", "declined": "waitlist.decline", "left": "waitlist.leave"}
 

@@ -1,4 +1,4 @@
-"""What the forms about bookings and appointments show, so that none of them undoes a newer change unseen (`portal.versions`).
+"""What the forms about bookings and appointments show, so that none of them undoes a newer change unseen (`portal.web.shown.versions`).
 
 Staff, the customer's link and the API name the same booking in three ways; what they show of it is the same.
 """
@@ -17,12 +17,12 @@ from portal import dates
 from portal.booking.fixed_steps import existing
 from portal.booking.models import Booking, Series
 from portal.booking.outside_events import standing_over
-from portal.booking.pages import read_instant
 from portal.booking.queries import booking_of_manage_token, booking_of_public_id
 from portal.booking.records import found
 from portal.i18n import say, say_later
-from portal.site import current_site
-from portal.versions import At, Shown, shows
+from portal.public.booking.view import read_instant
+from portal.web.shown.versions import At, Shown, shows
+from portal.web.site import current_site
 
 _BECAME = {
     "pending": say_later("Meanwhile this booking waits for an answer."),

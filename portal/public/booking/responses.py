@@ -15,17 +15,19 @@ from flask import Response, current_app, make_response, render_template, request
 
 from portal import dates
 from portal.availability.model import Slot
-from portal.booking import pages, picker, queries, visitors
-from portal.booking.forms import BookingForm, new_key
+from portal.booking import queries
 from portal.booking.full import find_appointment
 from portal.booking.models import Booking
-from portal.booking.pages import Day, Time
-from portal.booking.picker import Search
 from portal.booking.questions import FIELD
-from portal.booking.summary import place_words, summarize
 from portal.business.models import Service
 from portal.errors import BudgetSpent, HoldExpired, Invalid, NotFound, PortalError, Refused, SlotTaken
-from portal.hypermedia import wants_partial
+from portal.public.booking import picker, view
+from portal.public.booking.forms import BookingForm, new_key
+from portal.public.booking.picker import Search
+from portal.public.booking.summary import place_words, summarize
+from portal.public.booking.view import Day, Time
+from portal.web import visitors
+from portal.web.hypermedia import wants_partial
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ def form(form: BookingForm, booking: Booking, search: Search, *, error: Invalid 
     have one more. The time stays held in any case."""
     search = search.opened_at(booking.appointment.start_at)
     values = _form_values(form, search) | {
-        "held_at": pages.instant_text(booking.appointment.start_at),
+        "held_at": view.instant_text(booking.appointment.start_at),
         "summary": summarize(search.session, booking, zone=search.choice.zone, locale=search.locale),
         "hold": _hold_words(booking, search),
         "errors": _errors(error),
@@ -108,7 +110,7 @@ def lost(form: BookingForm, search: Search, error: PortalError) -> Response:
             "asked_hold": form.hold,
         }
         return _render_form(values, status=200 if request.method == "GET" else 409)
-    start_at = pages.read_instant(form.start_at or form.held_at)
+    start_at = view.read_instant(form.start_at or form.held_at)
     search = search.opened_at(start_at)
     values = _form_values(replace(form, hold=""), search) | {
         "held_at": form.held_at,
@@ -136,10 +138,10 @@ def make_offer(search: Search, error: PortalError, start_at: datetime | None) ->
     near: list[Slot] = getattr(error, "nearest", [])
     if start_at and not near:
         near = picker.nearest(search, start_at)
-    times = pages.show_times(
+    times = view.show_times(
         near, search.choice, search.locale, capacity=search.capacity, with_date=True, today=search.today
     )
-    wanted = pages.instant_text(start_at) if start_at else ""
+    wanted = view.instant_text(start_at) if start_at else ""
     same = next((time for time in times if time.value == wanted), None)
     waitlist = "" if same or start_at is None else _waitlist_url(search, start_at, near)
     return Offer(str(error), same, [time for time in times if time is not same], waitlist)
@@ -180,7 +182,7 @@ def _waitlist_url(search: Search, start_at: datetime, near: Sequence[Slot]) -> s
     on = start_at.astimezone(zone).date()
     url = url_for("waitlist.join_form", slug=search.service.slug)
     if find_appointment(search.session, search.service, start_at):
-        return url + search.choice.query(day=None, month=None, appointment=pages.instant_text(start_at))
+        return url + search.choice.query(day=None, month=None, appointment=view.instant_text(start_at))
     is_free = any(slot.interval.start.astimezone(zone).date() == on for slot in near)
     return "" if is_free else url + search.choice.query(day=on, month=None)
 
@@ -223,7 +225,7 @@ def _own_hold(search: Search) -> dict[str, str] | None:
         return None
     appointment = booking.appointment
     return {
-        **pages.when(appointment.start_at, appointment.end_at, search.choice.zone, search.locale),
+        **view.when(appointment.start_at, appointment.end_at, search.choice.zone, search.locale),
         "url": hold_url(slug, kept.token, search.opened_at(appointment.start_at)),
         "release_url": url_for("booking.release_hold", slug=slug, token=kept.token),
     }
@@ -266,7 +268,7 @@ def _hold_words(booking: Booking, search: Search) -> dict[str, Any]:
     local = until.astimezone(ZoneInfo(search.choice.zone))
     return {
         "until": dates.clock(local, search.locale),
-        "until_at": pages.instant_text(until),
+        "until_at": view.instant_text(until),
         "can_extend": not booking.hold_extended,
     }
 

@@ -1,0 +1,1 @@
+"""Calls from providers to us: a file each."""

@@ -1,0 +1,1 @@
+"""The page of a service: picker of days and times, form, confirmation."""

@@ -1,0 +1,1 @@
+"""A customer's own bookings, by a mailed code."""

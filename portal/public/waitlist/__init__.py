@@ -1,0 +1,1 @@
+"""Joining a waitlist, one's place in it, an offer."""

@@ -1,0 +1,1 @@
+"""What all pages share: htmx, headers, error pages, the reader's language, who may see what."""
