@@ -14,7 +14,7 @@ from flask_login import current_user
 
 from portal.accounts import guesses
 from portal.accounts.guesses import TooManyTries
-from portal.admin import queries
+from portal.admin.bookings import queries
 from portal.admin.frame import bp, moments
 from portal.booking.models import WaitlistEntry
 from portal.clock import now_utc

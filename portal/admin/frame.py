@@ -7,9 +7,10 @@ from typing import Any
 from flask import Blueprint, current_app, request, url_for
 from flask_login import current_user
 
-from portal.admin import decisions, queues
+from portal.admin.bookings.queries import resource_ids_of
 from portal.admin.moments import Moments
-from portal.admin.queries import resource_ids_of
+from portal.admin.questions import queries
+from portal.admin.waitlist import queries as queues
 from portal.clock import now_utc
 from portal.dates import present_locale
 from portal.extensions import db
@@ -79,7 +80,7 @@ def moments() -> Moments:
 @bp.app_template_global()
 def staff_nav() -> list[dict[str, Any]]:
     """The links of the staff pages that this user may follow, for `admin/layout.html`."""
-    waiting = decisions.count_open(db.session(), current_user)
+    waiting = queries.count_open(db.session(), current_user)
     waiting += unknown.count_open(db.session(), resource_ids_of(current_user))
     links = [
         ("admin.home", "Today", 0),

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from portal.admin.services.form import WantedQuestion, WantedService, keep_order
 from portal.business.models import Service, ServiceQuestion, ServiceResource
-from portal.business.service_form import WantedQuestion, WantedService, keep_order
 
 TOLD_IN_CALENDARS = frozenset({"name", "location", "location_kind", "meeting"})
 """Columns of which the events in the calendars tell."""

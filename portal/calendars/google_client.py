@@ -1,4 +1,4 @@
-"""This portal as Google knows it, made from the settings. Called by `tokens`, `google_routes` and `lockstep doctor`."""
+"""This portal as Google knows it, made from the settings. Called by `tokens`, `portal.admin.integrations.consent` and `lockstep doctor`."""
 
 from __future__ import annotations
 

@@ -13,10 +13,10 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from portal.admin.integrations.forms import Rules
 from portal.booking.requests import settle_pending
 from portal.calendars.access import Account, account_of, open_with
 from portal.calendars.connect import BUDGET, renew
-from portal.calendars.forms import Rules
 from portal.calendars.models import Calendar, Connection
 from portal.calendars.rewrite import rewrite_calendar
 from portal.clock import now_utc

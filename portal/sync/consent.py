@@ -1,4 +1,5 @@
-"""A person signed in again for a connection with tokens: new tokens, the same calendars. Called by the pages of `portal.calendars.google_routes`."""
+"""A person signed in again for a connection with tokens: new tokens, the same calendars. Called by the pages of
+`portal.admin.integrations.consent`."""
 
 from __future__ import annotations
 

@@ -6,8 +6,8 @@ import pytest
 
 from portal.accounts.forms import read_setup
 from portal.accounts.operations import add_api_token
+from portal.admin.services.form import empty, read
 from portal.booking.rules import Customer, check_customer
-from portal.business.service_form import empty, read
 from portal.errors import Invalid
 from portal.notifications.texts import check_text
 from portal.seed import file

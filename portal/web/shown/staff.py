@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.accounts.models import User
-from portal.business import service_form
+from portal.admin.services import form
 from portal.business.models import Business, Service
 from portal.errors import NotFound
 from portal.i18n import LANGUAGES, known_language
@@ -34,10 +34,10 @@ def shown_service(session: Session, at: At) -> Shown:
     row = session.scalar(select(Service).where(Service.slug == at["slug"]))
     if row is None:
         raise NotFound("There is no such service.")
-    typed = service_form.shown(row)
+    typed = form.shown(row)
     questions = {name: value for name, value in typed.items() if name == "questions" or _QUESTION.match(name)}
     lists = {name: value for name, value in typed.items() if name.startswith("list-")}
-    columns = {name: typed.get(name) for name in (*service_form.FLAGS, *typed)}
+    columns = {name: typed.get(name) for name in (*form.FLAGS, *typed)}
     parts = {
         _OWN_NAMES.get(name, name): value
         for name, value in columns.items()

@@ -8,7 +8,7 @@ import pytest
 from flask import current_app
 from icalendar import Calendar
 
-from portal.notifications.mailbox import list_mails
+from portal.admin.mails.mailbox import list_mails
 from providers.messaging.file import FileMessenger
 from tests.operations.notifications.conftest import ZOE
 from tests.support.mails import deliver_all

@@ -305,7 +305,7 @@ def test_the_page_about_it_is_named_by_service_and_seats(yoga):
     plan(yoga, at(2, 10))
     delete(yoga)
     from portal.accounts.models import User
-    from portal.admin import decisions
+    from portal.admin.questions import queries
 
-    (asked,) = decisions.open_questions(db.session(), User(email="o@example.org", role="owner"))
+    (asked,) = queries.open_questions(db.session(), User(email="o@example.org", role="owner"))
     assert (asked.about.name, asked.about.only, asked.about.taken) == ("Yoga", None, 0)

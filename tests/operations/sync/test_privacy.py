@@ -7,12 +7,12 @@ from datetime import timedelta
 import pytest
 
 from portal import outbox
+from portal.admin.integrations.forms import Rules
 from portal.booking.models import Appointment, Booking, EventLink
 from portal.booking.operations import book, cancel_booking
 from portal.booking.rules import Customer
 from portal.business.models import Resource, Service
 from portal.calendars.connect import ChosenCalendar, connect_caldav
-from portal.calendars.forms import Rules
 from portal.clock import now_utc
 from portal.db import transaction
 from portal.outbox import OutboxEntry

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from portal.admin.queries import rows_of
+from portal.admin.bookings.queries import rows_of
 from portal.booking.models import Booking
 from portal.booking.operations import cancel_booking, move_booking
 from portal.booking.queries import sync_state

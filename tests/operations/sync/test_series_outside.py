@@ -10,13 +10,13 @@ from zoneinfo import ZoneInfo
 import caldav
 import pytest
 
+from portal.admin.integrations.forms import Rules
 from portal.booking import series
 from portal.booking.models import Appointment, Booking
 from portal.booking.operations import book
 from portal.booking.rules import Customer
 from portal.business.models import Service
 from portal.calendars.connect import ChosenCalendar, connect_caldav
-from portal.calendars.forms import Rules
 from portal.clock import now_utc
 from portal.db import transaction
 from portal.extensions import db

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from portal.admin import decisions
+from portal.admin.questions import queries
 from portal.calendars.models import Calendar, RemoteObject
 from portal.clock import now_utc
 from portal.db import transaction
@@ -123,7 +123,7 @@ def test_a_colleague_in_the_same_appointment_does_not_read_what_stands_over_it(a
     own, colleague = make_user("staff", resource_id=ana.id), make_user("staff", email="b@x.example", resource_id=ben.id)
     owner = make_user("owner", email="o@x.example")
     told = {
-        user.email: [clash.summary for clash in decisions.open_conflicts(db.session(), user)]
+        user.email: [clash.summary for clash in queries.open_conflicts(db.session(), user)]
         for user in (own, colleague, owner)
     }
     assert told == {own.email: [TITLE], colleague.email: [""], owner.email: [""]}

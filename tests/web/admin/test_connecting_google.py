@@ -13,8 +13,9 @@ import pytest
 import time_machine
 from sqlalchemy import select
 
+from portal.admin.integrations import forms, words
 from portal.booking.models import EventLink
-from portal.calendars import drafts, forms, words
+from portal.calendars import drafts
 from portal.calendars.access import account_of, seal_secret, unseal_secret
 from portal.calendars.models import Calendar, Connection, ConnectionDraft
 from portal.clock import now_utc

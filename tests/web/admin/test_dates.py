@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import select, update
 
-from portal.admin import date_queries
+from portal.admin.dates import queries
 from portal.booking import fixed, operations
 from portal.booking.models import Appointment, Booking, Series
 from portal.booking.series import plan_series
@@ -136,7 +136,7 @@ def test_a_series_goes_on_until_its_last_day_is_over_by_its_own_clock(yoga, zone
     db.session.execute(update(Series).values(zone=zone))
     ends_at = day_starts_at(IN_TEN_DAYS + timedelta(days=22), zone)
     found = [
-        len(date_queries.coming_series(db.session(), db.session.query(Service).filter_by(slug="yoga").one(), now=at))
+        len(queries.coming_series(db.session(), db.session.query(Service).filter_by(slug="yoga").one(), now=at))
         for at in (ends_at - timedelta(minutes=5), ends_at + timedelta(minutes=5))
     ]
     assert found == [1, 0]

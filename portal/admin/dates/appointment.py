@@ -10,10 +10,12 @@ from babel.dates import get_day_names
 from flask import abort, flash, render_template, request, url_for
 from flask_login import current_user
 
-from portal.admin import date_queries, queries, queues
-from portal.admin.date_forms import MOST_SEATS, Reader, read_start, time_of_day
-from portal.admin.date_queries import DateRow
+from portal.admin.bookings import queries
+from portal.admin.dates import queries as date_queries
+from portal.admin.dates.forms import MOST_SEATS, Reader, read_start, time_of_day
+from portal.admin.dates.queries import DateRow
 from portal.admin.frame import bp, moments
+from portal.admin.waitlist import queries as queues
 from portal.booking import fixed
 from portal.booking.models import Appointment, Series
 from portal.booking.series_changes import call_off_later, change_later, later_of

@@ -6,8 +6,8 @@ from flask import Blueprint
 from flask_login import current_user
 from sqlalchemy import select
 
+from portal.admin.integrations.consent import let_forms_lead_to_google
 from portal.business.models import Resource
-from portal.calendars.google_routes import let_forms_lead_to_google
 from portal.calendars.models import Calendar, Connection
 from portal.errors import NotFound
 from portal.extensions import db

@@ -10,12 +10,12 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from portal.admin.frame import bp, moments
+from portal.admin.services import form
+from portal.admin.services.form import WantedService
 from portal.booking.models import Appointment
-from portal.business import service_form
 from portal.business import services as service_edit
 from portal.business.lengths import length_text
 from portal.business.models import Resource, Service, ServiceResource
-from portal.business.service_form import WantedService
 from portal.calendars.rewrite import rewrite_service
 from portal.clock import now_utc
 from portal.db import transaction
@@ -37,7 +37,7 @@ def services() -> Any:
 
 @bp.get("/services/new")
 def new_service() -> Any:
-    return _form(None, service_form.empty())
+    return _form(None, form.empty())
 
 
 @bp.post("/services/new")
@@ -48,7 +48,7 @@ def create_service() -> Any:
 @bp.get("/services/<slug>")
 def service(slug: str) -> Any:
     found = _find(slug)
-    return _form(found, service_form.shown(found))
+    return _form(found, form.shown(found))
 
 
 @bp.post("/services/<slug>")
@@ -60,7 +60,7 @@ def _save(present: Service | None) -> Any:
     """What does not fit is told beside the fields, with everything as it was typed."""
     typed = _typed(present)
     try:
-        wanted = service_form.read(
+        wanted = form.read(
             typed,
             resource_ids={row.id for row in _resources(present)},
             taken_slugs=set() if present else set(db.session.scalars(select(Service.slug))),
@@ -126,8 +126,8 @@ def _form(
         problem=problem,
         stale=stale,
         resources=_resources(present),
-        rows=service_form.rows_shown(typed),
-        lists=service_form.lists_shown(typed),
+        rows=form.rows_shown(typed),
+        lists=form.lists_shown(typed),
         links=_links(present) if present else [],
         public_url=f"{current_app.extensions['settings'].url}/{present.slug}" if present else "",
         at=moments(),

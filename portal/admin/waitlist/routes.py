@@ -11,9 +11,9 @@ from flask_login import current_user
 from sqlalchemy.orm import Session
 
 from portal import dates
-from portal.admin import queues, receipts
 from portal.admin.frame import bp, moments
 from portal.admin.moments import Moments
+from portal.admin.waitlist import queries, receipts
 from portal.booking.full import seats_left
 from portal.booking.models import Appointment, WaitlistEntry
 from portal.booking.questions import answer_lines
@@ -34,7 +34,7 @@ MOST_SEATS = 200
 def waitlist() -> Any:
     """All queues. The open page fetches itself anew."""
     at = moments()
-    values = {"at": at, "services": queues.list_queues(db.session(), current_user, at)}
+    values = {"at": at, "services": queries.list_queues(db.session(), current_user, at)}
     return render_template("admin/_waitlists.html" if wants_partial() else "admin/waitlist.html", **values)
 
 
@@ -42,11 +42,11 @@ def waitlist() -> Any:
 def waitlist_service(slug: str) -> Any:
     """The queues of one service, with their receipts; and what would be offered, if that is asked."""
     at, session = moments(), db.session()
-    service = queues.find_service(session, current_user, slug)
+    service = queries.find_service(session, current_user, slug)
     return render_template(
         "admin/waitlist_service.html",
         at=at,
-        found=queues.queues_of(session, current_user, service, at),
+        found=queries.queues_of(session, current_user, service, at),
         trial=_trial(session, service, at),
         receipts=receipts.list_receipts(session, current_user, service),
         why=receipts.why_in_words,
@@ -68,24 +68,24 @@ def resume_waitlist(slug: str) -> Any:
 @bp.get("/waitlist/entries/<int:entry_id>/offer")
 def offer_form(entry_id: int) -> Any:
     """The question whether to offer it, and what."""
-    return _offer_page(queues.find_entry(db.session(), current_user, entry_id))
+    return _offer_page(queries.find_entry(db.session(), current_user, entry_id))
 
 
 @bp.post("/waitlist/entries/<int:entry_id>/offer")
 def offer(entry_id: int) -> Any:
-    entry = queues.find_entry(db.session(), current_user, entry_id)
+    entry = queries.find_entry(db.session(), current_user, entry_id)
     name, slug = entry.customer_name, entry.service.slug
-    appointment = queues.appointment_of(db.session(), entry)
+    appointment = queries.appointment_of(db.session(), entry)
     try:
         if entry.wish == "appointment" and appointment is not None:
             operations.offer_by_hand(entry_id, appointment_id=appointment.id, now=now_utc())
         else:
-            person = queues.own_person(current_user, entry.service)
+            person = queries.own_person(current_user, entry.service)
             operations.offer_by_hand(entry_id, start_at=_offered_start(entry), resource_id=person, now=now_utc())
     except (Invalid, Refused, Stale) as error:
         db.session.rollback()
         return _offer_page(
-            queues.find_entry(db.session(), current_user, entry_id), problem=str(error)
+            queries.find_entry(db.session(), current_user, entry_id), problem=str(error)
         ), error.http_status
     flash(f"It is kept for {name}, who is told by e-mail.", "ok")
     after_answer.ring()
@@ -95,18 +95,18 @@ def offer(entry_id: int) -> Any:
 @bp.get("/waitlist/entries/<int:entry_id>/removal")
 def removal_form(entry_id: int) -> Any:
     """The question whether somebody is to be taken off."""
-    entry = queues.find_entry(db.session(), current_user, entry_id)
+    entry = queries.find_entry(db.session(), current_user, entry_id)
     return render_template(
         "admin/waitlist_removal.html",
         entry=entry,
-        wish=queues.describe_wish(db.session(), entry, moments()),
+        wish=queries.describe_wish(db.session(), entry, moments()),
         at=moments(),
     )
 
 
 @bp.post("/waitlist/entries/<int:entry_id>/removal")
 def remove(entry_id: int) -> Any:
-    entry = queues.find_entry(db.session(), current_user, entry_id)
+    entry = queries.find_entry(db.session(), current_user, entry_id)
     name, slug = entry.customer_name, entry.service.slug
     try:
         operations.remove(entry_id, now=now_utc())
@@ -118,7 +118,7 @@ def remove(entry_id: int) -> Any:
 
 
 def _pause(slug: str, is_paused: bool, said: str) -> Any:
-    service = queues.find_service(db.session(), current_user, slug)
+    service = queries.find_service(db.session(), current_user, slug)
     operations.pause(service.slug, is_paused)
     flash(said, "ok")
     after_answer.ring()
@@ -128,16 +128,16 @@ def _pause(slug: str, is_paused: bool, said: str) -> Any:
 def _offer_page(entry: WaitlistEntry, *, problem: str = "") -> str:
     """What can be offered to an entry: the appointment that it waits for, or one of the times that are free."""
     at, session = moments(), db.session()
-    appointment = queues.appointment_of(session, entry)
+    appointment = queries.appointment_of(session, entry)
     is_for_days = entry.wish != "appointment" or appointment is None
     return render_template(
         "admin/waitlist_offer.html",
         entry=entry,
-        wish=queues.describe_wish(session, entry, at),
+        wish=queries.describe_wish(session, entry, at),
         appointment=appointment,
         left=seats_left(session, appointment) if appointment else 0,
-        times=queues.times_to_offer(session, current_user, entry, at) if is_for_days else [],
-        before=queues.count_before(session, entry, appointment),
+        times=queries.times_to_offer(session, current_user, entry, at) if is_for_days else [],
+        before=queries.count_before(session, entry, appointment),
         answers=answer_lines(entry.service, entry.answers),
         problem=problem,
         at=at,
@@ -147,7 +147,7 @@ def _offer_page(entry: WaitlistEntry, *, problem: str = "") -> str:
 def _offered_start(entry: WaitlistEntry) -> datetime:
     """The time that was chosen, if this user may offer it. Raises Invalid."""
     start_at = read_instant(request.form.get("start_at", ""))
-    mine = queues.times_to_offer(db.session(), current_user, entry, moments())
+    mine = queries.times_to_offer(db.session(), current_user, entry, moments())
     if start_at is None or start_at not in {slot.interval.start for slot in mine}:
         raise Invalid("This time is not free any more. Please choose one of the times on the page.")
     return start_at
@@ -170,6 +170,8 @@ def _trial(session: Session, service: Service, at: Moments) -> dict[str, Any] | 
     found = operations.dry_run(
         service.slug, appointment_id=appointment.id if appointment else None, more_seats=seats, now=at.now
     )
-    mine = {row.entry.id for queue in queues.queues_of(session, current_user, service, at).queues for row in queue.rows}
+    mine = {
+        row.entry.id for queue in queries.queues_of(session, current_user, service, at).queues for row in queue.rows
+    }
     key = str(appointment.id) if appointment else "days"
     return {"key": key, "seats": seats, "offers": [each for each in found if each.entry_id in mine]}

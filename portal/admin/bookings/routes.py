@@ -12,9 +12,11 @@ from flask import current_app, flash, render_template, request, url_for
 from flask_login import current_user
 from sqlalchemy.orm import Session
 
-from portal.admin import agenda, decisions, queries, unconfirmed, unknown
+from portal.admin.bookings import queries, unconfirmed, unknown
 from portal.admin.frame import bp, moments
-from portal.admin.warnings import Warning, find_warnings
+from portal.admin.home import agenda
+from portal.admin.home.warnings import Warning, find_warnings
+from portal.admin.questions import queries as decisions
 from portal.booking import operations
 from portal.booking import queries as booking_queries
 from portal.booking.budgets import asked_lately

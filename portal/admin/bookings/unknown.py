@@ -13,7 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.accounts.models import User
-from portal.admin import queries
+from portal.admin.bookings import queries
 from portal.admin.frame import bp, moments
 from portal.booking.models import Appointment, AppointmentResource, Booking
 from portal.booking.rules import Customer

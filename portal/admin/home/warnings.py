@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from portal.calendars.words import state_badge, state_sentence
+from portal.admin.integrations.words import state_badge, state_sentence
 from portal.notifications.failures import Unreached
 from portal.notifications.models import Mail
 from portal.sync.overview import CalendarFacts

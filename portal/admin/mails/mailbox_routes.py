@@ -9,7 +9,7 @@ from pathlib import Path
 
 from flask import Blueprint, Response, abort, current_app, make_response, render_template, request
 
-from portal.notifications.mailbox import Kept, list_mails, read_mail
+from portal.admin.mails.mailbox import Kept, list_mails, read_mail
 from portal.web.headers import POLICY
 
 bp = Blueprint("mailbox", __name__, url_prefix="/admin/mailbox")

@@ -12,11 +12,12 @@ from flask import current_app, flash, render_template, request, url_for
 from flask_login import current_user
 from sqlalchemy import select
 
+from portal.admin.integrations import forms, words
+from portal.admin.integrations.frame import bp, find_calendar, find_connection, own_resources, resource_of, who
 from portal.business.models import Resource
 from portal.calendars import connect as connecting
-from portal.calendars import drafts, forms, google_client, words
+from portal.calendars import drafts, google_client
 from portal.calendars.access import WITH_TOKENS
-from portal.calendars.frame import bp, find_calendar, find_connection, own_resources, resource_of, who
 from portal.calendars.models import Calendar, Connection
 from portal.clock import now_utc
 from portal.config import Settings

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.accounts.models import User
-from portal.admin.queues import sees_entry, takes_time
+from portal.admin.waitlist.queries import sees_entry, takes_time
 from portal.booking.models import WaitlistEntry, WaitlistReceipt
 from portal.business.models import Service
 

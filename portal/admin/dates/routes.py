@@ -12,10 +12,11 @@ from flask import abort, flash, render_template, request, url_for
 from flask_login import current_user
 from sqlalchemy import select
 
-from portal.admin import date_queries, queues
-from portal.admin.date_forms import read_date, read_series, time_of_day
+from portal.admin.dates import queries
+from portal.admin.dates.forms import read_date, read_series, time_of_day
 from portal.admin.frame import bp, moments
 from portal.admin.moments import Moments
+from portal.admin.waitlist import queries as queues
 from portal.booking import fixed
 from portal.booking.models import Appointment, Series
 from portal.booking.queries import main_resources
@@ -37,7 +38,7 @@ def all_dates() -> Any:
     at, session = moments(), db.session()
     mine = select(Service).where(Service.is_active, Service.timing == "fixed", queues.gives(current_user))
     services = session.scalars(mine.order_by(Service.position, Service.id)).all()
-    coming = {row.id: date_queries.coming_dates(session, current_user, row, now=at.now) for row in services}
+    coming = {row.id: queries.coming_dates(session, current_user, row, now=at.now) for row in services}
     return render_template("admin/all_dates.html", at=at, services=services, coming=coming)
 
 
@@ -101,9 +102,9 @@ def _page(service: Service, *, errors: dict[str, str] | None = None, problem: st
         "admin/dates.html",
         at=at,
         service=service,
-        rows=date_queries.coming_dates(session, current_user, service, now=at.now),
-        unmade=date_queries.unmade_dates(session, service, now=at.now),
-        series=[_in_words(row, at) for row in date_queries.coming_series(session, service, now=at.now)],
+        rows=queries.coming_dates(session, current_user, service, now=at.now),
+        unmade=queries.unmade_dates(session, service, now=at.now),
+        series=[_in_words(row, at) for row in queries.coming_series(session, service, now=at.now)],
         people=[(row.slug, row.name) for row in people],
         weekdays=list(enumerate(get_day_names("wide", locale=at.locale)[day] for day in range(7))),
         typed=request.form,

@@ -1,7 +1,7 @@
 """Connecting a Google account, and refreshing its connection: to Google's page, back from it, and what to say when something is amiss.
 
 The way there is a POST, bound to the signed-in user and to the resource (or connection) it is for; the way back is Google's redirect, which
-counts only in the browser that it was begun in (`consents`). A consent that lacks a permission is explained and never half-accepted.
+counts only in the browser that it was begun in (`portal.calendars.consents`). A consent that lacks a permission is explained and never half-accepted.
 Calendars are then chosen on the page that all providers share (`integrations.choose`).
 """
 
@@ -13,9 +13,10 @@ from flask import Blueprint, Response, current_app, flash, render_template, requ
 from flask_login import current_user
 from sqlalchemy import select
 
+from portal.admin.integrations import forms, words
 from portal.business.models import Resource
 from portal.calendars import connect as connecting
-from portal.calendars import consents, drafts, forms, grants, tokens, words
+from portal.calendars import consents, drafts, grants, tokens
 from portal.calendars.access import account_of, unseal_secret
 from portal.calendars.google_client import consent_origin, google_client, is_configured, is_refused, redirect_url
 from portal.calendars.models import Connection

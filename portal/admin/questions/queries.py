@@ -1,5 +1,6 @@
 """What waits for a decision of staff: outside changes that are asked about, and appointments that clash with outside events. Through the user's
-scope, as in `queries`. Called by the questions page. Each names its appointment, which a class may be that nobody has booked yet. Reads only."""
+scope, as in `portal.admin.bookings.queries`. Called by the questions page. Each names its appointment, which a class may be that nobody has booked
+yet. Reads only."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session, selectinload
 
 from portal.accounts.models import User
-from portal.admin.queries import appointment_scope, resources_of
+from portal.admin.bookings.queries import appointment_scope, resources_of
 from portal.booking.models import ACTIVE, PRESENT, Appointment, Booking
 from portal.booking.outside_events import Over, standing_at
 from portal.business.models import Resource, Service

@@ -1,5 +1,5 @@
-"""What staff see of bookings; questions and conflicts are in `decisions`. Everything is fetched through the user's scope: admins see all, staff
-what belongs to the resource they are; what is not theirs is not found. Reads only."""
+"""What staff see of bookings; questions and conflicts are in `portal.admin.questions.queries`. Everything is fetched through the user's scope:
+admins see all, staff what belongs to the resource they are; what is not theirs is not found. Reads only."""
 
 from __future__ import annotations
 

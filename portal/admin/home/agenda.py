@@ -1,6 +1,6 @@
 """What takes place on the days of the home page, appointment by appointment: a class is one thing, with all who come to it. Reads only.
 
-Through the user's scope, as in `queries`. A fixed date takes place whether or not anybody has booked it yet.
+Through the user's scope, as in `portal.admin.bookings.queries`. A fixed date takes place whether or not anybody has booked it yet.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from sqlalchemy import ColumnElement, and_, exists, or_, select
 from sqlalchemy.orm import Session, joinedload
 
 from portal.accounts.models import User
-from portal.admin.date_queries import DateRow, rows_of
-from portal.admin.queries import appointment_scope, stands_or_waits
+from portal.admin.bookings.queries import appointment_scope, stands_or_waits
+from portal.admin.dates.queries import DateRow, rows_of
 from portal.booking.models import PRESENT, Appointment, Booking
 from portal.booking.outside_events import Over, standing_over
 

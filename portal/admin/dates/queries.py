@@ -14,8 +14,8 @@ from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from portal.accounts.models import User
-from portal.admin import queries
-from portal.admin.queries import InCalendar
+from portal.admin.bookings import queries
+from portal.admin.bookings.queries import InCalendar
 from portal.booking import by_mail
 from portal.booking.full import count_waiting
 from portal.booking.models import ACTIVE, STANDING, Appointment, Booking, Seat, Series

@@ -6,8 +6,8 @@ from typing import Any
 
 from flask import flash, render_template, request, url_for
 
-from portal.calendars import words
-from portal.calendars.frame import bp, find_connection, resource_of, who
+from portal.admin.integrations import words
+from portal.admin.integrations.frame import bp, find_connection, resource_of, who
 from portal.clock import now_utc
 from portal.errors import NotAllowedNow
 from portal.extensions import db

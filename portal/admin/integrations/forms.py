@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from portal.admin.integrations.words import freshness_choices
 from portal.calendars.models import PRIVACY, WHEN_DELETED, WHEN_MOVED, WHEN_UNREADABLE
-from portal.calendars.words import freshness_choices
 from portal.errors import Invalid
 from providers.calendars.base import RemoteCalendar
 

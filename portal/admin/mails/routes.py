@@ -7,7 +7,7 @@ from typing import Any
 from flask import flash, render_template, url_for
 from flask_login import current_user
 
-from portal.admin import queries
+from portal.admin.bookings import queries
 from portal.admin.frame import bp
 from portal.booking.models import Booking
 from portal.clock import now_utc

@@ -1,0 +1,1 @@
+"""The list of bookings, one booking, and what staff answer."""

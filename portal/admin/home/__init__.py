@@ -1,0 +1,1 @@
+"""Today: the agenda, and what needs somebody."""

@@ -1,0 +1,1 @@
+"""Accounts and calendars: connect, choose, refresh, disconnect."""

@@ -1,0 +1,1 @@
+"""Mails of a booking, a business's own texts, the development mailbox."""

@@ -1,0 +1,1 @@
+"""Questions to staff about what happened in calendars."""

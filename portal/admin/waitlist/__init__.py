@@ -1,0 +1,1 @@
+"""Queues, offers by hand, and why somebody was offered what."""
