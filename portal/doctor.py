@@ -30,7 +30,7 @@ from portal.keys import unreadable
 from portal.outbox import OutboxEntry
 from portal.private_files import open_to_others
 from portal.settings_checks import warnings
-from portal.sync import left_open, unknown
+from portal.sync.outside import left_open, unknown
 from portal.vitals import read_vitals, words
 from portal.worker import clock_watch
 

@@ -28,7 +28,7 @@ from portal.calendars.models import Calendar
 from portal.clock import now_utc
 from portal.outbox import OutboxEntry
 from portal.sync import ledger
-from portal.sync.standing import standing
+from portal.sync.event.stands import standing
 
 PUBLISH = "calendar.publish"
 

@@ -30,7 +30,7 @@ PURE = [
     "portal/booking/rules.py",
     "portal/booking/occurrences.py",
     "portal/waitlist/plan.py",
-    "portal/sync/plan.py",
+    "portal/sync/pull/plan.py",
     "portal/sync/due.py",
     "portal/notifications/messages.py",
     "portal/notifications/due.py",

@@ -14,7 +14,7 @@ from portal.admin.waitlist import queries as queues
 from portal.clock import now_utc
 from portal.dates import present_locale
 from portal.extensions import db
-from portal.sync import unknown
+from portal.sync.outside import unknown
 from portal.web.site import current_site
 
 bp = Blueprint("admin", __name__, url_prefix="/admin")

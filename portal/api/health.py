@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from portal.clock import now_utc
 from portal.config import Settings
 from portal.extensions import db
-from portal.sync import hook_counts
+from portal.sync.push import counts as hook_counts
 from portal.vitals import Vitals, read_vitals
 
 if TYPE_CHECKING:

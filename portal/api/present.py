@@ -21,7 +21,7 @@ from portal.business.models import Resource, Service, ServiceQuestion
 from portal.errors import NotFound
 from portal.extensions import db
 from portal.sync.models import Question
-from portal.sync.overview import CalendarFacts
+from portal.sync.state.overview import CalendarFacts
 from portal.vitals import Vitals
 from portal.web.shown.bookings import parts_of
 from portal.web.shown.versions import fingerprint

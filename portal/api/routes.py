@@ -23,7 +23,8 @@ from portal.business.models import Resource
 from portal.clock import now_utc
 from portal.errors import Invalid, NotFound, OutsideEvent, PortalError, SlotTaken
 from portal.extensions import csrf, db, limiter
-from portal.sync import approvals, overview
+from portal.sync.outside import approvals
+from portal.sync.state import overview
 from portal.vitals import read_vitals
 from portal.web import after_answer, visitors
 from portal.web.error_pages import problem

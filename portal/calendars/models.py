@@ -88,7 +88,8 @@ class Calendar(Model):
     read_begun_at: Mapped[datetime | None] = mapped_column(Instant)
     """The start of the newest reading, whether it came to an end or not."""
     sealed_meanwhile: Mapped[str | None] = mapped_column(Text)
-    """What the first reading after a refresh of the connection found changed; see `portal.sync.meanwhile`. Names events, so it is sealed."""
+    """What the first reading after a refresh of the connection found changed; see `portal.sync.state.catch_up_note`. Names events, so it is
+    sealed."""
     read_lease_until: Mapped[datetime | None] = mapped_column(Instant)
     read_lease_token: Mapped[str | None] = mapped_column(String(32))
     failures: Mapped[int] = mapped_column(default=0)
@@ -209,7 +210,7 @@ class BusyInterval(Model):
 
 
 class UnknownBooking(Model):
-    """An event with our mark of a booking that this database does not know, after a restore; see `portal.sync.unknown`.
+    """An event with our mark of a booking that this database does not know, after a restore; see `portal.sync.outside.unknown`.
 
     `instance_id` and `appointment_no` are its mark's. `appointment_id` is the group that is known, but not all of it; or what was made of it.
     `answer` is keep, remove, taken up, gone (somebody took the event away) or over; empty while it is asked about.

@@ -1,7 +1,7 @@
 """Have events written anew although no booking changed: what they may tell, or what they tell of the service, is another thing now.
 
 Called inside the transaction of the change, by the rules of a calendar, the seed and the service's form. The work is the outbox's (topic
-`calendar.rewrite`, done by `portal.sync.rewrite`): there may be thousands of events.
+`calendar.rewrite`, done by `portal.sync.publish.rewrite`): there may be thousands of events.
 """
 
 from __future__ import annotations

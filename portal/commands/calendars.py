@@ -99,7 +99,7 @@ def calendars(as_json: bool) -> None:
     """List the connected calendars and how they are. Exit status 1 when one needs attention."""
     from portal.clock import now_utc
     from portal.extensions import db
-    from portal.sync.overview import list_calendars
+    from portal.sync.state.overview import list_calendars
     from portal.vitals import words
 
     with instance():
@@ -128,7 +128,7 @@ def calendars(as_json: bool) -> None:
 @_json
 def pull(calendar_id: int | None, as_json: bool) -> None:
     """Read calendars now. Exit status 1 when one could not be read, or is in quarantine."""
-    from portal.sync.pull import pull as pull_one
+    from portal.sync.pull.pull import pull as pull_one
 
     _for_each(calendar_id, pull_one, _pulled, as_json)
 

@@ -28,7 +28,9 @@ from portal.db import read_transaction, transaction
 from portal.extensions import csrf, limiter
 from portal.logs import Seldom
 from portal.security import token_hash
-from portal.sync import hook_counts, ledger, push
+from portal.sync import ledger
+from portal.sync.push import counts
+from portal.sync.push import state as push
 
 bp = Blueprint("hooks", __name__, url_prefix="/hooks")
 
@@ -61,7 +63,7 @@ def google() -> Response:
     outcome = _take(message)
     settings: Settings = current_app.extensions["settings"]
     with suppress(OSError):  # a full disk must not keep messages from being heard
-        hook_counts.count(settings.data, outcome)
+        counts.count(settings.data, outcome)
     if outcome == "noted":
         from portal.worker import jobs
 
@@ -104,7 +106,7 @@ class _Known:
 
 
 def _take(message: Message) -> str:
-    """What becomes of the message: one of `portal.sync.hook_counts.OUTCOMES`."""
+    """What becomes of the message: one of `portal.sync.push.counts.OUTCOMES`."""
     if not _SUBSCRIPTION_ID.fullmatch(message.subscription_id):
         return "unknown"
     known = read_transaction(lambda session: _known(session, message.subscription_id))

@@ -1,4 +1,4 @@
-"""The values of the plan: what is known when a batch is judged, and the actions that follow. Pure; the judgement is in `plan`."""
+"""The values of the plan: what is known when a batch is judged, and the actions that follow. Pure; the judgement is in `portal.sync.pull.plan`."""
 
 from __future__ import annotations
 

@@ -20,14 +20,15 @@ from portal.clock import now_utc
 from portal.db import read_transaction, transaction, write_transaction
 from portal.instance.ids import instance_ids
 from portal.instance.names import InstanceIds
-from portal.sync import leases, ledger, unknown
-from portal.sync.desired import derived_uid
-from portal.sync.lines import line_to
+from portal.sync import leases, ledger
+from portal.sync.event.desired import derived_uid
+from portal.sync.event.stands import standing, stands
 from portal.sync.models import Lease
-from portal.sync.pull import Outcome, pull
-from portal.sync.reading import BACK
-from portal.sync.receipts import forget_object
-from portal.sync.standing import standing, stands
+from portal.sync.outside import unknown
+from portal.sync.publish.receipts import forget_object
+from portal.sync.pull.pull import Outcome, pull
+from portal.sync.pull.read import BACK
+from portal.sync.throttle import line_to
 from providers.calendars.base import CalendarProvider, CalendarRef, EventMark
 from providers.errors import Conflict, Gone
 

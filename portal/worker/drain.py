@@ -16,9 +16,9 @@ from portal.errors import NotYet
 from portal.failpoints import reach
 from portal.instance.standing import standing
 from portal.outbox import GiveUp, LeaseLost, OutboxEntry, Work
-from portal.sync import receipts
-from portal.sync.lines import FIRST_REST, LineBusy
-from portal.sync.states import Decision, classify
+from portal.sync.publish import receipts
+from portal.sync.state.states import Decision, classify
+from portal.sync.throttle import FIRST_REST, LineBusy
 from portal.timekeeping import timekeeper
 
 log = structlog.get_logger()

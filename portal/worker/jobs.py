@@ -20,18 +20,18 @@ from portal.calendars.models import Calendar
 from portal.clock import now_utc
 from portal.db import read_transaction, transaction
 from portal.outbox import Work
-from portal.sync.states import Decision, classify
+from portal.sync.state.states import Decision, classify
 
 __all__ = ["PERIODIC", "TOPICS", "Decision", "Periodic", "classify", "handler_of", "request_pull", "ring"]
 
 TOPICS = {
-    "calendar.publish": "portal.sync.publish:publish_entry",
-    "calendar.outside": "portal.sync.outside:settle",
-    "calendar.rewrite": "portal.sync.rewrite:rewrite_entry",
-    "calendar.unknown": "portal.sync.unknown:clear_away",
+    "calendar.publish": "portal.sync.publish.publish:publish_entry",
+    "calendar.outside": "portal.sync.outside.changes:settle",
+    "calendar.rewrite": "portal.sync.publish.rewrite:rewrite_entry",
+    "calendar.unknown": "portal.sync.outside.unknown:clear_away",
     "calendar.draft": "portal.calendars.grants:forget_draft",
-    "calendar.push": "portal.sync.subscriptions:keep_entry",
-    "calendar.farewell": "portal.sync.farewell:farewell",
+    "calendar.push": "portal.sync.push.subscriptions:keep_entry",
+    "calendar.farewell": "portal.sync.account.disconnect:farewell",
     "waitlist.look": "portal.waitlist.operations:look_entry",
     "notify.customer": "portal.notifications.deliver:notify_customer",
     "notify.staff": "portal.notifications.deliver:notify_staff",
@@ -148,14 +148,14 @@ def seal_ledger() -> None:
 
 def try_refused_writes() -> None:
     """Try again what a server refused: a calendar that was made writable again does not tell."""
-    from portal.sync import states
+    from portal.sync.state import states
 
     transaction(lambda session: states.release_refused(session, now=now_utc()))
 
 
 def end_old_questions() -> None:
     """Questions and clashes about appointments that are over concern nobody any more."""
-    from portal.sync import questions, unknown
+    from portal.sync.outside import questions, unknown
 
     transaction(lambda session: questions.end_those_over(session, now=now_utc()))
     transaction(lambda session: unknown.end_those_over(session, now=now_utc()))
@@ -197,7 +197,7 @@ def plan_reminders() -> None:
 
 def keep_subscriptions() -> None:
     """Set on their way: push subscriptions that are missing, must be renewed, or are wanted no more."""
-    from portal.sync import subscriptions
+    from portal.sync.push import subscriptions
 
     subscriptions.keep_subscriptions()
 
@@ -259,6 +259,6 @@ def read_calendar(calendar_id: int, *, in_full: bool) -> None:
 
         reconcile(calendar_id, lease_for=leases.READ_LEASE)
     else:
-        from portal.sync.pull import pull
+        from portal.sync.pull.pull import pull
 
         pull(calendar_id, lease_for=leases.READ_LEASE)

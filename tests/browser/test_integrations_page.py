@@ -17,7 +17,7 @@ from portal.calendars import titles
 from portal.calendars.models import Calendar, Connection
 from portal.clock import now_utc
 from portal.extensions import db
-from portal.sync import farewell, partings
+from portal.sync.account import disconnect, disconnecting
 from portal.worker import drain
 from providers.calendars.memory import MemoryCalendars
 from tests.factories import make_calendar
@@ -128,8 +128,8 @@ def test_disconnecting_by_keyboard_asks_and_is_followed_to_its_end(staff: Page, 
     staff.get_by_role("button", name="Disconnect").press("Enter")
     staff.get_by_text("Taking away 1 event of bookings to come").wait_for()
     db.session.rollback()
-    for work in drain.claim(5, topics=[partings.TOPIC]):
-        drain.do(work, farewell.farewell)
+    for work in drain.claim(5, topics=[disconnecting.TOPIC]):
+        drain.do(work, disconnect.farewell)
     staff.clock.run_for(2_500)
     staff.get_by_text("No calendar is connected").wait_for()
 

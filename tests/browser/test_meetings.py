@@ -11,7 +11,7 @@ from portal.booking.models import Booking
 from portal.business.models import Resource, Service
 from portal.clock import now_utc
 from portal.extensions import db
-from portal.sync.publish import publish
+from portal.sync.publish.publish import publish
 from providers.calendars.memory import DEFAULT_CALENDAR, MemoryCalendars
 from tests.factories import make_calendar
 

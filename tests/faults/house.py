@@ -29,7 +29,7 @@ from portal.config import NAMES, Settings
 from portal.db import transaction
 from portal.extensions import db
 from portal.outbox import OutboxEntry
-from portal.sync import lines
+from portal.sync import throttle
 from providers.calendars.base import RemoteEvent
 from tests.factories import make_resource, make_service
 from tests.operations.sync.conftest import ALL_DAY, Studio, at, fresh
@@ -124,7 +124,7 @@ class House(Studio):
     def furnish(self) -> None:
         """Empty the database, and make a new calendar on the server."""
         databases.empty(self.app)
-        lines.forget()
+        throttle.forget()
         self._count += 1
         ana = make_resource(weekly=ALL_DAY, zone="UTC", email="ana@studio.example")
         service: Service = make_service([ana], duration=60, step=30)

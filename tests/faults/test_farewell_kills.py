@@ -11,7 +11,7 @@ from portal.calendars.access import account_of, calendar_ref, provider_of
 from portal.calendars.models import Connection
 from portal.clock import now_utc
 from portal.extensions import db
-from portal.sync import connections
+from portal.sync.account import operations
 from providers.calendars.base import RemoteEvent
 from tests.faults.house import House, until
 from tests.operations.sync.conftest import at, rows
@@ -42,7 +42,7 @@ def test_a_kill_in_the_middle_of_a_farewell(point: str, house: House):
         house.booked(at(days, 10))
     house.person.add_event("Dentist", at(2, 14), at(2, 15))
     look = Look(house)
-    connections.disconnect(house.connection().id, take_away=True, by="Ana", now=now_utc())
+    operations.disconnect(house.connection().id, take_away=True, by="Ana", now=now_utc())
 
     with house.worker(failpoint=point) as victim:
         until(victim.dies, what=f"the worker to die at {point}")

@@ -12,7 +12,7 @@ import pytest
 from portal.booking.operations import cancel_booking, move_booking
 from portal.clock import now_utc
 from portal.extensions import db
-from portal.sync import pull
+from portal.sync.pull import pull
 from tests.faults.house import House, until
 from tests.operations.sync.conftest import at
 

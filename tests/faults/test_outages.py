@@ -15,7 +15,7 @@ import pytest
 
 from portal.outbox import OutboxEntry
 from portal.process.queue_server import QueueServer
-from portal.sync.connections import refresh_connection
+from portal.sync.account.operations import refresh_connection
 from portal.worker import jobs
 from tests.faults.house import House, Worker, environment, until
 from tests.operations.sync.conftest import at, rows

@@ -12,8 +12,8 @@ from portal.booking.outside_events import standing_over
 from portal.calendars.models import BusyInterval
 from portal.errors import OutsideEvent, SlotTaken
 from portal.extensions import db
-from portal.sync.approvals import approve
 from portal.sync.models import LedgerLine
+from portal.sync.outside.approvals import approve
 from providers.calendars.memory import DEFAULT_CALENDAR, MemoryCalendars
 from tests.factories import make_calendar, make_resource, make_service
 

@@ -33,7 +33,7 @@ from portal.outbox import OutboxEntry
 from portal.seed import values
 from portal.seed.apply import seed
 from portal.seed.export import export_business
-from portal.sync.event_text import STRICTNESS
+from portal.sync.event.text import STRICTNESS
 from tests.providers.servers import RadicaleServer
 
 STUDIO = """

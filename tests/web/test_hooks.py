@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from portal.extensions import limiter
 from portal.hooks import google
 from portal.logs import Seldom
-from portal.sync import hook_counts
+from portal.sync.push import counts
 
 MESSAGE = {
     "X-Goog-Channel-ID": "01234567-0123456789abcdef0123456789abcdef",
@@ -85,14 +85,14 @@ def test_metrics_count_what_came(client):
 
 
 def test_counts_that_are_lost_or_damaged_begin_at_nought(tmp_path):
-    hook_counts.count(tmp_path, "over")
-    hook_counts.count(tmp_path, "over")
-    assert hook_counts.counts(tmp_path)["over"] == 2
+    counts.count(tmp_path, "over")
+    counts.count(tmp_path, "over")
+    assert counts.counts(tmp_path)["over"] == 2
     (tmp_path / "hook-counts").write_bytes(b"abc")
-    hook_counts.count(tmp_path, "noted")
-    assert set(hook_counts.counts(tmp_path)) == set(hook_counts.OUTCOMES)
+    counts.count(tmp_path, "noted")
+    assert set(counts.counts(tmp_path)) == set(counts.OUTCOMES)
     (tmp_path / "hook-counts").unlink()
-    assert set(hook_counts.counts(tmp_path).values()) == {0}
+    assert set(counts.counts(tmp_path).values()) == {0}
 
 
 def counted(client) -> dict[str, float]:

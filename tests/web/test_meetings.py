@@ -16,7 +16,7 @@ from portal.booking.rules import Customer
 from portal.business.models import Service
 from portal.clock import now_utc
 from portal.extensions import db
-from portal.sync.publish import publish
+from portal.sync.publish.publish import publish
 from providers.calendars.memory import DEFAULT_CALENDAR, MemoryCalendars
 from tests.factories import make_calendar, make_resource, make_service
 from tests.support.people import make_user, signed_in

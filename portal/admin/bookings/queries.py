@@ -20,7 +20,7 @@ from portal.calendars.models import Calendar
 from portal.errors import NotFound
 from portal.outbox import OutboxEntry
 from portal.sync.models import LedgerLine
-from portal.sync.overview import PUBLISH
+from portal.sync.state.overview import PUBLISH
 
 PAGE_SIZE = 25
 SHOWN = ("upcoming", "past", "unmarked", "no_show", "cancelled")

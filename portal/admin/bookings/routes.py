@@ -27,11 +27,12 @@ from portal.errors import NotFound, OutsideEvent, Refused
 from portal.extensions import db
 from portal.notifications import failures
 from portal.settings_checks import warnings as doubts
-from portal.sync import overview, partings
-from portal.sync.approvals import approve
-from portal.sync.questions import ANSWERS
-from portal.sync.questions import answer as give_answer
-from portal.sync.unknown import count_open as count_unknown
+from portal.sync.account import disconnecting
+from portal.sync.outside.approvals import approve
+from portal.sync.outside.questions import ANSWERS
+from portal.sync.outside.questions import answer as give_answer
+from portal.sync.outside.unknown import count_open as count_unknown
+from portal.sync.state import overview
 from portal.vitals import read_vitals
 from portal.web import after_answer
 from portal.web.hypermedia import see_other, wants_partial
@@ -212,7 +213,7 @@ def _warnings(calendars: list[overview.CalendarFacts]) -> list[Warning]:
         waiting_for_us=decisions.count_open(session, current_user),
         unknown=count_unknown(session, queries.resource_ids_of(current_user)),
         requests=decisions.count_requests(session, current_user, now=now),
-        hanging=partings.hanging(session, resource_ids=queries.resource_ids_of(current_user), now=now),
+        hanging=disconnecting.hanging(session, resource_ids=queries.resource_ids_of(current_user), now=now),
         unreached=failures.unreached(session, resource_ids=queries.resource_ids_of(current_user), now=now),
         mails_wait="" if vitals.not_adopted else failures.why_mails_wait(session, now=now),
         settings=doubts(current_app.extensions["settings"], os.environ) if current_user.is_admin else (),

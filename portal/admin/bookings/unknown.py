@@ -24,9 +24,9 @@ from portal.clock import now_utc
 from portal.errors import Invalid, NotFound, Refused
 from portal.extensions import db
 from portal.intervals import Interval
-from portal.sync import unknown
-from portal.sync.event_text import guests_told
-from portal.sync.standing import stands
+from portal.sync.event.stands import stands
+from portal.sync.event.text import guests_told
+from portal.sync.outside import unknown
 from portal.web import access, after_answer
 from portal.web.hypermedia import see_other
 

@@ -9,7 +9,7 @@ from typing import Literal
 from portal.admin.integrations.words import state_badge, state_sentence
 from portal.notifications.failures import Unreached
 from portal.notifications.models import Mail
-from portal.sync.overview import CalendarFacts
+from portal.sync.state.overview import CalendarFacts
 from portal.worker.clock_watch import WAITS
 
 Kind = Literal["warn", "bad"]

@@ -26,7 +26,7 @@ from portal.errors import Invalid, NotFound
 from portal.extensions import db, limiter
 from portal.instance.standing import require_ours
 from portal.outbound import guarded_session
-from portal.sync.consent import renew_consent
+from portal.sync.account.consent import renew_consent
 from portal.web import access, visitors
 from portal.web.headers import let_forms_lead_to
 from portal.web.hypermedia import see_other

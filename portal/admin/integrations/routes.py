@@ -24,7 +24,9 @@ from portal.config import Settings
 from portal.errors import Invalid, NotAllowedNow, NotFound, Stale
 from portal.extensions import db, limiter
 from portal.instance.standing import standing
-from portal.sync import accounts, connections, left_open, overview
+from portal.sync.account import operations, view
+from portal.sync.outside import left_open
+from portal.sync.state import overview
 from portal.web import access, after_answer, visitors
 from portal.web.hypermedia import see_other, wants_partial
 from providers.errors import ProviderError
@@ -38,7 +40,7 @@ def index() -> Any:
     """All accounts, and the ways to connect another; fetches itself anew."""
     resources, now = own_resources(), now_utc()
     named = [row.id for row in resources if access.sees_titles(current_user, row)]
-    listed = accounts.list_accounts(db.session(), resource_ids=[row.id for row in resources], now=now, titles_of=named)
+    listed = view.list_accounts(db.session(), resource_ids=[row.id for row in resources], now=now, titles_of=named)
     connected = {account.resource.id for account in listed}
     settings: Settings = current_app.extensions["settings"]
     page = {
@@ -107,7 +109,7 @@ def choose(draft_id: int) -> Any:
     except ProviderError as error:
         return _choose_page(draft, resource_of(draft.resource_id), refusal=error), 422
     drafts.drop(draft_id)
-    connections.catch_up(made.calendar_ids, now=now)
+    operations.catch_up(made.calendar_ids, now=now)
     flash("The account is connected.", "ok")
     for one in chosen:
         flash(words.proof(one.name, made.busy_counts.get(one.remote_id)), "ok")
@@ -130,7 +132,7 @@ def refresh(connection_id: int) -> Any:
     if errors:
         return _refresh_page(connection, errors=errors), 422
     try:
-        connections.refresh_connection(connection_id, password=password)
+        operations.refresh_connection(connection_id, password=password)
     except ProviderError as error:
         return _refresh_page(find_connection(connection_id), refusal=error), 422
     _catch_up(connection_id)
@@ -141,7 +143,7 @@ def refresh(connection_id: int) -> Any:
 @bp.post("/<int:connection_id>/pause")
 def pause(connection_id: int) -> Any:
     find_connection(connection_id)
-    connections.pause_connection(connection_id)
+    operations.pause_connection(connection_id)
     flash("The account is paused. Bookings wait until it is resumed.", "ok")
     return see_other(url_for("integrations.index"))
 
@@ -149,7 +151,7 @@ def pause(connection_id: int) -> Any:
 @bp.post("/<int:connection_id>/resumption")
 def resume(connection_id: int) -> Any:
     if find_connection(connection_id).state == "paused":  # another state is no pause, and is not ended by saying so
-        connections.resume_connection(connection_id)
+        operations.resume_connection(connection_id)
         _catch_up(connection_id)
         flash("The account is used again, and catches up now.", "ok")
     return see_other(url_for("integrations.index"))
@@ -159,7 +161,7 @@ def resume(connection_id: int) -> Any:
 def read_now(connection_id: int) -> Any:
     find_connection(connection_id)
     try:
-        connections.read_now(connection_id, now=now_utc())
+        operations.read_now(connection_id, now=now_utc())
         flash("The calendars are being read now.", "ok")
     except NotAllowedNow as error:
         flash(str(error), "bad")
@@ -169,7 +171,7 @@ def read_now(connection_id: int) -> Any:
 @bp.post("/<int:connection_id>/writing")
 def try_again(connection_id: int) -> Any:
     find_connection(connection_id)
-    number = connections.try_again(connection_id, now=now_utc())
+    number = operations.try_again(connection_id, now=now_utc())
     flash(f"{number} being written now." if number else "Nothing waits to be written.", "ok")
     return see_other(url_for("integrations.index"))
 
@@ -185,7 +187,7 @@ def rules(calendar_id: int) -> Any:
     except Invalid as error:
         return _rules_page(calendar, errors=error.fields), 422
     try:
-        connections.set_rules(calendar_id, wanted, is_busy_source="is_busy_source" in request.form, by=who())
+        operations.set_rules(calendar_id, wanted, is_busy_source="is_busy_source" in request.form, by=who())
     except Stale as error:
         return _rules_page(find_calendar(calendar_id), stale=str(error)), 409
     flash("The rules are saved.", "ok")
@@ -196,7 +198,7 @@ def rules(calendar_id: int) -> Any:
 def dismiss(calendar_id: int) -> Any:
     """What changed while the calendar was away has been read."""
     find_calendar(calendar_id)
-    connections.dismiss_meanwhile(calendar_id)
+    operations.dismiss_meanwhile(calendar_id)
     return see_other(url_for("integrations.index"))
 
 
@@ -228,7 +230,7 @@ def decide(calendar_id: int) -> Any:
     if decision not in ("accept", "keep"):
         raise NotFound("There is no such decision. Please use the buttons.")
     try:
-        connections.decide_quarantine(calendar_id, accept=decision == "accept", by=who(), now=now_utc())
+        operations.decide_quarantine(calendar_id, accept=decision == "accept", by=who(), now=now_utc())
         flash("Thank you; the next read acts on it." if decision == "accept" else "The known events are kept.", "ok")
     except NotAllowedNow as error:
         flash(str(error), "bad")
@@ -313,4 +315,4 @@ def _rules_page(calendar: Calendar, *, errors: dict[str, str] | None = None, sta
 def _catch_up(connection_id: int) -> None:
     db.session.rollback()
     ids = db.session.scalars(select(Calendar.id).where(Calendar.connection_id == connection_id)).all()
-    connections.catch_up(ids, now=now_utc())
+    operations.catch_up(ids, now=now_utc())

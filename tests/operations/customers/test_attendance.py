@@ -80,7 +80,7 @@ def test_who_came_keeps_the_seat_and_the_time_when_the_others_cancel(app, clock)
 
 
 def test_a_class_in_which_all_are_marked_is_not_closed_and_its_event_stays(app, clock):
-    from portal.sync.standing import stands
+    from portal.sync.event.stands import stands
 
     a_service("yoga", capacity=2)
     first = a_booking("maria@example.org", slug="yoga")

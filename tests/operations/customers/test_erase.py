@@ -27,10 +27,10 @@ from portal.instance.ids import instance_ids
 from portal.invariants import invariants
 from portal.notifications.models import Mail, Reminder
 from portal.outbox import OutboxEntry
-from portal.sync.desired import derived_uid
+from portal.sync.event.desired import derived_uid
 from portal.sync.models import LedgerLine
-from portal.sync.publish import publish
-from portal.sync.pull import pull
+from portal.sync.publish.publish import publish
+from portal.sync.pull.pull import pull
 from portal.waitlist import operations as waitlist
 from providers.calendars.base import EventMark
 from providers.calendars.memory import MemoryCalendars

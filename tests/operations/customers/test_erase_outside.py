@@ -24,7 +24,7 @@ from portal.customers.models import Erasure
 from portal.db import transaction
 from portal.extensions import db
 from portal.outbox import OutboxEntry
-from portal.sync.pull import pull
+from portal.sync.pull.pull import pull
 from portal.worker import drain
 from portal.worker.jobs import handler_of
 from tests.operations.customers.people import a_booking, a_service

@@ -22,10 +22,10 @@ from portal.extensions import db
 from portal.instance.standing import NotAdopted
 from portal.notifications.models import Reminder
 from portal.outbox import OutboxEntry, work_of
-from portal.sync import connections
-from portal.sync.pull import pull
+from portal.sync.account import operations
+from portal.sync.pull.pull import pull
 from portal.sync.reconcile import reconcile
-from portal.sync.states import Paused, classify
+from portal.sync.state.states import Paused, classify
 from portal.vitals import read_vitals
 from portal.worker import drain, jobs
 from portal.worker import loops as background
@@ -78,13 +78,13 @@ def test_a_copy_does_not_read_even_when_it_is_told_to(studio, copy, ask):
 @pytest.mark.parametrize(
     "act",
     [
-        lambda c: connections.read_now(c, now=now_utc()),
-        lambda c: connections.try_again(c, now=now_utc()),
-        lambda c: connections.refresh_connection(c, password="new"),
-        connections.resume_connection,
-        lambda c: connections.disconnect(c, take_away=True, by="Olga", now=now_utc()),
-        lambda c: connections.disconnect_anyway(c, by="Olga", now=now_utc()),
-        connections.finish_disconnecting,
+        lambda c: operations.read_now(c, now=now_utc()),
+        lambda c: operations.try_again(c, now=now_utc()),
+        lambda c: operations.refresh_connection(c, password="new"),
+        operations.resume_connection,
+        lambda c: operations.disconnect(c, take_away=True, by="Olga", now=now_utc()),
+        lambda c: operations.disconnect_anyway(c, by="Olga", now=now_utc()),
+        operations.finish_disconnecting,
     ],
 )
 def test_every_button_that_leads_outside_is_refused_in_a_copy(sqlite_app, act):

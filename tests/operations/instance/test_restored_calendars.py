@@ -29,8 +29,9 @@ from portal.errors import NotAllowedNow
 from portal.extensions import db
 from portal.intervals import Interval
 from portal.outbox import OutboxEntry, work_of
-from portal.sync import connections, unknown
-from portal.sync.pull import pull
+from portal.sync.account import operations
+from portal.sync.outside import unknown
+from portal.sync.pull.pull import pull
 from tests.factories import make_resource, make_service
 from tests.operations.sync.conftest import ALL_DAY, Studio, at, clean_slate, fresh, rows
 from tests.providers.servers import RadicaleServer
@@ -83,9 +84,9 @@ def test_a_restored_portal_touches_nothing_that_was_booked_since(app, studio, tm
         statuses = {studio.booking(studio.book(at(3, hour))).status for hour in (9, 12)}
         assert statuses == {"pending"}  # nothing is promised blindly
         with pytest.raises(NotAllowedNow):
-            connections.resume_connection(studio.connection().id)
+            operations.resume_connection(studio.connection().id)
         adopt(by="Olga", now=now_utc())
-        connections.resume_connection(studio.connection().id)
+        operations.resume_connection(studio.connection().id)
         pull(studio.calendar_id)
         studio.publish_all()
         assert {booking.appointment.start_at: booking.status for booking in rows(Booking)} == {

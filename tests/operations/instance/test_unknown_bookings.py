@@ -19,9 +19,9 @@ from portal.errors import Invalid, NotAllowedNow, SlotTaken
 from portal.extensions import db
 from portal.intervals import Interval
 from portal.outbox import OutboxEntry, work_of
-from portal.sync import unknown
-from portal.sync.approvals import approve
-from portal.sync.pull import pull
+from portal.sync.outside import unknown
+from portal.sync.outside.approvals import approve
+from portal.sync.pull.pull import pull
 from portal.sync.reconcile import reconcile
 from providers.calendars.memory import DEFAULT_CALENDAR
 from tests.factories import make_calendar, make_resource, make_service

@@ -23,8 +23,10 @@ from portal.clock import now_utc
 from portal.db import transaction
 from portal.extensions import db
 from portal.outbox import OutboxEntry
-from portal.sync import lines, pull, subscriptions
+from portal.sync import throttle
 from portal.sync.models import Conflict, LedgerLine, Question
+from portal.sync.pull import pull
+from portal.sync.push import subscriptions
 from portal.worker import drain
 from portal.worker.jobs import handler_of
 from portal.worker.loops import Background
@@ -39,10 +41,10 @@ HOUR = timedelta(hours=1)
 @pytest.fixture(autouse=True)
 def clean_slate() -> Iterator[None]:
     MemoryCalendars.reset()
-    lines.forget()
+    throttle.forget()
     yield
     MemoryCalendars.reset()
-    lines.forget()
+    throttle.forget()
 
 
 def at(days: int, hour: int, minute: int = 0) -> datetime:

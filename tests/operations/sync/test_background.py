@@ -14,7 +14,8 @@ from portal.clock import now_utc
 from portal.db import read_transaction, transaction
 from portal.errors import Refused
 from portal.extensions import db
-from portal.sync import connections, leases
+from portal.sync import leases
+from portal.sync.account import operations
 from portal.sync.models import Lease
 from portal.vitals import HEARTBEAT, require_stopped
 from portal.worker import jobs
@@ -198,7 +199,7 @@ class TestBells:
         calendar = studio.calendar()
         calendar.failures, calendar.next_read_at = 2, now + timedelta(minutes=3)
         db.session.commit()
-        connections.read_now(studio.connection().id, now=now)
+        operations.read_now(studio.connection().id, now=now)
         assert studio.calendar().next_read_at == now
 
 

@@ -13,7 +13,7 @@ from portal.clock import now_utc
 from portal.errors import Invalid, NotFound
 from portal.extensions import db
 from portal.sync import due
-from portal.sync.connections import disconnect, refresh_connection
+from portal.sync.account.operations import disconnect, refresh_connection
 from portal.sync.models import LedgerLine
 from providers.errors import AccessRevoked, Misconfigured, Temporary
 from tests.factories import make_resource

@@ -19,12 +19,14 @@ from portal.clock import now_utc
 from portal.db import read_transaction, transaction
 from portal.errors import NotAllowedNow, NotFound
 from portal.outbox import OutboxEntry
-from portal.sync import connections, farewell, lines, overview, partings
-from portal.sync import publish as publish_module
-from portal.sync import pull as pull_module
-from portal.sync.publish import publish, publish_entry
-from portal.sync.pull import pull
+from portal.sync import throttle
+from portal.sync.account import disconnect, disconnecting, operations
+from portal.sync.publish import publish as publish_module
+from portal.sync.publish.publish import publish, publish_entry
+from portal.sync.pull import pull as pull_module
+from portal.sync.pull.pull import pull
 from portal.sync.reconcile import reconcile
+from portal.sync.state import overview
 from portal.vitals import read_vitals
 from portal.worker import drain
 from providers.calendars.base import EventMark
@@ -35,19 +37,19 @@ from tests.operations.sync.conftest import at, fresh, rows
 
 
 def leave(studio, *, take_away=True):
-    return connections.disconnect(studio.connection().id, take_away=take_away, by="Ana", now=now_utc())
+    return operations.disconnect(studio.connection().id, take_away=take_away, by="Ana", now=now_utc())
 
 
 def say_farewell():
     """One turn of the drain loop for the farewell, as the worker takes it. True when there was something to do."""
-    works = drain.claim(5, topics=[partings.TOPIC])
+    works = drain.claim(5, topics=[disconnecting.TOPIC])
     for work in works:
-        drain.do(work, farewell.farewell)
+        drain.do(work, disconnect.farewell)
     return bool(works)
 
 
 def entry():
-    return rows(OutboxEntry, OutboxEntry.topic == partings.TOPIC)[-1]
+    return rows(OutboxEntry, OutboxEntry.topic == disconnecting.TOPIC)[-1]
 
 
 def hasten():
@@ -56,7 +58,7 @@ def hasten():
 
 def parting(studio):
     return read_transaction(
-        lambda s: partings.parting_of(s, s.get_one(Connection, studio.connection().id), now=now_utc())
+        lambda s: disconnecting.parting_of(s, s.get_one(Connection, studio.connection().id), now=now_utc())
     )
 
 
@@ -121,13 +123,13 @@ def test_no_person_can_use_it_any_more(studio):
     studio.booked(at(2, 10))
     leave(studio)
     connection_id = studio.connection().id
-    for act in (connections.pause_connection, connections.resume_connection):
+    for act in (operations.pause_connection, operations.resume_connection):
         with pytest.raises(NotFound):
             act(connection_id)
     with pytest.raises(NotFound):
-        connections.read_now(connection_id, now=now_utc())
+        operations.read_now(connection_id, now=now_utc())
     assert not leave(studio, take_away=False), "saying so twice changes nothing"
-    assert len(rows(OutboxEntry, OutboxEntry.topic == partings.TOPIC)) == 1
+    assert len(rows(OutboxEntry, OutboxEntry.topic == disconnecting.TOPIC)) == 1
 
 
 def test_what_we_take_away_ourselves_cancels_no_booking(studio, monkeypatch):
@@ -202,7 +204,7 @@ def test_whoever_is_killed_repeats_only_what_is_left(studio, monkeypatch):
         if deleted == ["farewell.after_delete"] * 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(farewell, "reach", die)
+    monkeypatch.setattr(disconnect, "reach", die)
     with pytest.raises(KeyboardInterrupt):
         say_farewell()
     assert (len(studio.events()), parting(studio).remaining) == (1, 2)
@@ -217,12 +219,12 @@ def test_whoever_is_killed_repeats_only_what_is_left(studio, monkeypatch):
 def test_a_worker_that_was_away_too_long_writes_nothing(studio):
     studio.booked(at(2, 10))
     leave(studio)
-    (old,) = drain.claim(1, topics=[partings.TOPIC])
+    (old,) = drain.claim(1, topics=[disconnecting.TOPIC])
     transaction(lambda s: s.execute(update(OutboxEntry).values(lease_until=now_utc() - timedelta(seconds=1))))
-    (new,) = drain.claim(1, topics=[partings.TOPIC])
-    drain.do(old, farewell.farewell)
+    (new,) = drain.claim(1, topics=[disconnecting.TOPIC])
+    drain.do(old, disconnect.farewell)
     assert len(rows(Connection)) == 1, "the older one had lost its lease"
-    drain.do(new, farewell.farewell)
+    drain.do(new, disconnect.farewell)
     assert rows(Connection) == studio.events() == []
 
 
@@ -235,10 +237,10 @@ def test_a_server_that_is_down_is_shown_and_tried_again(studio):
     state = parting(studio)
     assert (state.remaining, state.trouble, state.may_force) == (2, "The server is down.", False)
     with pytest.raises(NotAllowedNow):
-        connections.disconnect_anyway(studio.connection().id, by="Ana", now=now_utc())
+        operations.disconnect_anyway(studio.connection().id, by="Ana", now=now_utc())
     studio.store.fail_always(None)
-    lines.forget()
-    connections.finish_disconnecting(studio.connection().id)
+    throttle.forget()
+    operations.finish_disconnecting(studio.connection().id)
     assert say_farewell()
     assert studio.events() == rows(Connection) == []
 
@@ -250,7 +252,7 @@ def test_after_a_day_a_person_may_leave_the_rest_where_it_is(studio):
     transaction(lambda s: s.execute(update(OutboxEntry).values(created_at=now_utc() - outbox.STUCK_AFTER)))
     say_farewell()
     assert (entry().state, parting(studio).may_force) == ("stuck", True)
-    connections.disconnect_anyway(studio.connection().id, by="Ana", now=now_utc())
+    operations.disconnect_anyway(studio.connection().id, by="Ana", now=now_utc())
     assert rows(Connection) == []
     assert len(studio.events()) == 1
     assert entry().state == "dropped"
@@ -275,7 +277,7 @@ def test_one_event_that_cannot_go_keeps_no_other(studio):
     say_farewell()
     assert len(studio.events()) == 1
     assert (parting(studio).remaining, entry().state) == (1, "stuck")
-    connections.finish_disconnecting(studio.connection().id)
+    operations.finish_disconnecting(studio.connection().id)
     say_farewell()
     assert studio.events() == rows(Connection) == []
 
@@ -333,7 +335,7 @@ def test_the_grant_is_given_back_with_the_last_connection_of_its_account_only(st
     for connection_id, subject in ((first, "42"), (second, "42"), (stranger, "43")):
         make_google(connection_id, subject=subject)
     for connection_id, expected in ((first, []), (second, [{"refresh_token": f"of {second}"}])):
-        assert not connections.disconnect(connection_id, take_away=False, by="Ana", now=now_utc())
+        assert not operations.disconnect(connection_id, take_away=False, by="Ana", now=now_utc())
         say_farewell()
         assert given_back == expected
     assert [row.id for row in rows(Connection)] == [stranger]

@@ -15,8 +15,8 @@ from portal.clock import now_utc
 from portal.db import transaction
 from portal.extensions import db
 from portal.invariants import invariants
-from portal.sync import questions
-from portal.sync.pull import pull
+from portal.sync.outside import questions
+from portal.sync.pull.pull import pull
 from portal.sync.reconcile import reconcile
 from providers.calendars.memory import DEFAULT_CALENDAR, MemoryCalendars
 from tests.factories import make_calendar, make_resource, make_service

@@ -14,11 +14,12 @@ from portal.calendars.models import Calendar, Connection, PushSubscription
 from portal.clock import now_utc
 from portal.db import read_transaction
 from portal.extensions import db
-from portal.sync import connections, farewell, partings, subscriptions
-from portal.sync.away import card_of
-from portal.sync.consent import renew_consent
-from portal.sync.publish import publish_entry
-from portal.sync.pull import pull
+from portal.sync.account import disconnect, disconnecting, operations
+from portal.sync.account.catch_up_card import card_of
+from portal.sync.account.consent import renew_consent
+from portal.sync.publish.publish import publish_entry
+from portal.sync.pull.pull import pull
+from portal.sync.push import subscriptions
 from portal.sync.reconcile import reconcile
 from portal.worker import drain
 from tests.factories import make_resource, make_service
@@ -55,7 +56,7 @@ def studio(ana):
 
 def drain_all():
     handlers = {
-        "calendar.publish": publish_entry, partings.TOPIC: farewell.farewell, "calendar.push": subscriptions.keep_entry,
+        "calendar.publish": publish_entry, disconnecting.TOPIC: disconnect.farewell, "calendar.push": subscriptions.keep_entry,
     }  # fmt: skip
     for _ in range(10):
         works = drain.claim(10, topics=handlers)
@@ -79,7 +80,7 @@ def ours(person):
 
 def leave(studio, *, take_away):
     connection_id = studio.connection().id
-    connections.disconnect(connection_id, take_away=take_away, by="Ana", now=now_utc())
+    operations.disconnect(connection_id, take_away=take_away, by="Ana", now=now_utc())
     drain_all()
 
 
@@ -135,7 +136,7 @@ def test_a_permission_that_another_connection_uses_stays(studio, ana):
     assert ana.grant_state()["granted"]
     last = db.session.scalars(select(Connection.id)).one()
     db.session.rollback()
-    connections.disconnect(last, take_away=False, by="Ana", now=now_utc())
+    operations.disconnect(last, take_away=False, by="Ana", now=now_utc())
     drain_all()
     assert not ana.grant_state()["granted"]
 
@@ -152,9 +153,11 @@ def test_an_account_that_was_revoked_says_so_and_may_be_left_as_it_is(studio, an
     ana.expire_access_tokens()
     leave(studio, take_away=True)
     connection_id = studio.connection().id
-    parting = read_transaction(lambda s: partings.parting_of(s, s.get_one(Connection, connection_id), now=now_utc()))
+    parting = read_transaction(
+        lambda s: disconnecting.parting_of(s, s.get_one(Connection, connection_id), now=now_utc())
+    )
     assert (parting.remaining, parting.may_force) == (1, True)
-    connections.disconnect_anyway(connection_id, by="Ana", now=now_utc())
+    operations.disconnect_anyway(connection_id, by="Ana", now=now_utc())
     assert rows(Connection) == []
     assert len(ours(ana)) == 1
 

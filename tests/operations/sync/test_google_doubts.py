@@ -11,8 +11,8 @@ from portal.business.models import Resource
 from portal.clock import now_utc
 from portal.db import transaction
 from portal.outbox import OutboxEntry
-from portal.sync import lines
-from portal.sync.pull import pull
+from portal.sync import throttle
+from portal.sync.pull.pull import pull
 from tests.factories import make_service
 from tests.operations.sync.conftest import at, rows
 from tests.operations.sync.test_google_account import ana, booked, drain_all, google, ours, studio
@@ -71,7 +71,7 @@ def test_a_spoiled_answer_to_a_write_does_not_make_it_wait_for_a_person(studio, 
 
 def let_it_be_tried(studio):
     """The pause is over."""
-    lines.forget()
+    throttle.forget()
     transaction(lambda session: session.execute(update(OutboxEntry).values(next_at=now_utc())))
     drain_all()
 

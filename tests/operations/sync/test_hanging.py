@@ -15,7 +15,9 @@ from portal.calendars.models import Calendar
 from portal.clock import now_utc
 from portal.db import transaction
 from portal.outbox import Work
-from portal.sync import lines, publish, pull
+from portal.sync import throttle
+from portal.sync.publish import publish
+from portal.sync.pull import pull
 from portal.worker.loops import Background
 from providers.errors import Temporary
 from tests.operations.sync.conftest import Studio, at, make_studio, until
@@ -83,7 +85,7 @@ def test_a_calendar_that_is_read_well_but_hangs_over_every_write_is_mailed_of_on
     studio.pull()
     studio.book(at(2, 10))
     for attempt in range(1, 5):
-        lines.forget()
+        throttle.forget()
         studio.store.fail_next("put", SILENT)
         with pytest.raises(Temporary):
             publish.publish_entry(the_work(studio, attempts=attempt))
@@ -98,7 +100,7 @@ def test_one_failed_write_of_a_calendar_that_is_read_well_is_no_news(studio: Stu
     studio.store.fail_next("put", SILENT)
     with pytest.raises(Temporary):
         publish.publish_entry(the_work(studio, attempts=1))
-    lines.forget()
+    throttle.forget()
     pull.pull(studio.calendar_id)
     studio.publish_all()
     assert (len(studio.events()), news(studio)) == (1, [])

@@ -13,8 +13,9 @@ from portal.calendars.models import PushSubscription
 from portal.clock import now_utc
 from portal.db import transaction
 from portal.extensions import db
-from portal.sync import due, hook_counts
+from portal.sync import due
 from portal.sync.models import LedgerLine
+from portal.sync.push import counts
 from portal.worker import jobs
 from tests.operations.sync.conftest import HOUR, Studio, at, give_public_address, make_studio, rows
 from tests.operations.sync.messenger import Messenger, headers_of
@@ -47,7 +48,7 @@ def messenger(app: Flask, pushed: Studio) -> Messenger:
 
 def counted(app: Flask) -> dict[str, int]:
     """How many messages came to which end."""
-    return hook_counts.counts(app.extensions["settings"].data)
+    return counts.counts(app.extensions["settings"].data)
 
 
 def the_subscription() -> PushSubscription:

@@ -14,7 +14,7 @@ from portal.doctor import _connections
 from portal.errors import NotAllowedNow, NotFound
 from portal.extensions import db
 from portal.intervals import Interval
-from portal.sync import left_open
+from portal.sync.outside import left_open
 from tests.operations.sync.conftest import Studio, at
 
 FOREVER = "It ends beyond all calendars."

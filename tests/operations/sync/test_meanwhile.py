@@ -11,12 +11,12 @@ from portal.business.models import Resource
 from portal.calendars.models import Calendar
 from portal.clock import now_utc
 from portal.db import read_transaction, transaction
-from portal.sync import connections
-from portal.sync import pull as pull_module
-from portal.sync.away import card_of
-from portal.sync.meanwhile import NAMED
-from portal.sync.publish import publish_entry
+from portal.sync.account import operations
+from portal.sync.account.catch_up_card import card_of
+from portal.sync.publish.publish import publish_entry
+from portal.sync.pull import pull as pull_module
 from portal.sync.reconcile import reconcile
+from portal.sync.state.catch_up_note import NAMED
 from portal.worker import drain
 from providers.calendars.memory import DEFAULT_CALENDAR
 from providers.errors import AccessRevoked, Temporary
@@ -35,7 +35,7 @@ def away(studio):
 
 
 def refresh(studio):
-    connections.refresh_connection(studio.connection().id, password="new")
+    operations.refresh_connection(studio.connection().id, password="new")
 
 
 def card(studio):
@@ -200,9 +200,9 @@ def test_bookings_that_waited_are_counted_as_they_are_written(away):
 
 
 def test_the_end_of_a_pause_tells_it_too(away):
-    connections.pause_connection(away.connection().id)
+    operations.pause_connection(away.connection().id)
     away.store.add_event(DEFAULT_CALENDAR, "Choir", at(4, 18), at(4, 20))
-    connections.resume_connection(away.connection().id)
+    operations.resume_connection(away.connection().id)
     away.pull()
     assert named(card(away).new) == [("Choir", at(4, 18))]
 
@@ -238,7 +238,7 @@ def test_it_is_gone_when_dismissed_or_a_week_old(away):
     transaction(age)
     assert card(away) is None
     refresh(away)
-    connections.dismiss_meanwhile(away.calendar_id)
+    operations.dismiss_meanwhile(away.calendar_id)
     assert card(away) is None
 
 

@@ -22,9 +22,9 @@ from portal.clock import now_utc
 from portal.db import transaction
 from portal.extensions import db
 from portal.notifications.deliver import notify_customer
-from portal.sync import lines
-from portal.sync.publish import publish_entry
-from portal.sync.rewrite import rewrite_service
+from portal.sync import throttle
+from portal.sync.publish.publish import publish_entry
+from portal.sync.publish.rewrite import rewrite_service
 from portal.worker import drain
 from providers.calendars.memory import DEFAULT_CALENDAR, MemoryCalendars
 from providers.errors import PermissionMissing
@@ -319,7 +319,7 @@ def test_a_lost_answer_loses_no_link(desk):
     for work in drain.claim(10, topics=("calendar.publish",)):
         drain.do(work, publish_entry)
     assert desk.meeting(appointment_id).state == "coming"
-    lines.forget()
+    throttle.forget()
     with time_machine.travel(now_utc() + timedelta(seconds=30)):
         desk.studio.publish_all()
         assert desk.meeting(appointment_id).url == desk.url()

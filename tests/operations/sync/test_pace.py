@@ -16,10 +16,13 @@ from portal.calendars.models import PushSubscription
 from portal.clock import now_utc
 from portal.db import transaction
 from portal.outbox import OutboxEntry
-from portal.sync import connections, due, lines, publish
-from portal.sync.lines import LineBusy, line_to
-from portal.sync.pull import pull
+from portal.sync import due
+from portal.sync import throttle as lines
+from portal.sync.account import operations
+from portal.sync.publish import publish
+from portal.sync.pull.pull import pull
 from portal.sync.reconcile import reconcile
+from portal.sync.throttle import LineBusy, line_to
 from portal.worker import drain, jobs
 from providers.errors import QuotaUsedUp, Temporary, Throttled
 from tests.operations.sync.conftest import HOUR, Studio, at, give_public_address, make_studio, rows, until
@@ -170,7 +173,7 @@ class TestPeopleWhoAsk:
 
     def test_a_wish_during_a_reading_that_fails_is_done_soon(self, studio, monkeypatch):
         def failing(*args, **more):
-            connections.read_now(studio.connection().id, now=now_utc())
+            operations.read_now(studio.connection().id, now=now_utc())
             raise Temporary("Down.", retry_after=600)
 
         monkeypatch.setattr(studio.store, "changes", failing)
@@ -185,7 +188,7 @@ class TestPeopleWhoAsk:
             pull(studio.calendar_id)
         clock.now += 60
         assert pull(studio.calendar_id) is None, "it rests"
-        connections.read_now(studio.connection().id, now=now_utc())
+        operations.read_now(studio.connection().id, now=now_utc())
         assert pull(studio.calendar_id) is not None
         assert studio.connection().state == "connected"
         with line_to(studio.connection().id):

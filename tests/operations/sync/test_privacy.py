@@ -16,7 +16,9 @@ from portal.calendars.connect import ChosenCalendar, connect_caldav
 from portal.clock import now_utc
 from portal.db import transaction
 from portal.outbox import OutboxEntry
-from portal.sync import connections, outside, publish, rewrite
+from portal.sync.account import operations
+from portal.sync.outside import changes
+from portal.sync.publish import publish, rewrite
 from providers.calendars.memory import MemoryCalendars
 from tests.factories import make_calendar, make_resource, make_service
 from tests.operations.sync.conftest import ALL_DAY, DEFAULT_CALENDAR, Studio, at, fresh, rows
@@ -24,7 +26,7 @@ from tests.operations.sync.conftest import ALL_DAY, DEFAULT_CALENDAR, Studio, at
 
 def switch(calendar_id, privacy):
     rules = Rules("follow", "ask", "pending", 600, privacy)
-    connections.set_rules(calendar_id, rules, is_busy_source=True, by="Ana")
+    operations.set_rules(calendar_id, rules, is_busy_source=True, by="Ana")
 
 
 def own_events(studio):
@@ -110,7 +112,7 @@ def test_an_event_that_waits_for_an_answer_is_left_alone_and_rewritten_with_the_
     studio.publish_all()
     assert (studio.own_event().start_at, len(studio.questions())) == (at(3, 15), 1)
     studio.set_rule(when_moved="follow")
-    outside.settle_link(studio.link(appointment_id).id, now=now_utc())
+    changes.settle_link(studio.link(appointment_id).id, now=now_utc())
     studio.publish_all()
     assert (studio.own_event().start_at, studio.own_event().summary) == (at(3, 15), "Busy")
     assert (studio.link(appointment_id).state, studio.questions()) == ("done", [])

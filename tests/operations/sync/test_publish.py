@@ -13,7 +13,7 @@ from portal.booking.queries import sync_state
 from portal.clock import now_utc
 from portal.extensions import db
 from portal.outbox import OutboxEntry
-from portal.sync import publish
+from portal.sync.publish import publish
 from portal.worker import drain, jobs
 from providers.calendars.base import EventMark
 from providers.errors import AccessRevoked, Conflict, Misconfigured, PermissionMissing, Temporary
@@ -221,7 +221,7 @@ def test_an_event_deleted_by_hand_is_written_anew_when_the_booking_moved_since(s
 
 def test_a_foreign_event_in_our_place_is_never_touched(studio):
     appointment_id = studio.book(at(2, 10))
-    from portal.sync.desired import derived_uid
+    from portal.sync.event.desired import derived_uid
 
     uid = derived_uid(instance_id(), appointment_id, 1)
     studio.store.add_event("calendar", "Not yours", at(2, 8), at(2, 9), uid=uid)
@@ -311,9 +311,9 @@ def test_a_handler_that_lost_its_lease_writes_no_receipt(studio):
 
 
 def publish_again(appointment_id):
-    from portal.sync import lines
+    from portal.sync import throttle
 
-    lines.forget()  # the pause after a failure is over
+    throttle.forget()  # the pause after a failure is over
     publish.publish(appointment_id)
 
 

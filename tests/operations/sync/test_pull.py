@@ -15,7 +15,8 @@ from portal.clock import now_utc
 from portal.db import transaction
 from portal.errors import NotFound
 from portal.extensions import db
-from portal.sync import leases, pull
+from portal.sync import leases
+from portal.sync.pull import pull
 from providers.calendars.base import ChangeBatch
 from providers.errors import SyncTokenExpired, Temporary
 from tests.operations.sync.conftest import HOUR, at, rows
@@ -321,9 +322,9 @@ class TestQuarantine:
 
 
 def decide(studio, decision):
-    from portal.sync import connections
+    from portal.sync.account import operations
 
-    connections.decide_quarantine(studio.calendar_id, accept=decision == "accept", by="Ana", now=now_utc())
+    operations.decide_quarantine(studio.calendar_id, accept=decision == "accept", by="Ana", now=now_utc())
 
 
 def test_conflicts_end_when_the_outside_event_goes(studio):

@@ -14,7 +14,7 @@ from portal.clock import now_utc
 from portal.db import read_transaction, transaction
 from portal.extensions import db
 from portal.outbox import OutboxEntry
-from portal.sync.desired import derived_uid
+from portal.sync.event.desired import derived_uid
 from portal.sync.models import Lease
 from portal.sync.reconcile import due_calendars, reconcile
 from portal.worker import jobs

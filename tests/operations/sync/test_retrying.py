@@ -8,7 +8,7 @@ from portal.clock import now_utc
 from portal.extensions import db
 from portal.outbox import OutboxEntry
 from portal.retrying import retry
-from portal.sync import publish
+from portal.sync.publish import publish
 from portal.worker import drain
 from providers.errors import PermissionMissing
 from tests.operations.sync.conftest import Studio, at

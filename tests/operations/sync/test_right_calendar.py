@@ -17,7 +17,8 @@ from portal.db import transaction
 from portal.errors import TryAgain
 from portal.extensions import db
 from portal.intervals import Interval
-from portal.sync import pull, reconcile
+from portal.sync import reconcile
+from portal.sync.pull import pull
 from providers.calendars.base import RemoteEvent
 from providers.calendars.memory import DEFAULT_CALENDAR, MemoryCalendars
 from tests.factories import make_calendar, make_resource, make_service

@@ -11,7 +11,9 @@ from portal.booking.operations import cancel_booking, move_booking
 from portal.clock import now_utc
 from portal.db import read_transaction
 from portal.errors import Invalid, NotAllowedNow, SlotTaken
-from portal.sync import outside, pull, questions, settlements
+from portal.sync.outside import changes as outside
+from portal.sync.outside import questions, steps
+from portal.sync.pull import pull
 from providers.errors import Temporary
 from tests.factories import make_calendar, make_resource, make_service
 from tests.operations.sync.conftest import ALL_DAY, HOUR, MemoryCalendars, Studio, at
@@ -24,7 +26,7 @@ def drag(studio, start_at, end_at=None):
 
 def matter_of(studio, appointment_id):
     link = studio.link(appointment_id)
-    return read_transaction(lambda session: settlements.matter_of(session, appointment_id, link.calendar_id))
+    return read_transaction(lambda session: steps.matter_of(session, appointment_id, link.calendar_id))
 
 
 def delete(studio):
@@ -135,7 +137,7 @@ class TestMoved:
         studio.pull()
         assert len(studio.conflicts()) == 1
         if way_out == "put back":
-            settlements.put_back(matter_of(studio, first), now=now_utc())
+            steps.put_back(matter_of(studio, first), now=now_utc())
         else:
             cancel_booking(studio.booking(first).id, by="staff", now=now_utc())
         studio.publish_all()

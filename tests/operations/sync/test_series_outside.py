@@ -22,9 +22,10 @@ from portal.db import transaction
 from portal.extensions import db
 from portal.invariants import invariants
 from portal.outbox import OutboxEntry
-from portal.sync import connections, questions
+from portal.sync.account import operations
 from portal.sync.models import Question
-from portal.sync.pull import pull
+from portal.sync.outside import questions
+from portal.sync.pull.pull import pull
 from portal.worker import drain
 from portal.worker.jobs import handler_of
 from tests.factories import make_resource, make_service
@@ -79,7 +80,7 @@ class School:
 
     def switch(self, privacy):
         rules = Rules("follow", "ask", "pending", 600, privacy)
-        connections.set_rules(self.calendar_id, rules, is_busy_source=True, by="Ana")
+        operations.set_rules(self.calendar_id, rules, is_busy_source=True, by="Ana")
         drain_all()
 
 

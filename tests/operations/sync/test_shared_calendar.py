@@ -10,8 +10,8 @@ from portal.calendars.models import Calendar
 from portal.clock import now_utc
 from portal.db import transaction
 from portal.errors import SlotTaken
-from portal.sync import connections
-from portal.sync.pull import pull
+from portal.sync.account import operations
+from portal.sync.pull.pull import pull
 from tests.factories import make_resource, make_service
 from tests.operations.sync.conftest import ALL_DAY, Studio, at, fresh, rows
 from tests.operations.sync.test_google_account import ana, drain_all, google, ours
@@ -165,5 +165,5 @@ def test_disconnecting_one_of_them_takes_nothing_away_from_the_other(room, ana):
 
 def leave(calendar_id):
     connection_id = fresh(Calendar, calendar_id).connection_id
-    connections.disconnect(connection_id, take_away=True, by="Ana", now=now_utc())
+    operations.disconnect(connection_id, take_away=True, by="Ana", now=now_utc())
     drain_all()

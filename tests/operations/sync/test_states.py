@@ -12,8 +12,10 @@ from portal.db import transaction
 from portal.errors import TryAgain
 from portal.extensions import db
 from portal.outbox import OutboxEntry
-from portal.sync import connections, lines, publish
-from portal.sync.states import classify
+from portal.sync import throttle
+from portal.sync.account import operations
+from portal.sync.publish import publish
+from portal.sync.state.states import classify
 from portal.worker import drain
 from providers.errors import (
     AccessRevoked,
@@ -136,7 +138,7 @@ def test_one_calendar_that_works_does_not_hide_another_that_does_not(studio):
     db.session.commit()
     second_id = second.id
     studio.store.remove_calendar("second")
-    from portal.sync import pull
+    from portal.sync.pull import pull
 
     with pytest.raises(Misconfigured):
         pull.pull(second_id)
@@ -187,7 +189,7 @@ class TestWaitingWork:
         assert now_utc() < entry.next_at < now_utc() + timedelta(seconds=10)
         entry.created_at, entry.next_at = now_utc() - timedelta(hours=25), now_utc()
         db.session.commit()
-        lines.forget()
+        throttle.forget()
         self.drain(studio)
         assert self.entry().state == "stuck"
         link = studio.link(appointment_id)
@@ -199,7 +201,7 @@ class TestWaitingWork:
         self.drain(studio)
         assert (self.entry().state, studio.link(appointment_id).state) == ("stuck", "stuck")
         studio.store.fail_always(None)
-        connections.refresh_connection(studio.connection().id, password="new")
+        operations.refresh_connection(studio.connection().id, password="new")
         studio.publish_all()
         assert studio.link(appointment_id).state == "done"
         assert not rows(OutboxEntry, OutboxEntry.state == "stuck"), "nobody is told of a trouble that is over"
@@ -219,13 +221,13 @@ class TestWaitingWork:
         assert self.entry().attempts == 1
 
     def test_a_paused_connection_is_neither_read_nor_written(self, studio):
-        connections.pause_connection(studio.connection().id)
+        operations.pause_connection(studio.connection().id)
         studio.store.calls.clear()
         appointment_id = book_unseen(studio)
         self.drain(studio)
         assert studio.store.calls == []
-        connections.resume_connection(studio.connection().id)
-        lines.forget()
+        operations.resume_connection(studio.connection().id)
+        throttle.forget()
         studio.publish_all()
         assert studio.link(appointment_id).state == "done"
 
@@ -233,7 +235,7 @@ class TestWaitingWork:
         book_unseen(studio)
 
         def busy(work):
-            raise lines.LineBusy
+            raise throttle.LineBusy
 
         (work,) = drain.claim(10, topics=("calendar.publish",))
         drain.do(work, busy)

@@ -17,7 +17,10 @@ from portal.db import read_transaction, transaction
 from portal.extensions import db
 from portal.outbox import OutboxEntry
 from portal.security import token_hash
-from portal.sync import connections, lines, push, subscriptions
+from portal.sync import throttle
+from portal.sync.account import operations
+from portal.sync.push import state as push
+from portal.sync.push import subscriptions
 from providers.errors import AccessRevoked, Misconfigured, PermissionMissing, Temporary, Throttled
 from tests.operations.sync.conftest import Studio, at, give_public_address, make_studio, rows
 from tests.operations.sync.messenger import Messenger, headers_of
@@ -365,17 +368,17 @@ class TestDeafness:
 
 class TestEnding:
     def test_a_pause_ends_it_and_the_end_of_the_pause_opens_another(self, live):
-        connections.pause_connection(live.connection().id)
+        operations.pause_connection(live.connection().id)
         live.keep_subscriptions()
         assert live.store.subscriptions == {}
         assert all_rows() == []
-        connections.resume_connection(live.connection().id)
+        operations.resume_connection(live.connection().id)
         live.keep_subscriptions()
         assert len(live.store.subscriptions) == 1
 
     def test_its_messages_count_no_more_even_if_the_provider_cannot_be_told(self, live, messenger):
         (held,) = live.store.subscriptions.values()
-        connections.pause_connection(live.connection().id)
+        operations.pause_connection(live.connection().id)
         live.store.fail_next("unsubscribe", Temporary("Down."))
         live.keep_subscriptions()
         assert len(live.store.subscriptions) == 1
@@ -384,23 +387,23 @@ class TestEnding:
         assert live.calendar().notified_at is None
 
     def test_a_provider_that_is_down_is_told_later(self, live):
-        connections.pause_connection(live.connection().id)
+        operations.pause_connection(live.connection().id)
         live.store.fail_next("unsubscribe", Temporary("Down.", retry_after=0.0))
         live.keep_subscriptions()
         hasten_entries()
-        lines.forget()
+        throttle.forget()
         live.keep_subscriptions()
         assert live.store.subscriptions == {}
         assert all_rows() == []
 
     def test_one_that_the_provider_forgot_already_is_ended(self, live):
         live.store.subscriptions.clear()
-        connections.pause_connection(live.connection().id)
+        operations.pause_connection(live.connection().id)
         live.keep_subscriptions()
         assert all_rows() == []
 
     def test_it_is_not_tried_for_ever(self, live):
-        connections.pause_connection(live.connection().id)
+        operations.pause_connection(live.connection().id)
         live.store.fail_next("unsubscribe", PermissionMissing("Not yours."))
         live.keep_subscriptions()
         assert all_rows() == []

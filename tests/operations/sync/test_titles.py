@@ -13,7 +13,8 @@ from portal.calendars.models import Calendar, RemoteObject
 from portal.clock import now_utc
 from portal.db import transaction
 from portal.extensions import db
-from portal.sync import accounts, connections, overview
+from portal.sync.account import operations, view
+from portal.sync.state import overview
 from portal.web.access import sees_titles
 from providers.calendars.google.mapping import read_event as read_google
 from providers.calendars.ical.mapping import read_event
@@ -34,7 +35,7 @@ def test_no_title_of_an_outside_event_is_stored_in_clear(studio: Studio):
     studio.booked(at(2, 10))
     studio.store.add_event("calendar", TITLE, at(2, 10), at(2, 11))
     studio.pull()
-    connections.refresh_connection(studio.connection().id, password="x")
+    operations.refresh_connection(studio.connection().id, password="x")
     studio.store.add_event("calendar", TITLE, at(3, 10), at(3, 11), problem="Half of it could not be read.")
     studio.pull()
     assert TITLE not in everything_stored()
@@ -70,7 +71,7 @@ def test_of_a_private_event_no_title_is_kept(studio: Studio):
 
     studio.store.changes = privately  # type: ignore[method-assign]
     studio.store.move_event("calendar", path, at(3, 10))
-    connections.refresh_connection(studio.connection().id, password="x")
+    operations.refresh_connection(studio.connection().id, password="x")
     studio.pull()
     assert [row.sealed_summary for row in studio.objects()] == [""]
     assert studio.calendar().meanwhile["moved"]["first"][0]["summary"] == ""
@@ -131,8 +132,7 @@ def test_a_colleague_in_the_same_appointment_does_not_read_what_stands_over_it(a
     unnamed = overview.list_calendars(db.session())[0].doubts
     assert ([doubt.name for doubt in named], [doubt.name for doubt in unnamed]) == ([TITLE], ["An entry"])
     assert (
-        accounts.list_accounts(db.session(), resource_ids=[ana.id], now=now_utc())[0].calendars[0].facts.doubts
-        == unnamed
+        view.list_accounts(db.session(), resource_ids=[ana.id], now=now_utc())[0].calendars[0].facts.doubts == unnamed
     )
 
 

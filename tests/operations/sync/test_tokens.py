@@ -27,7 +27,7 @@ from portal.config import NAMES
 from portal.db import transaction
 from portal.extensions import db
 from portal.intervals import Interval
-from portal.sync.pull import pull
+from portal.sync.pull.pull import pull
 from providers.errors import AccessRevoked, Misconfigured, Temporary
 from tests.factories import make_resource
 from tests.operations.sync.conftest import at

@@ -22,8 +22,9 @@ from portal.clock import now_utc
 from portal.db import read_transaction, transaction
 from portal.extensions import db
 from portal.outbox import OutboxEntry
-from portal.sync import push, subscriptions
-from portal.sync.pull import pull
+from portal.sync.pull.pull import pull
+from portal.sync.push import state as push
+from portal.sync.push import subscriptions
 from portal.worker import drain
 from portal.worker.loops import Background
 from providers.calendars.memory import MemoryCalendars

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from portal.instance.names import InstanceIds
 from portal.notifications.history import booking_key, reminder_key
 from portal.outbox import Work
-from portal.sync.desired import derived_uid
+from portal.sync.event.desired import derived_uid
 
 NOON = datetime(2027, 1, 5, 12, tzinfo=UTC)
 TWICE = InstanceIds(

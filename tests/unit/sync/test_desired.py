@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portal.sync.desired import LinkView, Step, Wanted, derived_uid, draft_event, next_step
-from portal.sync.event_text import Guest, Subject
+from portal.sync.event.desired import LinkView, Step, Wanted, derived_uid, draft_event, next_step
+from portal.sync.event.text import Guest, Subject
 
 AT = datetime(2026, 12, 3, 10, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from portal.sync.desired import Wanted, draft_event
-from portal.sync.event_text import STRICTNESS, Guest, Subject, initials, strictest
+from portal.sync.event.desired import Wanted, draft_event
+from portal.sync.event.text import STRICTNESS, Guest, Subject, initials, strictest
 from providers.calendars.google.draft import insert_body, patch_body
 from providers.calendars.ical.draft import write_event
 

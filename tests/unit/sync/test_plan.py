@@ -1,4 +1,4 @@
-"""What follows from a change batch: the table in the docstring of `portal.sync.plan`, row by row."""
+"""What follows from a change batch: the table in the docstring of `portal.sync.pull.plan`, row by row."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from portal.sync.actions import (
     Tie,
     Unread,
 )
-from portal.sync.plan import OWN_BURST, SERIES, judge, plan
+from portal.sync.pull.plan import OWN_BURST, SERIES, judge, plan
 from providers.calendars.base import ChangeBatch, EventMark, RemoteEvent
 
 NOW = datetime(2026, 12, 1, 8, tzinfo=UTC)

@@ -15,7 +15,7 @@ from portal.calendars.models import Calendar, Connection, PushSubscription
 from portal.clock import now_utc
 from portal.extensions import db
 from portal.outbox import OutboxEntry
-from portal.sync import farewell, partings
+from portal.sync.account import disconnect, disconnecting
 from portal.worker import drain
 from providers.calendars.memory import MemoryCalendars
 from providers.errors import Temporary
@@ -279,5 +279,5 @@ def test_a_disconnection_that_fails_says_why_and_ends_by_force_after_a_day(studi
 
 def say_farewell():
     db.session.rollback()
-    for work in drain.claim(5, topics=[partings.TOPIC]):
-        drain.do(work, farewell.farewell)
+    for work in drain.claim(5, topics=[disconnecting.TOPIC]):
+        drain.do(work, disconnect.farewell)

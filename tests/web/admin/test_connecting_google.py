@@ -20,7 +20,7 @@ from portal.calendars.access import account_of, seal_secret, unseal_secret
 from portal.calendars.models import Calendar, Connection, ConnectionDraft
 from portal.clock import now_utc
 from portal.extensions import db, limiter
-from portal.sync import connections
+from portal.sync.account import operations
 from portal.sync.models import LedgerLine
 from portal.worker import drain, jobs
 from providers.calendars.base import RemoteCalendar
@@ -282,7 +282,7 @@ def test_a_permission_by_which_a_connection_lives_is_not_given_back(studio, admi
 
 def test_an_account_that_is_connected_anew_while_it_is_disconnected_stays_allowed(studio, admin, ana, google):
     connection_id = connected(admin, ana, studio.ana)
-    connections.disconnect(connection_id, take_away=False, by="Olga", now=now_utc())
+    operations.disconnect(connection_id, take_away=False, by="Olga", now=now_utc())
     step_2 = come_back(admin, ana, resource_id=studio.ana.id)
     assert (
         admin.post(step_2.location, data={"busy-0": "1", **RULES}).status_code == 422

@@ -16,10 +16,10 @@ from portal.extensions import db
 from portal.notifications import gather
 from portal.notifications.messages import compose
 from portal.outbox import OutboxEntry, work_of
-from portal.sync import overview
 from portal.sync.models import Conflict, Question
-from portal.sync.publish import publish
-from portal.sync.pull import pull
+from portal.sync.publish.publish import publish
+from portal.sync.pull.pull import pull
+from portal.sync.state import overview
 from providers.calendars.memory import MemoryCalendars
 from tests.factories import make_calendar, make_service
 from tests.support.people import make_user, signed_in

@@ -13,7 +13,7 @@ from portal.calendars.models import Calendar, UnknownBooking
 from portal.clock import now_utc
 from portal.extensions import db
 from portal.i18n import speaking
-from portal.sync.event_text import Guest, Subject, description
+from portal.sync.event.text import Guest, Subject, description
 from providers.calendars.base import EventDraft, EventMark
 from providers.calendars.ical.draft import write_event
 from providers.calendars.ical.mapping import read_event

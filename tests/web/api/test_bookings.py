@@ -14,7 +14,7 @@ from portal.booking.rules import check_key
 from portal.business.models import Resource
 from portal.clock import now_utc
 from portal.extensions import db
-from portal.sync.publish import publish
+from portal.sync.publish.publish import publish
 from providers.calendars.memory import DEFAULT_CALENDAR, MemoryCalendars
 from tests.factories import ask, make_calendar
 

@@ -14,8 +14,8 @@ from portal.business.models import Resource
 from portal.calendars.models import BusyInterval
 from portal.clock import now_utc
 from portal.extensions import db
-from portal.sync import lines
-from portal.sync.publish import publish
+from portal.sync import throttle
+from portal.sync.publish.publish import publish
 from providers.calendars.memory import DEFAULT_CALENDAR, MemoryCalendars
 from tests.factories import ask, make_calendar
 from tests.web.api.test_bookings import URL, later
@@ -25,10 +25,10 @@ from tests.web.api.test_bookings import URL, later
 def calendars() -> Iterator[None]:
     """The calendars in memory as if nothing had ever been written, nor failed."""
     MemoryCalendars.reset()
-    lines.forget()
+    throttle.forget()
     yield
     MemoryCalendars.reset()
-    lines.forget()
+    throttle.forget()
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from portal.customers import codes
 from portal.customers.models import MailedCode
 from portal.extensions import db
 from portal.public.booking.view import instant_text
-from portal.sync.publish import publish
+from portal.sync.publish.publish import publish
 from portal.waitlist import operations as waitlist
 from portal.worker import jobs
 from providers.calendars.memory import MemoryCalendars

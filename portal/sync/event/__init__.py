@@ -1,0 +1,1 @@
+"""What must stand in a calendar for an appointment."""

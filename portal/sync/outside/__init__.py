@@ -1,0 +1,1 @@
+"""What people did to our events outside, and the rule that answers."""

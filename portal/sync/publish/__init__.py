@@ -1,0 +1,1 @@
+"""Ours outside: write, keep the receipt, write anew."""

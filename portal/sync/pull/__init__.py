@@ -1,0 +1,1 @@
+"""Changes in: read, plan (pure), apply."""

@@ -1,0 +1,1 @@
+"""Push subscriptions, and whether they are heard."""

@@ -1,0 +1,1 @@
+"""How an account does, and what changed while it was away."""
