@@ -60,8 +60,8 @@ def retry(entry_ids: tuple[int, ...], retry_everything: bool, as_json: bool) -> 
         raise click.UsageError(
             "Name the entries to be tried again by their numbers in `lockstep outbox`, or say --all."
         )
-    from portal import retrying
     from portal.clock import now_utc
+    from portal.notifications import retrying
     from portal.worker.jobs import ring
 
     with instance():

@@ -13,17 +13,18 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from portal import outbox, retrying
+from portal import outbox
 from portal.booking.models import Booking
 from portal.clock import now_utc
 from portal.db import read_transaction, transaction
 from portal.errors import NotAllowedNow, NotFound
-from portal.notifications import gather
-from portal.notifications.facts import CustomerNews, Facts, ReminderNews
-from portal.notifications.messages import message_key
+from portal.notifications import retrying
+from portal.notifications.compose.facts import CustomerNews, Facts, ReminderNews
+from portal.notifications.compose.messages import message_key
+from portal.notifications.compose.news import Silence
+from portal.notifications.gather import bookings
+from portal.notifications.gather.sources import business_of
 from portal.notifications.models import Mail
-from portal.notifications.news import Silence
-from portal.notifications.sources import business_of
 from portal.outbox import OutboxEntry, Work
 
 TOPIC = "notify.again"
@@ -161,7 +162,7 @@ def read(session: Session, work: Work, *, now: datetime) -> Repeat | Silence:
     if said is None or (said != "cancelled" and booking.appointment.start_at <= now):
         return Silence(f"the booking is {booking.status}, or over", is_too_late=True)
     kind = mail.kind if _still_fits(mail.kind, booking.status) else said
-    facts: CustomerNews | ReminderNews = gather.as_it_stands(session, booking, kind, stamped_at=work.created_at)
+    facts: CustomerNews | ReminderNews = bookings.as_it_stands(session, booking, kind, stamped_at=work.created_at)
     key: Any = f"{work.entry_id} {work.created_at.isoformat()}"
     name = message_key(
         business_of(session).instance_id,

@@ -32,16 +32,17 @@ from portal.db import read_transaction, transaction
 from portal.errors import NotYet
 from portal.failpoints import reach
 from portal.instance.standing import require_ours
-from portal.notifications import again, gather, patience, reminders
-from portal.notifications.facts import Facts
-from portal.notifications.gather_code import for_code
-from portal.notifications.gather_limit import for_limit
-from portal.notifications.gather_reset import for_reset
-from portal.notifications.gather_waitlist import for_waitlist
-from portal.notifications.line import LONGEST_REST, MailLine, Resting
-from portal.notifications.messages import Message, compose
+from portal.notifications import again, patience, reminders
+from portal.notifications.compose.facts import Facts
+from portal.notifications.compose.messages import Message, compose
+from portal.notifications.compose.news import Silence
+from portal.notifications.gather import bookings
+from portal.notifications.gather.codes import for_code
+from portal.notifications.gather.limit import for_limit
+from portal.notifications.gather.reset import for_reset
+from portal.notifications.gather.waitlist import for_waitlist
+from portal.notifications.mail_server import LONGEST_REST, MailLine, Resting
 from portal.notifications.models import Mail
-from portal.notifications.news import Silence
 from portal.outbox import GiveUp, LeaseLost, Work
 from portal.timekeeping import timekeeper
 from providers.errors import ProviderError, Temporary
@@ -62,12 +63,12 @@ class About:
 def notify_customer(work: Work) -> None:
     """Tell the customer of `booking:<id>` what happened. Raises TemporaryDeliveryError or DeliveryRefused."""
     _plan_reminders(work)
-    _notify(work, gather.for_customer, About(booking_id=work.subject_id))
+    _notify(work, bookings.for_customer, About(booking_id=work.subject_id))
 
 
 def notify_reminder(work: Work) -> None:
     """Remind the customer of `booking:<id>`, if the booking still stands where it stood. Raises as `notify_customer` does."""
-    _notify(work, gather.for_reminder, About(booking_id=work.subject_id))
+    _notify(work, bookings.for_reminder, About(booking_id=work.subject_id))
 
 
 def notify_waitlist(work: Work) -> None:
@@ -93,7 +94,7 @@ def notify_limit(work: Work) -> None:
 def notify_staff(work: Work) -> None:
     """Tell the staff concerned by `booking:`, `question:`, `conflict:` or `connection:<id>`. Raises as `notify_customer` does."""
     about = About(booking_id=work.subject_id if work.subject.startswith("booking:") else None)
-    _notify(work, gather.for_staff, about)
+    _notify(work, bookings.for_staff, about)
 
 
 def notify_again(work: Work) -> None:

@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session, aliased
 from portal.booking.models import Appointment, AppointmentResource, Booking
 from portal.db import small_letters
 from portal.notifications import again
+from portal.notifications.compose.own_words import KINDS
 from portal.notifications.models import Mail
-from portal.notifications.own_words import KINDS
 from portal.outbox import OutboxEntry
 
 SLOW = timedelta(seconds=20)

@@ -2,7 +2,8 @@
 
 Rows are planned when a booking's news is told (`deliver`), when a service's reminders change, and by a slow pass over everything. `queue_due`
 takes the due ones out of the table and writes their outbox entries in the same transaction, so that none is lost or doubled whatever dies
-between; the entry's handler (`deliver.notify_reminder`) looks at the booking again. `due` decides. No Redis has a part in it.
+between; the entry's handler (`deliver.notify_reminder`) looks at the booking again. `portal.notifications.compose.due` decides. No Redis has a part
+in it.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from portal.booking.models import Appointment, Booking
 from portal.business.models import Service
 from portal.clock import now_utc
 from portal.db import read_transaction, transaction
-from portal.notifications import due
-from portal.notifications.due import Changes, DueRow, Known
+from portal.notifications.compose import due
+from portal.notifications.compose.due import Changes, DueRow, Known
 from portal.notifications.models import Reminder
 
 CHUNK = 1000

@@ -21,9 +21,9 @@ from portal.errors import NotAllowedNow, NotFound
 from portal.extensions import csrf, db, limiter
 from portal.i18n import capital, say
 from portal.notifications import reminders
-from portal.notifications.sources import business_of
+from portal.notifications.compose.wording import instant, known_zone
+from portal.notifications.gather.sources import business_of
 from portal.notifications.stop_links import Kind, read_stop_token
-from portal.notifications.wording import instant, known_zone
 from portal.waitlist import operations as waitlist
 from portal.waitlist.records import entry_token
 from portal.web import after_answer, visitors

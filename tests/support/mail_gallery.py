@@ -16,7 +16,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, sync_playwright
 
 from portal.i18n import LANGUAGES
-from portal.notifications.facts import (
+from portal.notifications.compose.facts import (
     ClockNews,
     CodeNews,
     ConflictNews,
@@ -30,10 +30,10 @@ from portal.notifications.facts import (
     StaffNews,
     WaitlistNews,
 )
-from portal.notifications.messages import Message, compose
-from portal.notifications.news import News
-from portal.notifications.own_words import KINDS
-from portal.notifications.samples import SampleService, sample_mail
+from portal.notifications.compose.messages import Message, compose
+from portal.notifications.compose.news import News
+from portal.notifications.compose.own_words import KINDS
+from portal.notifications.compose.samples import SampleService, sample_mail
 from tests.conftest import CHROMIUM_ARGUMENTS
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)

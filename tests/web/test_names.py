@@ -9,7 +9,7 @@ from portal.accounts.operations import add_api_token
 from portal.admin.services.form import empty, read
 from portal.booking.rules import Customer, check_customer
 from portal.errors import Invalid
-from portal.notifications.texts import check_text
+from portal.notifications.own_texts import check_text
 from portal.seed import file
 from tests.factories import make_resource, make_service
 from tests.support.people import PASSWORD

@@ -24,7 +24,7 @@ from portal.calendars.models import Calendar, Connection, RemoteObject
 from portal.clock import now_utc
 from portal.db import transaction
 from portal.extensions import db
-from portal.notifications import texts
+from portal.notifications import own_texts
 from portal.sync.models import Question
 from portal.waitlist import operations as waitlist
 from portal.waitlist.records import entry_token
@@ -267,7 +267,7 @@ def account(house: House) -> str:
 
 
 def keep_text(house: House) -> None:
-    texts.save_text(texts.Place(kind="booked", language="en"), "", f"Other words {house.now}")
+    own_texts.save_text(own_texts.Place(kind="booked", language="en"), "", f"Other words {house.now}")
 
 
 QUARANTINE = {
@@ -384,7 +384,7 @@ CASES: dict[str, Case] = {
     "admin.reset_mail_text": Case(
         lambda h: (keep_text(h), "/admin/texts/booked?language=en")[1],
         lambda h: "/admin/texts/booked/reset?language=en",
-        lambda h: texts.save_text(texts.Place(kind="booked", language="en"), "", "Newer words") and None,
+        lambda h: own_texts.save_text(own_texts.Place(kind="booked", language="en"), "", "Newer words") and None,
     ),
     "admin.shut_out": Case(
         lambda h: "/admin/people",

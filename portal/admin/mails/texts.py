@@ -18,13 +18,13 @@ from portal.clock import now_utc
 from portal.errors import Invalid, NotFound, Stale
 from portal.extensions import db
 from portal.i18n import LANGUAGES, known_language
-from portal.notifications import texts
-from portal.notifications.facts import OwnWords
-from portal.notifications.messages import Message, compose
-from portal.notifications.own_words import KINDS, placeholders_of
-from portal.notifications.samples import SampleService, sample_mail
-from portal.notifications.sources import business_of, house_of
-from portal.notifications.texts import Place
+from portal.notifications import own_texts
+from portal.notifications.compose.facts import OwnWords
+from portal.notifications.compose.messages import Message, compose
+from portal.notifications.compose.own_words import KINDS, placeholders_of
+from portal.notifications.compose.samples import SampleService, sample_mail
+from portal.notifications.gather.sources import business_of, house_of
+from portal.notifications.own_texts import Place
 from portal.web.headers import POLICY
 from portal.web.hypermedia import see_other
 
@@ -50,7 +50,7 @@ class Chosen:
 def mail_texts() -> str:
     """All mails that customers get, and which are in own words."""
     chosen = _chosen()
-    kept = texts.list_texts(db.session())
+    kept = own_texts.list_texts(db.session())
     rows = [(kind, name, kept.get(chosen.place(kind)), _general(chosen, kind, kept)) for kind, name in KINDS.items()]
     return render_template("admin/texts.html", rows=rows, **_page(chosen))
 
@@ -58,7 +58,7 @@ def mail_texts() -> str:
 @bp.get("/texts/<kind>")
 def mail_text(kind: str) -> Response:
     chosen = _chosen()
-    row = texts.find_text(db.session(), chosen.place(kind))
+    row = own_texts.find_text(db.session(), chosen.place(kind))
     return _editor(kind, chosen, typed={"subject": row.subject if row else "", "body": row.body if row else ""})
 
 
@@ -66,7 +66,7 @@ def mail_text(kind: str) -> Response:
 def save_mail_text(kind: str) -> Any:
     chosen, typed = _chosen(), {name: request.form.get(name, "") for name in ("subject", "body")}
     try:
-        is_own = texts.save_text(chosen.place(kind), typed["subject"], typed["body"])
+        is_own = own_texts.save_text(chosen.place(kind), typed["subject"], typed["body"])
     except Invalid as error:
         return _editor(kind, chosen, typed=typed, errors=error.fields), 422
     except Stale as error:
@@ -80,7 +80,7 @@ def save_mail_text(kind: str) -> Any:
 @bp.post("/texts/<kind>/reset")
 def reset_mail_text(kind: str) -> Any:
     chosen = _chosen()
-    texts.reset_text(chosen.place(kind))
+    own_texts.reset_text(chosen.place(kind))
     flash("The portal's own words stand there again.", "ok")
     return _back(kind, chosen)
 
@@ -94,7 +94,9 @@ def preview_mail_text(kind: str) -> Response:
         own = _kept(kind, chosen)
     else:
         try:
-            own = OwnWords(*texts.check_text(request.form.get("subject", ""), request.form.get("body", ""), kind=kind))
+            own = OwnWords(
+                *own_texts.check_text(request.form.get("subject", ""), request.form.get("body", ""), kind=kind)
+            )
         except Invalid as error:
             return _framed(render_template("admin/_preview_problem.html", problems=error.fields.values()))
     message = _sample(kind, chosen, own)
@@ -116,10 +118,10 @@ def _editor(
         typed=typed,
         errors=errors or {},
         stale=stale,
-        is_own=texts.find_text(db.session(), place) is not None,
+        is_own=own_texts.find_text(db.session(), place) is not None,
         portals_subject=own_words.subject,
         placeholders=placeholders_of(kind),
-        longest=texts.LONGEST,
+        longest=own_texts.LONGEST,
         **_page(chosen),
     )
     response = make_response(page)
@@ -149,7 +151,7 @@ def _general(chosen: Chosen, kind: str, kept: dict[Place, Any]) -> bool:
 
 def _kept(kind: str, chosen: Chosen) -> OwnWords:
     """As the mail's reader gets it: a service without words of its own has those of all services."""
-    kept = texts.list_texts(db.session())
+    kept = own_texts.list_texts(db.session())
     rows = [kept.get(chosen.place(kind)), kept.get(Place(kind=kind, language=chosen.language))]
     found = [row for row in rows if row is not None]
     return OwnWords(

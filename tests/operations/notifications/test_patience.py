@@ -16,11 +16,11 @@ from portal.customers import codes
 from portal.db import transaction
 from portal.errors import NotFound
 from portal.extensions import db
-from portal.notifications import again, deliver, failures, line
-from portal.notifications.line import MailLine, Resting
+from portal.notifications import again, deliver, failures, mail_server
+from portal.notifications.mail_server import MailLine, Resting
 from portal.notifications.models import Mail
+from portal.notifications.retrying import retry, retry_all
 from portal.outbox import OutboxEntry
-from portal.retrying import retry, retry_all
 from portal.worker import drain, jobs
 from providers.messaging.base import DeliveryRefused, MailServerDown, TemporaryDeliveryError
 from tests.factories import make_calendar
@@ -263,7 +263,7 @@ class TestWhileTheServerIsAway:
         fail(sent, MailServerDown(DOWN))
         work_through("notify.customer")
         app.extensions["mail_line"]._closed_until = 0.0
-        with time_machine.travel(now_utc() + timedelta(seconds=line.LONGEST_REST + 1)):
+        with time_machine.travel(now_utc() + timedelta(seconds=mail_server.LONGEST_REST + 1)):
             work_through("notify.customer")
         assert len(sent.sent) == 6
         assert failures.why_mails_wait(db.session(), now=now_utc() + timedelta(minutes=5)) == ""
@@ -287,7 +287,7 @@ class TestWhileTheServerIsAway:
         assert not mails.enter()
         assert not mails.enter()
         first, second = mails.note_failure(DOWN, was_try=False), mails.note_failure(DOWN, was_try=False)
-        assert second <= first <= line.FIRST_REST
+        assert second <= first <= mail_server.FIRST_REST
 
     def test_a_recipient_who_has_to_wait_keeps_nobody_else(self, sent, studio):
         studio.book(NINE)

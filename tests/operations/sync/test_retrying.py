@@ -6,8 +6,8 @@ from sqlalchemy import select
 
 from portal.clock import now_utc
 from portal.extensions import db
+from portal.notifications.retrying import retry
 from portal.outbox import OutboxEntry
-from portal.retrying import retry
 from portal.sync.publish import publish
 from portal.worker import drain
 from providers.errors import PermissionMissing

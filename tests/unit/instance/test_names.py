@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from portal.instance.names import InstanceIds
-from portal.notifications.history import booking_key, reminder_key
+from portal.notifications.gather.history import booking_key, reminder_key
 from portal.outbox import Work
 from portal.sync.event.desired import derived_uid
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from portal import dates
-from portal.notifications.wording import locale_for
+from portal.notifications.compose.wording import locale_for
 
 
 @pytest.mark.parametrize(

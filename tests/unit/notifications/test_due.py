@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portal.notifications.due import DueRow, Known, due_at_of, plan, sort_out
+from portal.notifications.compose.due import DueRow, Known, due_at_of, plan, sort_out
 
 START = datetime(2027, 3, 1, 8, 0, tzinfo=UTC)
 NOW = START - timedelta(days=3)

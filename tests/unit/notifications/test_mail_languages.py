@@ -10,9 +10,9 @@ from babel import Locale
 from lxml import html
 
 from portal import dates, i18n
-from portal.notifications import letters
-from portal.notifications.facts import Facts
-from portal.notifications.messages import compose
+from portal.notifications.compose import letter
+from portal.notifications.compose.facts import Facts
+from portal.notifications.compose.messages import compose
 from tests.support.mail_gallery import all_mails
 from tests.web.test_languages import LATIN, Marks, forget_names, leftovers, outside
 
@@ -21,7 +21,7 @@ MAILS = dict(all_mails("es"))
 
 @pytest.fixture(autouse=True)
 def marked(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for reader in (i18n, letters):
+    for reader in (i18n, letter):
         monkeypatch.setattr(reader, "catalog", lambda _tag: Marks())
     monkeypatch.setattr(dates, "locale_of", lambda _tag, _country="": Locale("el"))
     forget_names()

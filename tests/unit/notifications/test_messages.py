@@ -11,7 +11,7 @@ from icalendar import Calendar
 
 from portal.calendars.ical import CustomerEvent
 from portal.calendars.models import CONNECTION_STATES
-from portal.notifications.facts import (
+from portal.notifications.compose.facts import (
     BookingFacts,
     ConflictNews,
     ConnectionNews,
@@ -21,11 +21,11 @@ from portal.notifications.facts import (
     QuestionNews,
     StaffNews,
 )
-from portal.notifications.letters import LONGEST_SUBJECT
-from portal.notifications.messages import Message, compose, message_key
-from portal.notifications.news import News
-from portal.notifications.own_words import KINDS
-from portal.notifications.samples import SampleService, sample_mail
+from portal.notifications.compose.letter import LONGEST_SUBJECT
+from portal.notifications.compose.messages import Message, compose, message_key
+from portal.notifications.compose.news import News
+from portal.notifications.compose.own_words import KINDS
+from portal.notifications.compose.samples import SampleService, sample_mail
 
 START = datetime(2026, 12, 3, 9, 30, tzinfo=UTC)
 END = START + timedelta(minutes=30)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from portal.notifications.news import News, Silence, is_worth_telling, what_to_tell
+from portal.notifications.compose.news import News, Silence, is_worth_telling, what_to_tell
 
 NOW = datetime(2026, 12, 1, 8, 0, tzinfo=UTC)
 START = NOW + timedelta(days=2)

@@ -13,8 +13,8 @@ from portal.booking.models import Appointment, Booking
 from portal.calendars.models import Calendar
 from portal.clock import now_utc
 from portal.extensions import db
-from portal.notifications import gather
-from portal.notifications.messages import compose
+from portal.notifications.compose.messages import compose
+from portal.notifications.gather import bookings
 from portal.outbox import OutboxEntry, work_of
 from portal.sync.models import Conflict, Question
 from portal.sync.publish.publish import publish
@@ -188,7 +188,7 @@ def test_staff_are_mailed_of_it_by_its_name(weekly_class, studio):
     pull(calendar_id)
     db.session.rollback()
     entry = db.session.scalars(select(OutboxEntry).where(OutboxEntry.subject.startswith("question:"))).one()
-    news, *_ = gather.for_staff(db.session(), work_of(entry), now=now_utc())
+    news, *_ = bookings.for_staff(db.session(), work_of(entry), now=now_utc())
     mail = compose(news)
     assert "Yoga" in mail.subject
     assert "nobody has booked it yet" in mail.text

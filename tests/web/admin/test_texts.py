@@ -6,8 +6,8 @@ import pytest
 from flask import Flask
 
 from portal.extensions import db
+from portal.notifications.compose.own_words import KINDS
 from portal.notifications.models import MailText
-from portal.notifications.own_words import KINDS
 from tests import factories
 from tests.support.people import make_user, signed_in
 from tests.support.visitor import Visitor

@@ -20,8 +20,8 @@ from portal.db import transaction
 from portal.errors import BudgetSpent
 from portal.extensions import db, limiter
 from portal.intervals import Interval
-from portal.notifications import gather
-from portal.notifications.messages import compose
+from portal.notifications.compose.messages import compose
+from portal.notifications.gather import bookings
 from portal.outbox import OutboxEntry, work_of
 from tests.factories import make_calendar, make_resource, make_service
 from tests.support.people import make_user, signed_in
@@ -80,7 +80,7 @@ def mail():
     entry = db.session.scalars(
         select(OutboxEntry).where(OutboxEntry.topic == "notify.customer").order_by(OutboxEntry.id.desc())
     ).first()
-    (facts,) = gather.for_customer(db.session(), work_of(entry), now=now_utc())
+    (facts,) = bookings.for_customer(db.session(), work_of(entry), now=now_utc())
     return compose(facts)
 
 

@@ -13,8 +13,8 @@ from portal.db import transaction
 from portal.errors import Invalid, NotFound
 from portal.i18n import LANGUAGES
 from portal.names import can_be_seen
+from portal.notifications.compose.own_words import KINDS, placeholders_of, unknown_placeholders
 from portal.notifications.models import MailText
-from portal.notifications.own_words import KINDS, placeholders_of, unknown_placeholders
 
 LONGEST = {"subject": 200, "body": 5000}
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")

@@ -1,4 +1,4 @@
-"""What is worth a mail when its turn comes. Pure; asked by `deliver` once per person.
+"""What is worth a mail when its turn comes. Pure; asked by `portal.notifications.deliver` once per person.
 
 Mails leave one by one, in order, sometimes late: the mail server was down, the worker slept. The world has gone on meanwhile, and a mail that
 was true when it was written down would only confuse. So:

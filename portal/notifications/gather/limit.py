@@ -1,4 +1,4 @@
-"""Reads what somebody should know whose address has as many bookings of a service as it may have. Called by `deliver`."""
+"""Reads what somebody should know whose address has as many bookings of a service as it may have. Called by `portal.notifications.deliver`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from sqlalchemy.orm import Session
 
 from portal.booking.limits import to_come_of
 from portal.booking.models import Booking
-from portal.notifications.facts import Facts, LimitNews
-from portal.notifications.gather import customer_of, manage_url_of
-from portal.notifications.history import event_key
-from portal.notifications.news import Silence
-from portal.notifications.sources import business_of, house_of, row_of, silent
+from portal.notifications.compose.facts import Facts, LimitNews
+from portal.notifications.compose.news import Silence
+from portal.notifications.gather.bookings import customer_of, manage_url_of
+from portal.notifications.gather.history import event_key
+from portal.notifications.gather.sources import business_of, house_of, row_of, silent
 from portal.outbox import Work
 
 

@@ -13,10 +13,10 @@ from portal.accounts.models import User
 from portal.business.models import Business
 from portal.config import Settings
 from portal.i18n import known_language
-from portal.notifications.facts import Facts, House, OwnWords, Person
+from portal.notifications.compose.facts import Facts, House, OwnWords, Person
+from portal.notifications.compose.news import Silence
+from portal.notifications.compose.wording import tag_for
 from portal.notifications.models import MailText
-from portal.notifications.news import Silence
-from portal.notifications.wording import tag_for
 from portal.outbox import Work
 
 log = structlog.get_logger()

@@ -10,9 +10,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from portal.notifications.facts import BookingFacts, House, OwnWords, WaitFacts
-from portal.notifications.letters import Words, one_line
-from portal.notifications.rows import Reader, party, place_in_words, wish_in_words
+from portal.notifications.compose.facts import BookingFacts, House, OwnWords, WaitFacts
+from portal.notifications.compose.letter import Words, one_line
+from portal.notifications.compose.sheet import Reader, party, place_in_words, wish_in_words
 
 KINDS = {
     "booked": "Booked",

@@ -1,4 +1,5 @@
-"""What mails may mention: one dataclass per occasion, plain values only. Pure; `gather` fills them, `messages` words them."""
+"""What mails may mention: one dataclass per occasion, plain values only. Pure; `portal.notifications.gather.bookings` fills them, `messages` words
+them."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from datetime import date, datetime
 from typing import TypeAlias
 
 from portal.calendars.ical import CustomerEvent
-from portal.notifications.news import News
+from portal.notifications.compose.news import News
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

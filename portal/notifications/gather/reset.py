@@ -1,4 +1,4 @@
-"""Reads the link to a new password that was asked for, while it is good. Called by `deliver`."""
+"""Reads the link to a new password that was asked for, while it is good. Called by `portal.notifications.deliver`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from sqlalchemy.orm import Session
 
 from portal.accounts.models import PasswordReset
 from portal.accounts.resets import LIVES, token_of
-from portal.notifications.facts import Facts, Person, ResetNews
-from portal.notifications.history import event_key
-from portal.notifications.news import Silence
-from portal.notifications.sources import business_of, house_of, row_of, silent
+from portal.notifications.compose.facts import Facts, Person, ResetNews
+from portal.notifications.compose.news import Silence
+from portal.notifications.gather.history import event_key
+from portal.notifications.gather.sources import business_of, house_of, row_of, silent
 from portal.outbox import Work
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from portal.i18n import say
-from portal.notifications.facts import BookingFacts
-from portal.notifications.rows import Reader
+from portal.notifications.compose.facts import BookingFacts
+from portal.notifications.compose.sheet import Reader
 
 
 class ManageLink:

@@ -1,4 +1,4 @@
-"""When reminders are due, and which of them still make sense. Pure; asked by `reminders`.
+"""When reminders are due, and which of them still make sense. Pure; asked by `portal.notifications.reminders`.
 
 A reminder's due time is its booking's start less its lead. What stands in the table follows from the booking at any time (desired state), so
 it may be planned again as often as one likes, after any crash:

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from portal.calendars.ical import CustomerEvent
 from portal.i18n import known_language, say, speaking
-from portal.notifications.facts import (
+from portal.notifications.compose.facts import (
     NO_WORDS,
     BookingFacts,
     CustomerNews,
@@ -20,7 +20,7 @@ from portal.notifications.facts import (
     WaitFacts,
     WaitlistNews,
 )
-from portal.notifications.news import News
+from portal.notifications.compose.news import News
 
 _STATUSES = {"pending": "pending", "refused": "cancelled", "cancelled": "cancelled"}
 

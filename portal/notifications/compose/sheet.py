@@ -9,8 +9,8 @@ from babel import Locale
 
 from portal import dates
 from portal.i18n import in_a_row, say, say_n
-from portal.notifications.facts import BookingFacts, House, WaitFacts
-from portal.notifications.wording import When, instant, same_clock, when
+from portal.notifications.compose.facts import BookingFacts, House, WaitFacts
+from portal.notifications.compose.wording import When, instant, same_clock, when
 
 
 @dataclass(frozen=True, slots=True)

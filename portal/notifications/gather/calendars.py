@@ -1,4 +1,4 @@
-"""Reads what staff should know of calendars: questions, conflicts, and connections that changed their state. Called by `gather`."""
+"""Reads what staff should know of calendars: questions, conflicts, and connections that changed their state. Called by `bookings`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from sqlalchemy.orm import Session
 from portal.booking.models import ACTIVE, Appointment, EventLink
 from portal.business.models import Business, Resource
 from portal.calendars.models import Calendar, Connection
-from portal.notifications.facts import ConflictNews, ConnectionNews, Facts, House, Person, QuestionNews
-from portal.notifications.history import connection_states, event_key, read_history
-from portal.notifications.news import Silence, is_worth_telling
-from portal.notifications.people import admins, distinct, people_of
-from portal.notifications.sources import business_of, house_of, row_of, silent
+from portal.notifications.compose.facts import ConflictNews, ConnectionNews, Facts, House, Person, QuestionNews
+from portal.notifications.compose.news import Silence, is_worth_telling
+from portal.notifications.gather.history import connection_states, event_key, read_history
+from portal.notifications.gather.people import admins, distinct, people_of
+from portal.notifications.gather.sources import business_of, house_of, row_of, silent
 from portal.outbox import Work
 from portal.sync.models import Conflict, Question
 

@@ -1,4 +1,4 @@
-"""Reads the code that was asked for, while it is good. Called by `deliver`."""
+"""Reads the code that was asked for, while it is good. Called by `portal.notifications.deliver`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from sqlalchemy.orm import Session
 
 from portal.customers.codes import LIVES, code_of
 from portal.customers.models import MailedCode
-from portal.notifications.facts import CodeNews, Facts, Person
-from portal.notifications.history import event_key
-from portal.notifications.news import Silence
-from portal.notifications.sources import business_of, house_of, row_of, silent
+from portal.notifications.compose.facts import CodeNews, Facts, Person
+from portal.notifications.compose.news import Silence
+from portal.notifications.gather.history import event_key
+from portal.notifications.gather.sources import business_of, house_of, row_of, silent
 from portal.outbox import Work
 
 

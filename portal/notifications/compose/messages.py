@@ -1,6 +1,7 @@
-"""What the portal writes to people. Pure: facts in, a finished message out; nothing is asked, nothing is sent. Called by `deliver`.
+"""What the portal writes to people. Pure: facts in, a finished message out; nothing is asked, nothing is sent. Called by
+`portal.notifications.deliver`.
 
-Each message is in its reader's language, its times in the reader's zone and habits. `letters` sets it, from the words under templates/mail.
+Each message is in its reader's language, its times in the reader's zone and habits. `letter` sets it, from the words under templates/mail.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 from portal.calendars.ical import Method, customer_ics
 from portal.i18n import language, say, speaking
-from portal.notifications.facts import (
+from portal.notifications.compose.facts import (
     NO_WORDS,
     ClockNews,
     CodeNews,
@@ -30,11 +31,11 @@ from portal.notifications.facts import (
     StaffNews,
     WaitlistNews,
 )
-from portal.notifications.letters import Letter, Words, set_letter, words_of
-from portal.notifications.manage_link import ManageLink
-from portal.notifications.own_words import booking_values, put_in, waiting_values
-from portal.notifications.rows import Reader, Row, Sheet, booking_sheet, party, person_sheet, waiting_sheet
-from portal.notifications.wording import known_zone, locale_for, tag_for
+from portal.notifications.compose.letter import Letter, Words, set_letter, words_of
+from portal.notifications.compose.manage_link import ManageLink
+from portal.notifications.compose.own_words import booking_values, put_in, waiting_values
+from portal.notifications.compose.sheet import Reader, Row, Sheet, booking_sheet, party, person_sheet, waiting_sheet
+from portal.notifications.compose.wording import known_zone, locale_for, tag_for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,15 +21,23 @@ from portal.calendars.ical import CustomerEvent
 from portal.errors import Invalid, NotYet
 from portal.i18n import in_a_row, speaking
 from portal.instance.ids import instance_ids
-from portal.notifications.facts import BookingFacts, CustomerNews, Facts, OwnWords, Person, ReminderNews, StaffNews
-from portal.notifications.gather_calendars import conflict_news, connection_news, question_news
-from portal.notifications.gather_clock import clock_news
-from portal.notifications.history import booking_key, booking_news, read_history, reminder_key
-from portal.notifications.news import News, Silence, is_reminder_due, what_to_tell
-from portal.notifications.people import people_of, resources_of
-from portal.notifications.sources import business_of, house_of, own_words, row_of, settings, silent
+from portal.notifications.compose.facts import (
+    BookingFacts,
+    CustomerNews,
+    Facts,
+    OwnWords,
+    Person,
+    ReminderNews,
+    StaffNews,
+)
+from portal.notifications.compose.news import News, Silence, is_reminder_due, what_to_tell
+from portal.notifications.compose.wording import locale_for, tag_for
+from portal.notifications.gather.calendars import conflict_news, connection_news, question_news
+from portal.notifications.gather.clock import clock_news
+from portal.notifications.gather.history import booking_key, booking_news, read_history, reminder_key
+from portal.notifications.gather.people import people_of, resources_of
+from portal.notifications.gather.sources import business_of, house_of, own_words, row_of, settings, silent
 from portal.notifications.stop_links import stop_url
-from portal.notifications.wording import locale_for, tag_for
 from portal.outbox import Work
 from providers.messaging.base import DeliveryRefused
 

@@ -11,9 +11,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.instance.names import InstanceIds
-from portal.notifications.messages import message_key
+from portal.notifications.compose.messages import message_key
+from portal.notifications.compose.news import News
 from portal.notifications.models import Mail
-from portal.notifications.news import News
 from portal.outbox import OutboxEntry, Work, work_of
 
 

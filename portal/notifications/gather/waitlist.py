@@ -1,4 +1,5 @@
-"""Reads what somebody on a waitlist should know: that they are on it, that something is offered to them, that it is over. Called by `deliver`."""
+"""Reads what somebody on a waitlist should know: that they are on it, that something is offered to them, that it is over. Called by
+`portal.notifications.deliver`."""
 
 from __future__ import annotations
 
@@ -12,12 +13,12 @@ from portal.booking.models import Appointment, Offer, WaitlistEntry
 from portal.business.models import Resource
 from portal.errors import Invalid
 from portal.instance.ids import instance_ids
-from portal.notifications.facts import Facts, Person, WaitFacts, WaitlistNews
-from portal.notifications.history import booking_key, read_history
+from portal.notifications.compose.facts import Facts, Person, WaitFacts, WaitlistNews
+from portal.notifications.compose.news import Silence
+from portal.notifications.gather.history import booking_key, read_history
+from portal.notifications.gather.people import resources_of
+from portal.notifications.gather.sources import business_of, house_of, own_words, row_of, settings, silent
 from portal.notifications.models import Mail
-from portal.notifications.news import Silence
-from portal.notifications.people import resources_of
-from portal.notifications.sources import business_of, house_of, own_words, row_of, settings, silent
 from portal.notifications.stop_links import stop_url
 from portal.outbox import Work
 from portal.waitlist.records import entry_token

@@ -1,14 +1,14 @@
-"""Reads what owners and admins should know of a worker's clock. Called by `gather`."""
+"""Reads what owners and admins should know of a worker's clock. Called by `bookings`."""
 
 from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
-from portal.notifications.facts import ClockNews, Facts
-from portal.notifications.history import event_key, read_history
-from portal.notifications.news import Silence
-from portal.notifications.people import admins
-from portal.notifications.sources import business_of, house_of, silent
+from portal.notifications.compose.facts import ClockNews, Facts
+from portal.notifications.compose.news import Silence
+from portal.notifications.gather.history import event_key, read_history
+from portal.notifications.gather.people import admins
+from portal.notifications.gather.sources import business_of, house_of, silent
 from portal.outbox import Work
 from portal.worker import clock_watch
 

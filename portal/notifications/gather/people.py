@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 from portal.accounts.models import User
 from portal.booking.models import Appointment
 from portal.business.models import Business, Resource
-from portal.notifications.facts import Person
-from portal.notifications.wording import known_zone
+from portal.notifications.compose.facts import Person
+from portal.notifications.compose.wording import known_zone
 
 
 def people_of(session: Session, resources: Sequence[Resource], business: Business) -> list[Person]:

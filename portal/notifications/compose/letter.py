@@ -18,10 +18,10 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from portal.i18n import catalog, language
-from portal.notifications.facts import House
-from portal.notifications.rows import Sheet
+from portal.notifications.compose.facts import House
+from portal.notifications.compose.sheet import Sheet
 
-TEMPLATES = Path(__file__).resolve().parents[2] / "templates" / "mail"
+TEMPLATES = Path(__file__).resolve().parents[3] / "templates" / "mail"
 LONGEST_SUBJECT = 200
 _PARAGRAPHS = re.compile(r"\n\s*\n")
 

@@ -1,0 +1,1 @@
+"""Facts in, message out; pure, for any way of sending."""

@@ -1,0 +1,1 @@
+"""Rows to facts: what the messages tell is read here."""
