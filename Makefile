@@ -49,7 +49,7 @@ drill: $(MADE) ## the kill drill: kill the worker at every step of a publish and
 	@$(PYTEST) -v tests/faults
 
 translations: $(MADE) ## bring the Spanish and Hungarian texts up to date with the code; names what wants a translation
-	@$(BIN)/python -m portal.translations
+	@$(BIN)/python -m portal.language
 
 lock: $(MADE) ## write requirements.txt and requirements-dev.txt anew from pyproject.toml
 	@$(BIN)/python -m uv --version >/dev/null 2>&1 || $(BIN)/python -m pip install --quiet --require-hashes -r .ci/uv.txt

@@ -14,9 +14,9 @@ from types import FrameType
 
 import structlog
 
-from portal.adoption import settle
 from portal.app import create_app
-from portal.fitness import require_fit
+from portal.upkeep.adoption import settle
+from portal.upkeep.fitness import require_fit
 from portal.worker.loops import Background, release_connections
 
 FINISH_SECONDS = 4.0
@@ -24,7 +24,7 @@ LOOK_FOR_REDIS_EVERY = 2.0
 
 
 def main(*, is_proven: bool = False) -> None:
-    """Run until a signal comes. The process's exit status is 0 then. Raises what `portal.fitness` raises when the database is not fit, unless
+    """Run until a signal comes. The process's exit status is 0 then. Raises what `portal.upkeep.fitness` raises when the database is not fit, unless
     the parent has proved it (`is_proven`)."""
     stopping = threading.Event()
 
@@ -74,7 +74,7 @@ def answer_doorbell(url: str, stopping: threading.Event) -> None:
 
 
 if __name__ == "__main__":
-    from portal.cli import run
+    from portal.commands.main import run
 
     os.umask(0o077)
     sys.exit(run(["worker"]))  # what is wrong is one sentence, as with the command

@@ -11,7 +11,7 @@ def main() -> None:
     """Entry point of the `lockstep` script."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from portal import cli
+    from portal.commands import main as cli
 
     if sys.argv[1:2] != ["serve"] and signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)

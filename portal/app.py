@@ -10,10 +10,10 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from portal import logs
 from portal.config import Settings, load_settings
-from portal.db import set_up_engine
+from portal.database.engine import set_up_engine
 from portal.extensions import compress, csrf, db, limiter, login_manager
-from portal.private_files import make_private
 from portal.security import load_sealer, load_secret_key
+from portal.upkeep.private_files import make_private
 from portal.web import addresses, error_pages, headers, hypermedia, rate_limits, reader_language, site, static_files
 from portal.web.shown import versions
 
@@ -107,7 +107,7 @@ def _flask_config(settings: Settings) -> dict[str, object]:
         "MAX_FORM_PARTS": 200,
         "WTF_CSRF_TIME_LIMIT": None,
         "WTF_CSRF_SSL_STRICT": False,
-        "BUDGETS": True,  # of visitors (portal.booking.budgets); tests of other things switch them off
+        "BUDGETS": True,  # of visitors (portal.booking.strangers.budgets); tests of other things switch them off
         "COMPRESS_REGISTER": False,  # only views that ask for it: compressing secrets beside typed text leaks them (BREACH)
         "TEMPLATES_AUTO_RELOAD": False,
         **rate_limits.flask_config(settings),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 DATABASE_SHIFT = timedelta(0)
-"""What `portal.db` adds to the databases' clocks. Nothing; tests alone move the clock of all processes, and these with it."""
+"""What `portal.database.engine` adds to the databases' clocks. Nothing; tests alone move the clock of all processes, and these with it."""
 
 
 def now_utc() -> datetime:

@@ -87,7 +87,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     if not url.startswith(("http://", "https://")):
         raise Invalid("LOCKSTEP_URL must start with http:// or https://.")
     texts = {_field(name): value for name, value in values.items() if value and name not in {"LOCKSTEP_URL", *_PARSED}}
-    from portal.settings_checks import refuse_unsafe  # it needs this module
+    from portal.upkeep.settings_checks import refuse_unsafe  # it needs this module
 
     texts.setdefault("database_url", f"sqlite:///{data / 'lockstep.sqlite3'}")
     settings = Settings(

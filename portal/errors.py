@@ -93,7 +93,7 @@ class BudgetSpent(Refused):
 
 
 class OutsideEvent(Refused):
-    """`events` are the outside events over the time (`portal.booking.outside_events.Over`), by time."""
+    """`events` are the outside events over the time (`portal.booking.time.outside_events.Over`), by time."""
 
     code = "outside_event"
 

@@ -33,7 +33,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, Session, aliased, mapped_column
 
 from portal.clock import now_utc
-from portal.db import Instant
+from portal.database.engine import Instant
 from portal.extensions import Model
 
 LEASE = timedelta(seconds=90)
@@ -142,7 +142,7 @@ def record_all(session: Session, entries: Sequence[tuple[str, str, dict[str, Any
 def claim_due(
     session: Session, *, now: datetime, limit: int = 10, topics: Collection[str] | None = None
 ) -> list[OutboxEntry]:
-    """Lease up to `limit` due entries to the caller; to be called inside `portal.db.transaction`.
+    """Lease up to `limit` due entries to the caller; to be called inside `portal.database.engine.transaction`.
 
     At most one entry of a (subject, topic) is out at a time, the oldest unfinished first. A stuck one blocks nobody: a newer
     entry brings the newest state, which is all that counts.

@@ -25,10 +25,10 @@ PURE = [
     "portal/availability/*.py",
     "portal/intervals.py",
     "portal/errors.py",
-    "portal/i18n.py",
-    "portal/names.py",
+    "portal/language/say.py",
+    "portal/language/names.py",
     "portal/booking/rules.py",
-    "portal/booking/occurrences.py",
+    "portal/booking/fixed/occurrences.py",
     "portal/waitlist/plan.py",
     "portal/sync/pull/plan.py",
     "portal/sync/due.py",
@@ -42,7 +42,7 @@ PURE = [
     "portal/notifications/compose/sheet.py",
     "portal/notifications/compose/samples.py",
     "portal/notifications/compose/wording.py",
-    "portal/calendars/ical.py",
+    "portal/booking/invitation/customer_ics.py",
 ]
 # Routes stand at the edge of their room and may look across; the pages of a room are not used by other code.
 EDGES = {"routes.py", "google_routes.py", "parting_routes.py", "manage.py", "forms.py"}
@@ -94,7 +94,7 @@ def test_pure_rooms_import_neither_web_nor_database_nor_network(path):
         "sqlalchemy",
         "requests",
         "caldav",
-        "portal.db",
+        "portal.database.engine",
         "portal.extensions",
         "portal.clock",
         "redis",
@@ -121,9 +121,9 @@ def test_one_module_alone_speaks_http_to_the_outside():
     clients = ("requests", "urllib.request", "httpx", "http.client", "urllib3", "niquests", "aiohttp")
     # http.client: `serve` asks its own web server whether it answers
     allowed = {
-        "portal/outbound.py",
-        "portal/outbound_connections.py",
-        "portal/outbound_addresses.py",
+        "portal/outbound/session.py",
+        "portal/outbound/connections.py",
+        "portal/outbound/addresses.py",
         "portal/process/serve.py",
     }
     for path in MODULES:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from portal.cli import COMMANDS
+from portal.commands.main import COMMANDS
 from portal.config import NAMES, SECRETS, Settings
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -10,9 +10,9 @@ from functools import cache
 
 from portal.accounts.models import ROLES
 from portal.accounts.passwords import weakness
-from portal.dates import is_zone, zones_by_region
 from portal.errors import Invalid
-from portal.names import has_hidden_signs, read_name
+from portal.language.dates import is_zone, zones_by_region
+from portal.language.names import has_hidden_signs, read_name
 
 _EMAIL = re.compile(
     r"[^@\s<>()\[\],;:\"\\]{1,64}@(?:[^@\s.<>()\[\],;:\"\\]{1,63}\.)+[^@\s.<>()\[\],;:\"\\]{2,63}", re.UNICODE

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from portal.accounts import passwords
 from portal.accounts.models import Guess, User
 from portal.accounts.queries import find_user, lock_accounts
-from portal.db import transaction
+from portal.database.engine import transaction
 from portal.errors import Invalid, Refused
 from portal.extensions import limiter
 from portal.security import keyed_hash

@@ -12,7 +12,7 @@ from portal.accounts.operations import end_links
 from portal.accounts.queries import lock_accounts
 from portal.accounts.rights import find_changeable, is_lower, require_may_grant, require_owner_left
 from portal.business.models import Resource
-from portal.db import transaction
+from portal.database.engine import transaction
 from portal.errors import Invalid, NotAllowedNow
 from portal.extensions import db
 

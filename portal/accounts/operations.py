@@ -21,10 +21,10 @@ from portal.accounts.queries import IDLE, find_setup_link, find_user, lock_accou
 from portal.accounts.rights import find_changeable
 from portal.business.models import Business, Resource
 from portal.clock import now_utc
-from portal.db import transaction
+from portal.database.engine import transaction
 from portal.errors import Invalid, NotAllowedNow, NotFound, Refused
 from portal.extensions import db
-from portal.names import read_name
+from portal.language.names import read_name
 from portal.security import new_token, token_hash
 
 SETUP_LINK_LIVES = timedelta(days=3)

@@ -20,7 +20,7 @@ from portal.accounts.forms import clean_email
 from portal.accounts.models import PasswordReset, User
 from portal.accounts.operations import end_all_sessions, end_resets, start_session_in
 from portal.accounts.queries import find_user, lock_accounts
-from portal.db import transaction
+from portal.database.engine import transaction
 from portal.errors import NotAllowedNow, NotFound, Refused
 from portal.security import Sealer, keyed_hash, new_token, token_hash
 

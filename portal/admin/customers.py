@@ -18,10 +18,10 @@ from portal.admin.bookings import queries
 from portal.admin.frame import bp, moments
 from portal.booking.models import WaitlistEntry
 from portal.clock import now_utc
-from portal.customers import erase, export, retention
 from portal.customers import queries as stored
 from portal.errors import Invalid, NotYet, Stale
 from portal.extensions import db, limiter
+from portal.privacy import erase, export, retention
 from portal.public.mine.view import wished_start
 from portal.public.waitlist.view import wish_in_words
 from portal.web import after_answer, visitors

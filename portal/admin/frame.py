@@ -12,8 +12,8 @@ from portal.admin.moments import Moments
 from portal.admin.questions import queries
 from portal.admin.waitlist import queries as queues
 from portal.clock import now_utc
-from portal.dates import present_locale
 from portal.extensions import db
+from portal.language.dates import present_locale
 from portal.sync.outside import unknown
 from portal.web.site import current_site
 

@@ -7,12 +7,12 @@ from typing import Any
 from flask import flash, render_template, url_for
 from flask_login import current_user
 
-from portal import adoption
 from portal.admin.frame import bp, moments
 from portal.clock import now_utc
 from portal.errors import Refused
 from portal.extensions import db
 from portal.instance.standing import standing
+from portal.upkeep import adoption
 from portal.web import after_answer
 from portal.web.hypermedia import see_other
 

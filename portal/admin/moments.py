@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from babel import Locale
 
-from portal.dates import clock, day_and_month, day_starts_at, long_date, short_date, zone_in_words
+from portal.language.dates import clock, day_and_month, day_starts_at, long_date, short_date, zone_in_words
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from portal.clock import now_utc
 from portal.config import Settings
 from portal.extensions import db
 from portal.sync.push import counts as hook_counts
-from portal.vitals import Vitals, read_vitals
+from portal.upkeep.vitals import Vitals, read_vitals
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric

@@ -12,17 +12,17 @@ from sqlalchemy import Select, bindparam, select
 
 from portal.api.schemas import show_events, show_instant, show_optional
 from portal.availability.explain import Reason, ReasonCode
-from portal.booking.meetings import meeting_of
+from portal.booking.invitation.meetings import meeting_of
 from portal.booking.models import Appointment, AppointmentResource, Booking
-from portal.booking.outside_events import Over, standing_over
-from portal.booking.queries import sync_state
 from portal.booking.statements import rows
+from portal.booking.time.outside_events import Over, standing_over
+from portal.booking.time.queries import sync_state
 from portal.business.models import Resource, Service, ServiceQuestion
 from portal.errors import NotFound
 from portal.extensions import db
 from portal.sync.models import Question
 from portal.sync.state.overview import CalendarFacts
-from portal.vitals import Vitals
+from portal.upkeep.vitals import Vitals
 from portal.web.shown.bookings import parts_of
 from portal.web.shown.versions import fingerprint
 

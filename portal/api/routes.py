@@ -16,16 +16,17 @@ from flask import Blueprint, Response, jsonify, request, url_for
 from portal.api import openapi as description
 from portal.api import present, schemas
 from portal.api.tokens import NoToken, ScopeMissing, current_bearer, reads_in_full
-from portal.booking import operations, queries
+from portal.booking import operations
 from portal.booking.models import Booking
 from portal.booking.rules import KeyOwner
+from portal.booking.time import queries
 from portal.business.models import Resource
 from portal.clock import now_utc
 from portal.errors import Invalid, NotFound, OutsideEvent, PortalError, SlotTaken
 from portal.extensions import csrf, db, limiter
 from portal.sync.outside import approvals
 from portal.sync.state import overview
-from portal.vitals import read_vitals
+from portal.upkeep.vitals import read_vitals
 from portal.web import after_answer, visitors
 from portal.web.error_pages import problem
 from portal.web.reader_language import asked_language

@@ -10,12 +10,12 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from portal.availability.model import Slot
-from portal.booking.outside_events import Over
 from portal.booking.questions import FIELD
 from portal.booking.rules import Customer
-from portal.dates import is_zone
+from portal.booking.time.outside_events import Over
 from portal.errors import Invalid
 from portal.intervals import Interval
+from portal.language.dates import is_zone
 
 LONGEST_WINDOW = timedelta(days=92)
 DEFAULT_WINDOW = timedelta(days=7)

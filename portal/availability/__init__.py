@@ -2,7 +2,7 @@
 
 This folder is plain values in, plain values out. It opens no connection, reads no clock, no setting and no request, and
 keeps nothing between two calls but the remembered answers of pure functions. What it needs to know stands in a
-`Demand`, which `portal/booking/queries.py` builds; what the time is, it is told as `now`. So every rule about free time
+`Demand`, which `portal/booking/time/queries.py` builds; what the time is, it is told as `now`. So every rule about free time
 can be read, and tested, without a database or a server, and there is no second opinion on what is free.
 
 `model`      the values that go in and come out

@@ -11,9 +11,9 @@ from typing import Literal
 from sqlalchemy.orm import Session
 
 from portal.booking import rules
-from portal.booking.records import locked
 from portal.booking.rules import Command
-from portal.db import transaction
+from portal.booking.steps import locked
+from portal.database.engine import transaction
 
 Attendance = Literal["completed", "no_show"]
 _COMMANDS: dict[str, Command] = {"completed": "attend", "no_show": "miss"}

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.business.models import Service
 from portal.clock import now_utc
-from portal.db import Instant
+from portal.database.engine import Instant
 from portal.extensions import Model
 
 STATUSES = ("held", "pending", "confirmed", "cancelled", "completed", "no_show")
@@ -147,7 +147,7 @@ class Booking(Model):
     held_until: Mapped[datetime | None] = mapped_column(Instant)
     hold_extended: Mapped[bool] = mapped_column(default=False)
     network_hash: Mapped[str | None] = mapped_column(String(64), index=True)
-    """A digest of the network from which a time is held, for as long as it is not booked (`portal.booking.budgets`)."""
+    """A digest of the network from which a time is held, for as long as it is not booked (`portal.booking.strangers.budgets`)."""
     manage_hash: Mapped[str | None] = mapped_column(String(64), unique=True)
     sealed_manage_token: Mapped[str | None] = mapped_column(Text)
     idempotency_key: Mapped[str | None] = mapped_column(String(64), unique=True)
@@ -172,7 +172,7 @@ class Booking(Model):
 class Spending(Model):
     """Something of which a visitor has a budget was asked for: `what` is hold, booking, join or asked (a booking that has to be confirmed by
     mail), `whose` a keyed digest of a network, an address or a service. Or `what` is answered: a form whose answer stands in a mail alone, by
-    a keyed digest of its key (`portal.booking.quietly`). Rows are deleted after a day."""
+    a keyed digest of its key (`portal.booking.strangers.quietly`). Rows are deleted after a day."""
 
     __tablename__ = "spending"
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -9,16 +9,17 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal import outbox
-from portal.booking import claims, rules
-from portal.booking.last_look import Seen, look_ahead
-from portal.booking.limits import limit_locks
+from portal.booking import rules
+from portal.booking.approval import APPROVAL
 from portal.booking.models import ACTIVE, STANDING, Appointment, Booking, Seat
-from portal.booking.queries import present_person
-from portal.booking.records import found, locked, tell, tell_waitlist
-from portal.booking.requests import APPROVAL
 from portal.booking.rules import By
-from portal.booking.wish import Wish, find_slot, read_wish, standing_appointment, with_nearest
-from portal.db import write_transaction
+from portal.booking.steps import found, locked, tell, tell_waitlist
+from portal.booking.time import claims
+from portal.booking.time.last_look import Seen, look_ahead
+from portal.booking.time.limits import limit_locks
+from portal.booking.time.queries import present_person
+from portal.booking.time.wish import Wish, find_slot, read_wish, standing_appointment, with_nearest
+from portal.database.engine import write_transaction
 from portal.extensions import db
 from portal.intervals import Interval
 

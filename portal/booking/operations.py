@@ -15,18 +15,8 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal.booking import budgets, by_mail, claims, rules, statements
-from portal.booking.attendance import mark_attendance
-from portal.booking.budgets import Visitor
-from portal.booking.demand import StaleCalendar, stale_calendars
-from portal.booking.last_look import Seen, look_ahead
-from portal.booking.limits import check_per_customer, limit_locks
-from portal.booking.models import Appointment, Booking
-from portal.booking.move import move_booking
-from portal.booking.queries import find_service
-from portal.booking.questions import check_answers
-from portal.booking.records import Request, end, fill_in, held, locked, manage_token, tell_of_new, tell_waitlist
-from portal.booking.requests import (
+from portal.booking import rules, statements
+from portal.booking.approval import (
     APPROVAL,
     CALENDAR,
     approve_booking,
@@ -34,15 +24,35 @@ from portal.booking.requests import (
     refuse_unanswered,
     settle_pending,
 )
+from portal.booking.attendance import mark_attendance
+from portal.booking.models import Appointment, Booking
+from portal.booking.move import move_booking
+from portal.booking.questions import check_answers
 from portal.booking.rules import By, Customer
 from portal.booking.statements import rows
-from portal.booking.wish import Wish, check_no_outside_event, find_place, read_wish, sit_down, wish_of, with_nearest
+from portal.booking.steps import Request, end, fill_in, held, locked, manage_token, tell_of_new, tell_waitlist
+from portal.booking.strangers import budgets, by_mail
+from portal.booking.strangers.budgets import Visitor
+from portal.booking.time import claims
+from portal.booking.time.demand import StaleCalendar, stale_calendars
+from portal.booking.time.last_look import Seen, look_ahead
+from portal.booking.time.limits import check_per_customer, limit_locks
+from portal.booking.time.queries import find_service
+from portal.booking.time.wish import (
+    Wish,
+    check_no_outside_event,
+    find_place,
+    read_wish,
+    sit_down,
+    wish_of,
+    with_nearest,
+)
 from portal.business.models import Resource, Service
-from portal.db import database_now, transaction, write_transaction
+from portal.database.engine import database_now, transaction, write_transaction
 from portal.errors import Invalid, LimitReached, NotFound, RepeatedDifferently, SlotTaken
 from portal.extensions import db
-from portal.i18n import say, say_later
 from portal.intervals import Interval
+from portal.language.say import say, say_later
 from portal.security import new_token, token_hash
 
 __all__ = [

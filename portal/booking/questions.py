@@ -12,8 +12,8 @@ from typing import Any, Protocol
 
 from portal.booking.rules import tidy
 from portal.errors import Invalid
-from portal.i18n import say
-from portal.names import can_be_seen
+from portal.language.names import can_be_seen
+from portal.language.say import say
 
 FIELD = "answer-"
 """Fields of the form, and of errors, are called so, followed by the question's name."""

@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from portal import dates
 from portal.errors import Invalid, NotAllowedNow, TooLate
-from portal.i18n import say, say_later
 from portal.intervals import QUANTUM_SECONDS
-from portal.names import has_hidden_signs, read_name
+from portal.language import dates
+from portal.language.names import has_hidden_signs, read_name
+from portal.language.say import say, say_later
 
 HOLD = timedelta(minutes=5)
 """How long a time is kept while the form is filled in; may be extended once by as much."""

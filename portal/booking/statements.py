@@ -39,7 +39,7 @@ from portal.business.models import (
     WeeklyHours,
 )
 from portal.calendars.models import BusyInterval, Calendar, Connection, UnknownBooking
-from portal.db import database_clock
+from portal.database.engine import database_clock
 from portal.outbox import OutboxEntry
 
 

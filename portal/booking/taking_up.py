@@ -14,14 +14,15 @@ from datetime import datetime
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from portal.booking import claims, rules
+from portal.booking import rules
 from portal.booking.models import Appointment, Booking
-from portal.booking.records import Request, fill_in, tell_of_new
-from portal.booking.wish import TAKEN
+from portal.booking.steps import Request, fill_in, tell_of_new
+from portal.booking.time import claims
+from portal.booking.time.wish import TAKEN
 from portal.business.models import Service
 from portal.errors import NotFound, SlotTaken
-from portal.i18n import say
 from portal.intervals import Interval
+from portal.language.say import say
 
 NO_ADDRESS = "nobody@invalid.example"
 

@@ -9,7 +9,7 @@ from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, UniqueC
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.clock import now_utc
-from portal.db import Instant
+from portal.database.engine import Instant
 from portal.extensions import Model
 
 RESOURCE_KINDS = ("staff", "room", "equipment")
@@ -39,7 +39,7 @@ class Business(Model):
 
 
 class Resource(Model):
-    """Whatever has a timetable and can be taken. Its row is the lock of its time (`portal.db.write_transaction`)."""
+    """Whatever has a timetable and can be taken. Its row is the lock of its time (`portal.database.engine.write_transaction`)."""
 
     __tablename__ = "resource"
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -14,11 +14,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.business.models import Resource
-from portal.calendars.access import open_with, seal_secret
 from portal.calendars.models import Calendar, Connection
+from portal.calendars.open import open_with, seal_secret
 from portal.calendars.rewrite import rewrite_calendar
 from portal.clock import now_utc
-from portal.db import read_transaction, transaction
+from portal.database.engine import read_transaction, transaction
 from portal.errors import Invalid, NotFound
 from portal.extensions import db
 from providers.calendars.base import CalendarRef, RemoteCalendar

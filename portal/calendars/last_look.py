@@ -1,7 +1,7 @@
 """The last look: what stands in these calendars in this one window, right now. The only wait for outside servers in a visitor's request.
 
 All calendars are asked at once, and what has not answered within the budget counts as unreadable: then the calendar's rule decides. No
-transaction may be open, for the servers take their time. Called by `portal.booking.last_look`; what was found is judged by the booking
+transaction may be open, for the servers take their time. Called by `portal.booking.time.last_look`; what was found is judged by the booking
 operation, under its lock.
 """
 
@@ -19,9 +19,9 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from portal.business.models import Resource
-from portal.calendars.access import Account, account_of, calendar_ref, open_provider
 from portal.calendars.models import Calendar, Connection, RemoteObject
-from portal.db import read_transaction
+from portal.calendars.open import Account, account_of, calendar_ref, open_provider
+from portal.database.engine import read_transaction
 from portal.instance.standing import standing
 from portal.intervals import Interval
 from providers.calendars.base import CalendarProvider, CalendarRef, Span

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.calendars import titles
 from portal.clock import now_utc
-from portal.db import Instant
+from portal.database.engine import Instant
 from portal.extensions import Model
 
 CONNECTION_STATES = ("connected", "degraded", "needs reauth", "misconfigured", "paused")

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 @contextmanager
 def instance() -> Iterator[Flask]:
     """The application of this instance with its context pushed and its database up to date. Raises Invalid when it is not."""
-    from portal import schema
-    from portal.adoption import settle
     from portal.app import create_app
+    from portal.database import schema
+    from portal.upkeep.adoption import settle
 
     app = create_app()
     with app.app_context():

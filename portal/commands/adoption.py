@@ -11,11 +11,11 @@ from portal.commands import instance
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def adopt(yes: bool) -> None:
     """Let a copy or a restored backup go on in the other's place: from then on it reads, writes, mails and reminds."""
-    from portal import adoption
     from portal.clock import now_utc
-    from portal.db import read_transaction
+    from portal.database.engine import read_transaction
     from portal.errors import NotAllowedNow
     from portal.instance.standing import standing
+    from portal.upkeep import adoption
     from portal.worker import jobs
 
     with instance():

@@ -17,8 +17,8 @@ _json = click.option("--json", "as_json", is_flag=True, help="Answer for a progr
 @_json
 def seed(file: Path, as_json: bool) -> None:
     """Load the business in FILE (TOML). Run it again after editing: it changes what differs, all of it or nothing, and says what."""
-    from portal.calendars.meetings import gaps
-    from portal.db import read_transaction
+    from portal.calendars.meeting_gaps import gaps
+    from portal.database.engine import read_transaction
     from portal.errors import Invalid
     from portal.seed.load import load
 
@@ -47,7 +47,7 @@ import_ = click.Command(
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path, allow_dash=True))
 def export(file: Path) -> None:
     """Write the business into FILE (TOML; - for the console), as `seed` reads it. Passwords stay here: it names environment variables instead."""
-    from portal.db import read_transaction
+    from portal.database.engine import read_transaction
     from portal.seed import load as seeding
 
     with instance():

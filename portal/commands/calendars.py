@@ -100,7 +100,7 @@ def calendars(as_json: bool) -> None:
     from portal.clock import now_utc
     from portal.extensions import db
     from portal.sync.state.overview import list_calendars
-    from portal.vitals import words
+    from portal.upkeep.vitals import words
 
     with instance():
         now = now_utc()
@@ -244,7 +244,7 @@ def _all_ids() -> list[int]:
     from sqlalchemy import select
 
     from portal.calendars.models import Calendar, Connection
-    from portal.db import read_transaction
+    from portal.database.engine import read_transaction
 
     in_use = select(Calendar.id).join(Connection).where(Connection.leaving.is_(False)).order_by(Calendar.id)
     return list(read_transaction(lambda session: session.scalars(in_use).all()))

@@ -23,9 +23,9 @@ def customer() -> None:
 def export(email: str, file: Path | None) -> None:
     """Everything that is stored about an address, as JSON."""
     from portal.clock import now_utc
-    from portal.customers.export import export_customer
     from portal.extensions import db
-    from portal.private_files import write_private
+    from portal.privacy.export import export_customer
+    from portal.upkeep.private_files import write_private
 
     with instance():
         found = export_customer(db.session(), email, now=now_utc())
@@ -50,9 +50,9 @@ def export(email: str, file: Path | None) -> None:
 def erase(email: str, tell: bool, yes: bool, as_json: bool) -> None:
     """Erase everything that is stored about an address. Bookings to come are cancelled. This cannot be undone."""
     from portal.clock import now_utc
-    from portal.customers import erase as erasing
     from portal.errors import NotYet
     from portal.extensions import db
+    from portal.privacy import erase as erasing
 
     with instance():
         found = erasing.extent(db.session(), email, now=now_utc())

@@ -13,9 +13,9 @@ def db() -> None:
 @db.command()
 def upgrade() -> None:
     """Create or upgrade the tables, after a backup. Does nothing when they are up to date."""
-    from portal import schema
     from portal.app import create_app
-    from portal.upgrade import bring_up_to_date
+    from portal.database import schema
+    from portal.upkeep.backups.upgrade import bring_up_to_date
 
     app = create_app()
     with app.app_context():

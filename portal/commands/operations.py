@@ -24,7 +24,7 @@ def outbox(context: click.Context, show_all: bool, limit: int, as_json: bool) ->
     from portal.clock import now_utc
     from portal.extensions import db
     from portal.outbox import OutboxEntry
-    from portal.vitals import words
+    from portal.upkeep.vitals import words
 
     with instance():
         query = select(OutboxEntry).order_by(OutboxEntry.id.desc()).limit(limit)
@@ -85,7 +85,7 @@ def doctor(strict: bool, as_json: bool) -> None:
     from dataclasses import asdict
 
     from portal.app import create_app
-    from portal.doctor import examine
+    from portal.upkeep.doctor import examine
 
     with create_app().app_context():
         findings = examine(strict=strict)
@@ -106,8 +106,8 @@ def keys() -> None:
 @keys.command()
 def rotate() -> None:
     """Seal all stored credentials with a new key. Stop Lockstep first: running processes know the old key only."""
-    from portal.keys import rotate as rotate_keys
-    from portal.vitals import require_stopped
+    from portal.upkeep.keys import rotate as rotate_keys
+    from portal.upkeep.vitals import require_stopped
 
     with instance() as app:
         require_stopped()

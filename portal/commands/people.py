@@ -78,7 +78,7 @@ def remove_user(email: str) -> None:
     from portal.accounts import members, operations, queries
     from portal.accounts.models import SetupLink
     from portal.clock import now_utc
-    from portal.db import transaction
+    from portal.database.engine import transaction
     from portal.errors import NotFound
     from portal.extensions import db
 

@@ -56,11 +56,11 @@ def _retry(demo: bool, google: bool) -> str:
 @_port
 def web(host: str, port: int) -> None:
     """Run the web server alone, for those who start each process themselves. Needs REDIS_URL to wake the worker at once."""
-    from portal.adoption import settle
     from portal.app import create_app
     from portal.extensions import db
-    from portal.fitness import require_fit
     from portal.process.web_server import listen, run_web
+    from portal.upkeep.adoption import settle
+    from portal.upkeep.fitness import require_fit
 
     app = create_app()
     with app.app_context():

@@ -24,10 +24,10 @@ from portal.business.models import Business
 from portal.clock import now_utc
 from portal.customers.models import MailedCode
 from portal.customers.queries import has_anything, is_of
-from portal.db import small_letters, transaction
+from portal.database.engine import small_letters, transaction
 from portal.errors import Invalid, Refused
 from portal.extensions import db
-from portal.i18n import say
+from portal.language.say import say
 from portal.security import Sealer, new_token, token_hash
 
 LIVES = timedelta(minutes=10)

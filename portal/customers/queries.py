@@ -1,7 +1,7 @@
 """What is stored about one customer, who is known by the e-mail address alone, in whatever letters. Reads only.
 
-A customer has no row: whoever has booked, or waits, with an address is its customer. Letters are compared by `portal.db.small_letters`, alike on
-both databases.
+A customer has no row: whoever has booked, or waits, with an address is its customer. Letters are compared by
+`portal.database.engine.small_letters`, alike on both databases.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select, uni
 from sqlalchemy.orm import InstrumentedAttribute, Session, contains_eager, joinedload
 
 from portal.booking.models import Appointment, Booking, WaitlistEntry
-from portal.db import small_letters
+from portal.database.engine import small_letters
 from portal.errors import NotFound
 from portal.notifications.models import Mail
 

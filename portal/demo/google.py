@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.calendars.models import Connection
-from portal.db import transaction
+from portal.database.engine import transaction
 from portal.demo.local_server import LocalServer
 from portal.process.web_server import CannotStart
 

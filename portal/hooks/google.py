@@ -24,7 +24,7 @@ from werkzeug.datastructures import Headers
 from portal.calendars.models import Calendar, PushSubscription
 from portal.clock import now_utc
 from portal.config import Settings
-from portal.db import read_transaction, transaction
+from portal.database.engine import read_transaction, transaction
 from portal.extensions import csrf, limiter
 from portal.logs import Seldom
 from portal.security import token_hash

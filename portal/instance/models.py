@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import JSON, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from portal.db import Instant
+from portal.database.engine import Instant
 from portal.extensions import Model
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from portal.db import read_transaction
+from portal.database.engine import read_transaction
 from portal.errors import NotAllowedNow
 from portal.instance.identity import differences, identity_here
 from portal.instance.models import Instance

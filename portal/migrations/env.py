@@ -14,7 +14,7 @@ from flask import current_app
 from sqlalchemy import Connection, text
 
 from portal import failpoints
-from portal.db import Instant
+from portal.database.engine import Instant
 from portal.errors import Refused
 from portal.extensions import db
 

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from portal import outbox
 from portal.booking.models import Booking
 from portal.clock import now_utc
-from portal.db import read_transaction, transaction
+from portal.database.engine import read_transaction, transaction
 from portal.errors import NotAllowedNow, NotFound
 from portal.notifications import retrying
 from portal.notifications.compose.facts import CustomerNews, Facts, ReminderNews

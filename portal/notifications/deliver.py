@@ -28,7 +28,7 @@ from portal.booking.models import Booking
 from portal.clock import now_utc
 from portal.config import Settings
 from portal.customers.codes import mail_has_left
-from portal.db import read_transaction, transaction
+from portal.database.engine import read_transaction, transaction
 from portal.errors import NotYet
 from portal.failpoints import reach
 from portal.instance.standing import require_ours

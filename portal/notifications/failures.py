@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, aliased
 
 from portal.booking.models import Appointment, AppointmentResource, Booking
-from portal.db import small_letters
+from portal.database.engine import small_letters
 from portal.notifications import again
 from portal.notifications.compose.own_words import KINDS
 from portal.notifications.models import Mail

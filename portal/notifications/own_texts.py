@@ -9,10 +9,10 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from portal.clock import now_utc
-from portal.db import transaction
+from portal.database.engine import transaction
 from portal.errors import Invalid, NotFound
-from portal.i18n import LANGUAGES
-from portal.names import can_be_seen
+from portal.language.names import can_be_seen
+from portal.language.say import LANGUAGES
 from portal.notifications.compose.own_words import KINDS, placeholders_of, unknown_placeholders
 from portal.notifications.models import MailText
 

@@ -19,7 +19,7 @@ from portal import outbox
 from portal.booking.models import Appointment, Booking
 from portal.business.models import Service
 from portal.clock import now_utc
-from portal.db import read_transaction, transaction
+from portal.database.engine import read_transaction, transaction
 from portal.notifications.compose import due
 from portal.notifications.compose.due import Changes, DueRow, Known
 from portal.notifications.models import Reminder

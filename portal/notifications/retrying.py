@@ -12,7 +12,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, and_, or_, select, update
 from sqlalchemy.orm import Session
 
-from portal.db import transaction
+from portal.database.engine import transaction
 from portal.errors import NotFound
 from portal.notifications.models import Mail
 from portal.outbox import MAILS, STUCK_AFTER, OutboxEntry

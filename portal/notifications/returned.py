@@ -15,7 +15,7 @@ from email.message import Message
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal.db import transaction
+from portal.database.engine import transaction
 from portal.errors import Invalid, NotFound
 from portal.notifications.models import Mail
 from providers.messaging.mime import header_text

@@ -13,7 +13,7 @@ from flask import current_app
 from itsdangerous import BadSignature, URLSafeSerializer
 
 from portal.errors import NotFound
-from portal.i18n import say
+from portal.language.say import say
 
 Kind: TypeAlias = Literal["reminders", "waitlist"]
 

@@ -23,7 +23,7 @@ from portal.config import Settings, load_settings
 from portal.process.queue_server import QueueServer
 from portal.process.tree import Forked, ProcessTree
 from portal.process.web_server import CannotStart, listen, run_web
-from portal.settings_checks import warnings
+from portal.upkeep.settings_checks import warnings
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -101,10 +101,10 @@ def start_queue(tree: ProcessTree, settings: Settings) -> QueueServer | None:
 
 def prepare(settings: Settings) -> Flask:
     """The application, its database brought up to date and proven to refuse double bookings."""
-    from portal import adoption
     from portal.app import create_app
-    from portal.fitness import require_guards
-    from portal.upgrade import bring_up_to_date
+    from portal.upkeep import adoption
+    from portal.upkeep.backups.upgrade import bring_up_to_date
+    from portal.upkeep.fitness import require_guards
 
     app = create_app(settings)
     with app.app_context():
@@ -139,7 +139,7 @@ def wait_until_served(tree: ProcessTree, options: Options, *, seconds: float = 3
 
 def announce(app: Flask, options: Options) -> None:
     """Tell where the portal is, and how the first owner gets in."""
-    from portal.db import read_transaction
+    from portal.database.engine import read_transaction
     from portal.instance.standing import standing
 
     settings: Settings = app.extensions["settings"]

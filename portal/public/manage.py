@@ -16,16 +16,18 @@ from flask import Blueprint, Response, current_app, flash, make_response, render
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal import dates
-from portal.booking import address, by_mail, operations, queries, rules
-from portal.booking.invitation import customer_event
+from portal.booking import operations, rules
+from portal.booking.invitation.customer_ics import CustomerEvent, customer_ics
+from portal.booking.invitation.invitation import customer_event
 from portal.booking.models import Booking
+from portal.booking.strangers import address, by_mail
+from portal.booking.time import queries
 from portal.business.models import Business
-from portal.calendars.ical import CustomerEvent, customer_ics
 from portal.clock import now_utc
 from portal.errors import HoldExpired, Invalid, LimitReached, NotAllowedNow, NotFound, SlotTaken, Stale, TooLate
 from portal.extensions import db, limiter
-from portal.i18n import given_name, say, say_later
+from portal.language import dates
+from portal.language.say import given_name, say, say_later
 from portal.public.booking import picker, responses, view
 from portal.public.booking.picker import Search
 from portal.public.booking.summary import Summary, summarize

@@ -12,20 +12,20 @@ from typing import Any, TypeVar
 from flask import Blueprint, render_template
 from sqlalchemy.orm import Session
 
-from portal import dates
 from portal.booking.models import Booking, WaitlistEntry
 from portal.business.models import Business
 from portal.clock import now_utc
-from portal.db import transaction
+from portal.database.engine import transaction
 from portal.errors import NotAllowedNow, NotFound
 from portal.extensions import csrf, db, limiter
-from portal.i18n import capital, say
+from portal.language import dates
+from portal.language.say import capital, say
 from portal.notifications import reminders
 from portal.notifications.compose.wording import instant, known_zone
 from portal.notifications.gather.sources import business_of
 from portal.notifications.stop_links import Kind, read_stop_token
 from portal.waitlist import operations as waitlist
-from portal.waitlist.records import entry_token
+from portal.waitlist.steps import entry_token
 from portal.web import after_answer, visitors
 
 bp = Blueprint("stop", __name__, url_prefix="/u")

@@ -25,7 +25,7 @@ from portal.business.models import (
 )
 from portal.business.services import TOLD_IN_CALENDARS
 from portal.calendars.rewrite import rewrite_service
-from portal.db import read_transaction, transaction
+from portal.database.engine import read_transaction, transaction
 from portal.seed.apply_calendars import Proof, apply_calendars, prove_calendars
 from portal.seed.file import WEEKDAYS, read_seed_file
 from portal.seed.values import SEED_KEYS, Range, SeedBusiness, SeedFile, SeedResource, SeedService

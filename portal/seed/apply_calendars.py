@@ -15,11 +15,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.business.models import Resource
-from portal.calendars.access import account_of, unseal_secret
 from portal.calendars.connect import ChosenCalendar, list_remote, prove, renew, store
 from portal.calendars.models import Calendar, Connection
+from portal.calendars.open import account_of, unseal_secret
 from portal.calendars.rewrite import rewrite_calendar
-from portal.db import read_transaction
+from portal.database.engine import read_transaction
 from portal.errors import Invalid
 from portal.seed.values import SeedCalendar, SeedFile
 from providers.calendars.base import RemoteCalendar

@@ -14,13 +14,12 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal.booking import fixed
-from portal.booking import fixed_steps as steps
+from portal.booking.fixed import dates, steps
+from portal.booking.fixed.occurrences import begins_at, dates_between
+from portal.booking.fixed.series import extend_series, plan_series, weekly_of
 from portal.booking.models import ACTIVE, Appointment, AppointmentResource, Booking, Series
-from portal.booking.occurrences import begins_at, dates_between
-from portal.booking.series import extend_series, plan_series, weekly_of
 from portal.business.models import Business, Resource, Service
-from portal.db import read_transaction, transaction, write_transaction
+from portal.database.engine import read_transaction, transaction, write_transaction
 from portal.errors import Refused
 from portal.seed.file_dates import WEEKDAYS
 from portal.seed.values import SeedDate, SeedSeries, SeedService
@@ -82,14 +81,14 @@ def _seed_date(service: SeedService, wanted: SeedDate, *, now: datetime) -> list
     found = read_transaction(lambda session: _planned(session, service.slug, start, wanted.resource))
     try:
         if found is None:
-            fixed.plan_date(
+            dates.plan_date(
                 service.slug, start, capacity=wanted.capacity, resource_slug=wanted.resource or None, now=now
             )
             return [f"{label}: new"]
         id_, capacity, is_active = found
         if wanted.capacity is None or wanted.capacity == capacity or not is_active:
             return []
-        fixed.change_capacity(id_, wanted.capacity, now=now)
+        dates.change_capacity(id_, wanted.capacity, now=now)
         return [f"{label}: capacity {capacity} -> {wanted.capacity}"]
     except Refused as error:
         return [f"{label}: not done. {error}"]
@@ -208,7 +207,7 @@ def _settle(series_id: int, wanted: SeedSeries, *, now: datetime) -> Iterator[st
         yield f"{on} called off" if _take_back(appointment_id, now=now) else f"{on} stays: somebody has booked it"
     for appointment_id in others if wanted.capacity is not None else ():
         try:
-            fixed.change_capacity(appointment_id, wanted.capacity or 1, now=now)
+            dates.change_capacity(appointment_id, wanted.capacity or 1, now=now)
         except Refused as error:
             yield f"capacity not changed everywhere. {error}"
 

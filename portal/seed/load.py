@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from portal.business.models import Resource, Service
 from portal.clock import now_utc
-from portal.db import read_transaction, transaction
+from portal.database.engine import read_transaction, transaction
 from portal.notifications.reminders import replan_service
 from portal.seed.apply import seed
 from portal.seed.apply_dates import dates_of, seed_dates

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from portal.errors import Invalid
-from portal.names import read_name
+from portal.language.names import read_name
 from portal.seed.toml_lines import Path, line_of
 
 T = TypeVar("T")

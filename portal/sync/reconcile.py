@@ -14,10 +14,10 @@ from sqlalchemy.orm import Session
 
 from portal import outbox
 from portal.booking.models import Appointment, AppointmentResource, EventLink
-from portal.calendars.access import Account, account_of, calendar_ref, kept_provider
 from portal.calendars.models import Calendar, RemoteObject
+from portal.calendars.open import Account, account_of, calendar_ref, kept_provider
 from portal.clock import now_utc
-from portal.db import read_transaction, transaction, write_transaction
+from portal.database.engine import read_transaction, transaction, write_transaction
 from portal.instance.ids import instance_ids
 from portal.instance.names import InstanceIds
 from portal.sync import leases, ledger

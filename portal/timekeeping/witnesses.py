@@ -1,5 +1,5 @@
-"""What servers outside say the time is: each of their answers bears a date. Noted by `portal.outbound`, heard by the worker's watch over its own
-clock."""
+"""What servers outside say the time is: each of their answers bears a date. Noted by `portal.outbound.session`, heard by the worker's watch over
+its own clock."""
 
 from __future__ import annotations
 

@@ -12,25 +12,25 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
-from portal import dates
 from portal.availability.model import Slot
 from portal.booking import rules
-from portal.booking.full import possible_days
 from portal.booking.models import Appointment, WaitlistEntry
 from portal.booking.operations import check_details
-from portal.booking.queries import find_service, free_slots, main_resources
 from portal.booking.rules import Customer
+from portal.booking.time.full import possible_days
+from portal.booking.time.queries import find_service, free_slots, main_resources
 from portal.business.models import Resource, Service
 from portal.clock import now_utc
-from portal.db import small_letters, write_transaction
+from portal.database.engine import small_letters, write_transaction
 from portal.errors import Invalid, NotFound, Refused, RepeatedDifferently, SlotFree
 from portal.extensions import db
-from portal.i18n import say, say_n
 from portal.intervals import Interval
+from portal.language import dates
+from portal.language.say import say, say_n
 from portal.outbox import OutboxEntry
 from portal.security import new_token, token_hash
 from portal.waitlist.plan import window_of
-from portal.waitlist.records import LIVE, entry_token, open_offer, resource_locks, sealer, tell_entry, token_place
+from portal.waitlist.steps import LIVE, entry_token, open_offer, resource_locks, sealer, tell_entry, token_place
 from portal.waitlist.vacancies import business_zone
 
 WISHES = ("appointment", "day", "week", "any")

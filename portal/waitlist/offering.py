@@ -10,15 +10,15 @@ from sqlalchemy.orm import Session
 
 from portal import outbox
 from portal.booking.models import Appointment, Booking, Offer, Seat, WaitlistEntry
-from portal.booking.wish import Place, find_place, read_wish, sit_down
+from portal.booking.time.wish import Place, find_place, read_wish, sit_down
 from portal.business.models import Resource, Service
-from portal.db import database_now
+from portal.database.engine import database_now
 from portal.errors import SlotTaken
-from portal.i18n import say
 from portal.intervals import Interval
+from portal.language.say import say
 from portal.security import new_token, token_hash
 from portal.waitlist.plan import Vacancy
-from portal.waitlist.records import tell_entry
+from portal.waitlist.steps import tell_entry
 
 
 def make_offer(

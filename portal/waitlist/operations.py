@@ -13,12 +13,12 @@ from sqlalchemy.orm import Session
 from portal.booking.models import Offer, WaitlistEntry
 from portal.business.models import Service
 from portal.clock import now_utc
-from portal.db import database_clock, read_transaction
+from portal.database.engine import database_clock, read_transaction
 from portal.outbox import Work
-from portal.waitlist.answers import accept, decline, leave
+from portal.waitlist.allot import look
+from portal.waitlist.by_hand import WouldOffer, dry_run, look_quietly, offer_by_hand, pause, remove
+from portal.waitlist.customer_answers import accept, decline, leave
 from portal.waitlist.joining import Joined, join
-from portal.waitlist.look import look
-from portal.waitlist.staff import WouldOffer, dry_run, look_quietly, offer_by_hand, pause, remove
 
 __all__ = [
     "Joined",

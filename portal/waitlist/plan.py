@@ -1,6 +1,6 @@
 """Who of a waitlist is offered which free seats, and why others are passed by. Pure: values in, a decision out.
 
-Asked by `look.py` under the lock of the service's resources, and by the dry run without one. The same input gives the same decision,
+Asked by `allot.py` under the lock of the service's resources, and by the dry run without one. The same input gives the same decision,
 whatever the order of the input. First come, first served: an entry is passed by for a stated reason alone, and the receipt says which.
 """
 

@@ -11,14 +11,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.availability.slots import offer_slots
-from portal.booking.demand import Question, build_demand, stale_calendars
 from portal.booking.models import STANDING, Appointment, AppointmentResource, Booking, Offer, WaitlistEntry
-from portal.booking.standing import find_standing
+from portal.booking.time.demand import Question, build_demand, stale_calendars
+from portal.booking.time.joinable import find_standing
 from portal.business.models import Business, Service
-from portal.db import small_letters
+from portal.database.engine import small_letters
 from portal.intervals import Interval, merge
 from portal.waitlist.plan import Rules, Vacancy, Waiting, Wanted, window_of
-from portal.waitlist.records import resource_locks
+from portal.waitlist.steps import resource_locks
 
 FAR = timedelta(days=3650)
 """Whoever waits for an appointment waits for it however far ahead it stands."""

@@ -9,7 +9,7 @@ from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException
 
 from portal.errors import PortalError, Stale, TryAgain
-from portal.i18n import say, say_later
+from portal.language.say import say, say_later
 from portal.logs import Seldom
 from portal.web.addresses import is_too_large
 from portal.web.hypermedia import wants_partial

@@ -1,6 +1,6 @@
 """Which language a page speaks: the one that its visitor has chosen, else one that the browser asks for, else the business's.
 
-Bound to the app in `portal.app`. Flask-Babel serves templates; `portal.i18n.say` serves everything below them, in the same language. Staff's
+Bound to the app in `portal.app`. Flask-Babel serves templates; `portal.language.say.say` serves everything below them, in the same language. Staff's
 own pages speak English. Programs that ask nothing of a person (health, hooks) cost neither a session nor a query here.
 """
 
@@ -12,9 +12,9 @@ from contextlib import AbstractContextManager
 
 from flask import Blueprint, Flask, Response, abort, g, request, session, url_for
 
-from portal.dates import locale_of
 from portal.extensions import babel
-from portal.i18n import CATALOGS, LANGUAGES, known_language, speaking
+from portal.language.dates import locale_of
+from portal.language.say import CATALOGS, LANGUAGES, known_language, speaking
 from portal.web import access
 from portal.web.hypermedia import see_other
 from portal.web.site import current_site

@@ -8,9 +8,9 @@ from flask import Flask, g
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal import dates
 from portal.business.models import Business
 from portal.extensions import db
+from portal.language import dates
 
 _BUSINESS = select(Business.name, Business.zone, Business.language).limit(1)
 

@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass
 
 from flask import Response, current_app, request, session
 
-from portal import dates
-from portal.booking.budgets import Visitor
+from portal.booking.strangers.budgets import Visitor
 from portal.business.models import Service
+from portal.language import dates
 
 MOST_HOLDS = 3
 """A visitor keeps at most so many times at once, one of each service."""

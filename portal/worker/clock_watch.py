@@ -18,7 +18,7 @@ from portal.booking.models import Booking, Offer
 from portal.booking.rules import HOLD
 from portal.calendars.models import Calendar
 from portal.clock import now_utc
-from portal.db import database_now, read_transaction, transaction
+from portal.database.engine import database_now, read_transaction, transaction
 from portal.extensions import db
 from portal.outbox import OutboxEntry
 from portal.sync.models import Lease, LedgerLine

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from portal import outbox
 from portal.clock import now_utc
-from portal.db import read_transaction, transaction
+from portal.database.engine import read_transaction, transaction
 from portal.errors import NotYet
 from portal.failpoints import reach
 from portal.instance.standing import standing

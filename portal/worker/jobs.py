@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from portal.calendars.models import Calendar
 from portal.clock import now_utc
-from portal.db import read_transaction, transaction
+from portal.database.engine import read_transaction, transaction
 from portal.outbox import Work
 from portal.sync.state.states import Decision, classify
 
@@ -29,7 +29,7 @@ TOPICS = {
     "calendar.outside": "portal.sync.outside.changes:settle",
     "calendar.rewrite": "portal.sync.publish.rewrite:rewrite_entry",
     "calendar.unknown": "portal.sync.outside.unknown:clear_away",
-    "calendar.draft": "portal.calendars.grants:forget_draft",
+    "calendar.draft": "portal.calendars.oauth.grants:forget_draft",
     "calendar.push": "portal.sync.push.subscriptions:keep_entry",
     "calendar.farewell": "portal.sync.account.disconnect:farewell",
     "waitlist.look": "portal.waitlist.operations:look_entry",
@@ -41,7 +41,7 @@ TOPICS = {
     "notify.code": "portal.notifications.deliver:notify_code",
     "notify.reset": "portal.notifications.deliver:notify_reset",
     "notify.again": "portal.notifications.deliver:notify_again",
-    "customer.erase": "portal.customers.erase:erase_entry",
+    "customer.erase": "portal.privacy.erase:erase_entry",
 }
 """Topic of an outbox entry -> its handler, imported when the first such entry comes."""
 
@@ -205,7 +205,7 @@ def keep_subscriptions() -> None:
 def keep_retention() -> None:
     """Forget customers, codes, mails and links to new passwords that are older than they are kept."""
     from portal.accounts import guesses, resets
-    from portal.customers import retention
+    from portal.privacy import retention
 
     guesses.forget_old(now=now_utc())
     resets.forget_old(now=now_utc())
@@ -214,7 +214,7 @@ def keep_retention() -> None:
 
 def extend_series() -> None:
     """Make the dates of weekly series, as far as customers may book ahead."""
-    from portal.booking import series
+    from portal.booking.fixed import series
 
     series.extend_series(now=now_utc())
 

@@ -24,13 +24,13 @@ from sqlalchemy.orm import Session
 
 from portal.calendars.models import Calendar, Connection
 from portal.clock import now_utc
-from portal.db import read_transaction, transaction
+from portal.database.engine import read_transaction, transaction
 from portal.errors import PortalError
 from portal.extensions import db
 from portal.instance.standing import is_ours, standing
 from portal.outbox import Work
 from portal.sync import due, leases, reconcile
-from portal.vitals import HEARTBEAT, SILENT_AFTER
+from portal.upkeep.vitals import HEARTBEAT, SILENT_AFTER
 from portal.worker import drain, jobs
 from portal.worker.clock_watch import ClockWatch
 from providers.errors import ProviderError

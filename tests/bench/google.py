@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from portal.outbound import guarded_session
+from portal.outbound.session import guarded_session
 from providers.calendars.base import CalendarRef, Span
 from tests.bench.business import book, midnight, set_up, zulu
 from tests.bench.publish import resident

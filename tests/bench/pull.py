@@ -22,7 +22,7 @@ from pathlib import Path
 
 import requests
 
-from portal.outbound import guarded_session
+from portal.outbound.session import guarded_session
 from providers.calendars.base import CalendarRef, Span
 from providers.calendars.caldav.calendars import CalDavCalendars
 from providers.calendars.caldav.xml import sync_collection

@@ -15,7 +15,7 @@ from portal.app import create_app
 from portal.booking.models import Appointment, Booking
 from portal.clock import now_utc
 from portal.config import Settings
-from portal.db import read_transaction, transaction
+from portal.database.engine import read_transaction, transaction
 from portal.extensions import db
 from portal.notifications import reminders
 from portal.outbox import OutboxEntry

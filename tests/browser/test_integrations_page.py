@@ -10,8 +10,9 @@ from playwright.sync_api import Page
 from sqlalchemy import update
 
 from portal.accounts.models import UserSession
-from portal.booking import operations, queries
+from portal.booking import operations
 from portal.booking.models import EventLink
+from portal.booking.time import queries
 from portal.business.models import Resource, Service
 from portal.calendars import titles
 from portal.calendars.models import Calendar, Connection

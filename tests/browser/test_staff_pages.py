@@ -9,7 +9,8 @@ from playwright.sync_api import Page
 
 from portal.accounts.models import User
 from portal.accounts.operations import add_api_token, add_user
-from portal.booking import operations, queries
+from portal.booking import operations
+from portal.booking.time import queries
 from portal.business.models import Resource, Service
 from portal.clock import now_utc
 from portal.extensions import db

@@ -21,12 +21,12 @@ from sqlalchemy import update
 
 from portal.app import create_app
 from portal.business.models import Service
-from portal.calendars.access import account_of, calendar_ref, provider_of
 from portal.calendars.connect import ChosenCalendar, Connected, connect_caldav
 from portal.calendars.models import Calendar
+from portal.calendars.open import account_of, calendar_ref, provider_of
 from portal.clock import now_utc
 from portal.config import NAMES, Settings
-from portal.db import transaction
+from portal.database.engine import transaction
 from portal.extensions import db
 from portal.outbox import OutboxEntry
 from portal.sync import throttle

@@ -13,7 +13,7 @@ for name in (
     "providers.calendars.caldav.calendars",
     "providers.calendars.google.calendars",
     "providers.calendars.ical.mapping",
-    "portal.outbound",
+    "portal.outbound.session",
 ):
     import_module(name)
 for topic in jobs.TOPICS:

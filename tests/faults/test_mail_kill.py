@@ -20,10 +20,10 @@ from sqlalchemy import select, update
 from portal.app import create_app
 from portal.booking import operations
 from portal.booking.operations import Customer
-from portal.booking.queries import soonest_slots
+from portal.booking.time.queries import soonest_slots
 from portal.clock import now_utc
 from portal.config import Settings
-from portal.db import transaction
+from portal.database.engine import transaction
 from portal.extensions import db
 from portal.notifications.models import Mail
 from portal.outbox import OutboxEntry

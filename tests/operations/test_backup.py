@@ -12,23 +12,24 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from portal import schema
 from portal.app import create_app
-from portal.backup import restore_backup, write_backup
 from portal.booking.models import Booking, Claim
 from portal.booking.operations import Customer, book
-from portal.booking.queries import free_slots
+from portal.booking.time.queries import free_slots
 from portal.business.models import Business, DateOverride, Service
 from portal.calendars.models import Calendar, Connection
 from portal.clock import now_utc
-from portal.customers import codes, erase
+from portal.customers import codes
 from portal.customers.models import MailedCode
-from portal.doctor import examine, invariants
+from portal.database import schema
 from portal.errors import Invalid, Refused
 from portal.extensions import db
 from portal.intervals import Interval
 from portal.notifications.models import Reminder
 from portal.outbox import OutboxEntry
+from portal.privacy import erase
+from portal.upkeep.backups.backup import restore_backup, write_backup
+from portal.upkeep.doctor import examine, invariants
 from tests.factories import make_calendar, make_resource, make_service
 from tests.support import databases
 

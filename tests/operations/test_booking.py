@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from portal.booking import operations
 from portal.booking.models import Appointment, AppointmentResource, Booking, Claim, Seat
 from portal.booking.operations import Customer
-from portal.booking.queries import free_slots, soonest_slots
+from portal.booking.time.queries import free_slots, soonest_slots
 from portal.business.models import ServiceResource
 from portal.errors import HoldExpired, Invalid, NotAllowedNow, NotFound, RepeatedDifferently, SlotTaken, TooLate
 from portal.extensions import db

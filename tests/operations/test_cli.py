@@ -13,10 +13,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from portal import cli
 from portal.calendars.models import Calendar
-from portal.commands import instance
-from portal.db import transaction
+from portal.commands import instance, main
+from portal.database.engine import transaction
 from portal.extensions import db
 from portal.outbox import OutboxEntry
 from tests.providers.servers import RadicaleServer
@@ -48,7 +47,7 @@ def lockstep(tmp_path, monkeypatch, capsys):
 
     def run(*arguments, stdin=""):
         monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
-        status = cli.run(arguments)
+        status = main.run(arguments)
         printed = capsys.readouterr()
         return status, printed.out, printed.err
 
@@ -66,7 +65,7 @@ def business(lockstep, tmp_path):
 def test_help_names_every_command_and_is_quick():
     started = time.monotonic()
     done = subprocess.run([sys.executable, "-m", "portal", "--help"], capture_output=True, text=True, check=True)
-    assert all(f"  {name} " in done.stdout for name in cli.COMMANDS)
+    assert all(f"  {name} " in done.stdout for name in main.COMMANDS)
     imported = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "portal", "--help"], capture_output=True, text=True, check=True
     ).stderr
@@ -75,9 +74,9 @@ def test_help_names_every_command_and_is_quick():
     assert time.monotonic() - started < 20
 
 
-@pytest.mark.parametrize("name", list(cli.COMMANDS))
+@pytest.mark.parametrize("name", list(main.COMMANDS))
 def test_every_command_explains_itself(name, capsys):
-    assert cli.run([name, "--help"]) == 0
+    assert main.run([name, "--help"]) == 0
     assert "Usage: lockstep" in capsys.readouterr().out
 
 
@@ -85,14 +84,14 @@ def test_every_command_explains_itself(name, capsys):
     "line", ["nonsense", "user add", "serve --port x", "user add a@b.example --role king", "seed no-file.toml"]
 )
 def test_wrong_usage_ends_with_2(line, capsys):
-    assert cli.run(line.split()) == 2
+    assert main.run(line.split()) == 2
     assert "Usage:" in capsys.readouterr().err
 
 
 def test_the_first_command_makes_the_tables(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("LOCKSTEP_DATA", str(tmp_path / "new"))
     monkeypatch.delenv("DATABASE_URL", raising=False)
-    assert cli.run(["calendars"]) == 0
+    assert main.run(["calendars"]) == 0
     assert "No calendar is connected" in capsys.readouterr().out
 
 
@@ -107,7 +106,7 @@ def test_a_database_of_a_newer_version_is_left_alone(lockstep, command):
 def test_a_database_that_cannot_be_reached_is_one_sentence(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("LOCKSTEP_DATA", str(tmp_path))
     monkeypatch.setenv("DATABASE_URL", "postgresql+psycopg://ana:hidden@127.0.0.1:1/x")
-    assert cli.run(["db", "upgrade"]) == 1
+    assert main.run(["db", "upgrade"]) == 1
     complaint = capsys.readouterr().err
     assert complaint.startswith("lockstep: The database cannot be used")
     assert "hidden" not in complaint
@@ -241,7 +240,7 @@ def test_a_backup_goes_into_a_new_instance(business, tmp_path, monkeypatch):
 def test_keys_are_not_rotated_under_a_running_portal(lockstep):
     from portal.clock import now_utc
     from portal.sync.models import Lease
-    from portal.vitals import HEARTBEAT
+    from portal.upkeep.vitals import HEARTBEAT
 
     assert lockstep("keys", "rotate")[0] == 0
     in_database(lambda session: session.add(Lease(name=HEARTBEAT, last_done_at=now_utc())))

@@ -18,7 +18,7 @@ from portal.booking.operations import Customer
 from portal.business.models import Resource
 from portal.calendars.models import Calendar
 from portal.clock import now_utc
-from portal.db import transaction
+from portal.database.engine import transaction
 from portal.extensions import db
 from portal.notifications.models import Mail, Reminder
 from portal.outbox import OutboxEntry
@@ -26,7 +26,7 @@ from portal.sync import leases
 from portal.sync.models import Lease
 from portal.timekeeping import timekeeper
 from portal.timekeeping.timekeeper import SETTLES_AFTER
-from portal.vitals import HEARTBEAT, read_vitals
+from portal.upkeep.vitals import HEARTBEAT, read_vitals
 from portal.worker import clock_watch, drain, jobs
 from portal.worker.loops import Background
 from tests.factories import make_business, make_calendar, make_resource, make_service

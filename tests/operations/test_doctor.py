@@ -10,17 +10,17 @@ from sqlalchemy import delete, select, update
 
 from portal.booking.models import Appointment, AppointmentResource, Booking, Claim, EventLink, Seat
 from portal.booking.operations import Customer, book, cancel_booking
-from portal.booking.queries import free_slots
+from portal.booking.time.queries import free_slots
 from portal.calendars.models import Connection
 from portal.clock import now_utc
-from portal.db import transaction
-from portal.doctor import examine, invariants
+from portal.database.engine import transaction
 from portal.extensions import db
 from portal.intervals import Interval
 from portal.outbox import OutboxEntry
 from portal.sync import ledger
 from portal.sync.models import Lease, LedgerLine
-from portal.vitals import HEARTBEAT, read_vitals
+from portal.upkeep.doctor import examine, invariants
+from portal.upkeep.vitals import HEARTBEAT, read_vitals
 from tests.factories import make_calendar, make_resource, make_service
 
 

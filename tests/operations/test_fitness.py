@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from portal import cli, schema
 from portal.app import create_app
+from portal.commands import main
+from portal.database import schema
 from portal.errors import Invalid
 from portal.extensions import db
-from portal.fitness import NotFit, require_fit
+from portal.upkeep.fitness import NotFit, require_fit
 from tests.providers.servers import free_port
 from tests.support import databases
 
@@ -55,7 +56,7 @@ def test_neither_serves_nor_works_on_a_database_that_is_not_fit(damaged, argumen
     monkeypatch.setenv("LOCKSTEP_DATA", str(settings.data))
     monkeypatch.setenv("DATABASE_URL", settings.database_url)
     monkeypatch.setattr(sys, "stdin", io.StringIO())
-    assert cli.run(arguments) == 1
+    assert main.run(arguments) == 1
     complaint = capsys.readouterr().err
     assert sentence in complaint
     assert complaint.startswith("lockstep: ")

@@ -13,10 +13,11 @@ from datetime import date, timedelta
 import pytest
 from sqlalchemy import func, select
 
-from portal.booking import fixed, operations
+from portal.booking import operations
+from portal.booking.fixed import dates
+from portal.booking.fixed.series import extend_series, plan_series
 from portal.booking.models import STANDING, Appointment, Booking, Seat
 from portal.booking.operations import Customer
-from portal.booking.series import extend_series, plan_series
 from portal.errors import Invalid, NotFound, Refused
 from portal.extensions import db
 from tests.factories import make_resource, make_service
@@ -37,14 +38,14 @@ def take_two_seats(number, slug):
 
 def test_of_two_parties_for_the_last_seats_one_gets_them(app):
     service = make_class(capacity=3)
-    fixed.plan_date(service.slug, TEN, now=NOW)
+    dates.plan_date(service.slug, TEN, now=NOW)
     assert Counter(in_processes(app, 6, take_two_seats, service.slug)) == {"won": 1, "refused": 5}
     assert wrong() == []
 
 
 def plan_the_same_time(number, slug):
     try:
-        fixed.plan_date(slug, TEN + (number % 2) * HOUR / 2, now=NOW)
+        dates.plan_date(slug, TEN + (number % 2) * HOUR / 2, now=NOW)
     except Refused:
         return "refused"
     return "planned"
@@ -122,23 +123,23 @@ def book_somehow(slug, *, key, chance):
 def lower(appointment_id):
     for capacity in range(11, 3, -1):
         try:
-            fixed.change_capacity(appointment_id, capacity, now=NOW)
+            dates.change_capacity(appointment_id, capacity, now=NOW)
         except Refused:
             return
 
 
 STIRS = {
     "lower": lower,
-    "raise": lambda id_: fixed.change_capacity(id_, 20, now=NOW),
-    "call off": lambda id_: fixed.call_off(id_, now=NOW),
-    "move": lambda id_: fixed.move_appointment(id_, TEN + HOUR / 2, by="staff", now=NOW),
+    "raise": lambda id_: dates.change_capacity(id_, 20, now=NOW),
+    "call off": lambda id_: dates.call_off(id_, now=NOW),
+    "move": lambda id_: dates.move_appointment(id_, TEN + HOUR / 2, by="staff", now=NOW),
 }
 
 
 @pytest.mark.parametrize("stir", list(STIRS))
 def test_a_change_while_people_book_and_cancel_leaves_all_seats_and_claims_right(app, stir):
     service = make_class(capacity=12)
-    appointment_id = fixed.plan_date(service.slug, TEN, now=NOW)
+    appointment_id = dates.plan_date(service.slug, TEN, now=NOW)
     results = in_processes(app, 5, stir_or_book, service.slug, appointment_id, stir, 16)
     assert [error for _, errors in results for error in errors] == []
     done = sum((done for done, _ in results), Counter())

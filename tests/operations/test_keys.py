@@ -11,16 +11,16 @@ from sqlalchemy import select
 
 from portal.booking.models import Booking
 from portal.booking.operations import Customer, book
-from portal.booking.queries import free_slots
-from portal.calendars.access import seal_secret
+from portal.booking.time.queries import free_slots
 from portal.calendars.models import Connection
+from portal.calendars.open import seal_secret
 from portal.clock import now_utc
-from portal.db import transaction
+from portal.database.engine import transaction
 from portal.errors import Invalid
 from portal.extensions import db
 from portal.intervals import Interval
-from portal.keys import SEALED, SHORT_LIVED, rotate, unreadable
 from portal.security import load_sealer
+from portal.upkeep.keys import SEALED, SHORT_LIVED, rotate, unreadable
 from tests.factories import make_calendar, make_resource, make_service
 
 

@@ -11,12 +11,12 @@ from sqlalchemy import func, select
 from portal.booking import operations
 from portal.booking.models import Appointment, Booking, Seat
 from portal.booking.operations import Customer
-from portal.booking.queries import free_slots
+from portal.booking.time.queries import free_slots
 from portal.business.models import Service
-from portal.doctor import invariants
 from portal.errors import Invalid, SlotTaken, TooLate
 from portal.extensions import db
 from portal.intervals import Interval
+from portal.upkeep.doctor import invariants
 from tests.factories import make_resource, make_service
 from tests.operations.test_races import in_processes
 

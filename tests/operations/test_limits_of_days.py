@@ -4,10 +4,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from portal.booking import fixed, operations
-from portal.booking.demand import Question, build_demand
+from portal.booking import operations
+from portal.booking.fixed import dates
 from portal.booking.models import Appointment, Booking, Offer, WaitlistEntry
-from portal.booking.queries import why_not
+from portal.booking.time.demand import Question, build_demand
+from portal.booking.time.queries import why_not
 from portal.errors import SlotTaken
 from portal.extensions import db
 from portal.intervals import Interval
@@ -72,8 +73,8 @@ def test_an_expired_hold_fills_no_day(app):
 
 def test_staff_plan_as_many_dates_on_a_day_as_they_like(app):
     service = make_class(per_day=1)
-    fixed.plan_date(service.slug, TEN, now=NOW)
-    fixed.plan_date(service.slug, TEN + HOUR, now=NOW)
+    dates.plan_date(service.slug, TEN, now=NOW)
+    dates.plan_date(service.slug, TEN + HOUR, now=NOW)
     assert len(offered(service)) == 2
 
 
@@ -96,7 +97,7 @@ def wait_for(service, appointment_id, party_size=1, name="Zoe", **values):
 def full(app):
     """A class of three with a waitlist, of which one seat is free."""
     service = make_class(capacity=3, has_waitlist=True)
-    appointment_id = fixed.plan_date(service.slug, TEN, now=NOW)
+    appointment_id = dates.plan_date(service.slug, TEN, now=NOW)
     book(service, party_size=2)
     return service, appointment_id
 
@@ -159,7 +160,7 @@ def test_a_paused_waitlist_keeps_nothing_and_neither_does_one_without_time_for_a
 
 def test_what_a_small_party_leaves_is_for_everybody(app):
     service = make_class(capacity=5, has_waitlist=True)
-    appointment_id = fixed.plan_date(service.slug, TEN, now=NOW)
+    appointment_id = dates.plan_date(service.slug, TEN, now=NOW)
     wait_for(service, appointment_id, party_size=6, name="Huge")
     wait_for(service, appointment_id, party_size=2, name="Zoe")
     assert offered(service) == [(TEN, 3)]

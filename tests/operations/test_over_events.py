@@ -5,10 +5,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select
 
-from portal.booking import fixed, operations
+from portal.booking import operations
+from portal.booking.fixed import dates
 from portal.booking.models import Appointment, Booking, EventLink
 from portal.booking.operations import Customer
-from portal.booking.outside_events import standing_over
+from portal.booking.time.outside_events import standing_over
 from portal.calendars.models import BusyInterval
 from portal.errors import OutsideEvent, SlotTaken
 from portal.extensions import db
@@ -135,7 +136,7 @@ def test_nobody_is_let_into_a_class_under_an_event_unseen(app):
     ana = make_resource(slug="ana")
     calendar = make_calendar(ana, last_read_at=NOW)
     service = make_service([ana], timing="fixed", capacity=5, needs_approval=True)
-    fixed.plan_date(service.slug, NINE, now=NOW)
+    dates.plan_date(service.slug, NINE, now=NOW)
     booking_id = book(service)
     add_busy(calendar)
     with pytest.raises(OutsideEvent):

@@ -11,14 +11,14 @@ from sqlalchemy import insert, text
 from sqlalchemy.exc import DBAPIError
 from structlog.testing import capture_logs
 
-from portal import schema
 from portal.app import create_app
 from portal.booking.models import Booking, Claim
 from portal.business.models import Resource
 from portal.customers.models import MailedCode
-from portal.doctor import examine
+from portal.database import schema
 from portal.extensions import db
-from portal.private_files import create_private, make_private, open_to_others, write_private
+from portal.upkeep.doctor import examine
+from portal.upkeep.private_files import create_private, make_private, open_to_others, write_private
 from tests.support import databases
 
 
@@ -119,7 +119,7 @@ def test_no_parameter_of_a_statement_stands_in_the_log(app, client, monkeypatch)
     def refuse(*_args, **_values):
         db.session.execute(statement)
 
-    monkeypatch.setattr("portal.booking.queries.list_services", refuse)
+    monkeypatch.setattr("portal.booking.time.queries.list_services", refuse)
     with capture_logs() as lines:
         assert client.get("/api/v1/services").status_code == 500
     (line,) = [line for line in lines if line["event"] == "unexpected error"]

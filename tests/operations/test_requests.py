@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from portal.booking import operations
 from portal.booking.models import Booking, Claim
 from portal.booking.operations import Customer
-from portal.booking.queries import free_slots
+from portal.booking.time.queries import free_slots
 from portal.business.models import Service
 from portal.errors import Invalid, LimitReached, NotAllowedNow, Refused, TooLate
 from portal.extensions import db

@@ -10,12 +10,13 @@ import zipfile
 import pytest
 from sqlalchemy import select
 
-from portal import cli, sealed_file
 from portal.app import create_app
 from portal.booking.models import Booking
+from portal.commands import main
 from portal.errors import Invalid
 from portal.extensions import db
-from portal.sealed_file import PIECE, SealedWriter, WrongPassphrase, is_sealed, open_sealed
+from portal.upkeep.backups import sealed_file
+from portal.upkeep.backups.sealed_file import PIECE, SealedWriter, WrongPassphrase, is_sealed, open_sealed
 from tests.operations.test_cli import business, lockstep  # noqa: F401
 
 PHRASE = "five words of a fine day"
@@ -80,7 +81,7 @@ def test_a_short_passphrase_is_refused_before_anything_is_written(run, tmp_path)
 
 def test_a_backup_may_leave_the_keys_out_and_says_what_is_missing_afterwards(run, tmp_path):
     from portal.booking.operations import Customer, book
-    from portal.booking.queries import soonest_slots
+    from portal.booking.time.queries import soonest_slots
     from portal.business.models import Service
     from portal.clock import now_utc
 
@@ -103,7 +104,7 @@ def test_a_backup_may_leave_the_keys_out_and_says_what_is_missing_afterwards(run
     (tmp_path / "second" / "keys" / "encryption").write_text((tmp_path / "data" / "keys" / "encryption").read_text())
     with create_app().app_context():
         assert db.session.scalars(select(Booking)).one().customer_name == "Carla"
-        from portal.keys import unreadable
+        from portal.upkeep.keys import unreadable
 
         assert unreadable(db.session()) == []
         db.session.remove()
@@ -177,7 +178,7 @@ def test_a_guess_costs_128_megabytes():
 
 def test_the_commands_never_take_a_passphrase_as_an_argument(capsys):
     for command in ("backup", "restore"):
-        assert cli.run([command, "--help"]) == 0
+        assert main.run([command, "--help"]) == 0
         said = capsys.readouterr().out
         assert "--passphrase-stdin" in said
         assert "--passphrase TEXT" not in said

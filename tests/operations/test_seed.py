@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import func, select
 
 from portal.booking.operations import Customer, book
-from portal.booking.queries import free_slots
+from portal.booking.time.queries import free_slots
 from portal.business.models import (
     ASSIGNMENTS,
     LOCATION_KINDS,
@@ -22,10 +22,10 @@ from portal.business.models import (
     Service,
 )
 from portal.calendars import models as calendars
-from portal.calendars.access import account_of, unseal_secret
 from portal.calendars.models import Calendar, Connection
+from portal.calendars.open import account_of, unseal_secret
 from portal.clock import now_utc
-from portal.db import read_transaction
+from portal.database.engine import read_transaction
 from portal.errors import Invalid
 from portal.extensions import db
 from portal.intervals import Interval
@@ -179,7 +179,7 @@ def test_bookings_keep_their_time_and_their_people_when_a_service_changes(app):
     )
     load(STUDIO.replace('["ana", "ben"]', '["ben"]').replace("duration = 30", "duration = 60"))
     from portal.booking.models import Appointment
-    from portal.doctor import invariants
+    from portal.upkeep.doctor import invariants
 
     appointment = db.session.scalars(select(Appointment)).one()
     assert (appointment.start_at, appointment.end_at) == (start_at, start_at + timedelta(minutes=30))

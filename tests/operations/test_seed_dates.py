@@ -8,10 +8,11 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import delete, select
 
-from portal.booking import fixed, operations, series, series_changes
+from portal.booking import operations
+from portal.booking.fixed import dates, series, series_changes
 from portal.booking.models import Appointment, Booking, Series
 from portal.clock import now_utc
-from portal.db import read_transaction, transaction
+from portal.database.engine import read_transaction, transaction
 from portal.errors import Invalid
 from portal.extensions import db
 from portal.notifications import reminders
@@ -158,8 +159,8 @@ def test_what_was_moved_or_called_off_in_the_portal_stays_so(app):
     second = DATE.replace("18:00", "20:00")
     load(STUDIO + DATE + second)
     first, other = db.session.scalars(select(Appointment.id).order_by(Appointment.start_at))
-    fixed.move_appointment(first, at(DAY, 12), by="calendar", now=now_utc())
-    fixed.call_off(other, now=now_utc())
+    dates.move_appointment(first, at(DAY, 12), by="calendar", now=now_utc())
+    dates.call_off(other, now=now_utc())
     assert load(STUDIO + DATE + second) == []
     assert standing() == [(at(DAY, 12), 8)]
 
@@ -179,7 +180,7 @@ def test_what_has_passed_is_not_planned(app):
 def test_the_export_loads_again_and_changes_nothing(app):
     load(STUDIO + DATE + SERIES)
     fourth = db.session.scalars(select(Appointment.id).where(Appointment.series_on == DAY + 3 * WEEK)).one()
-    fixed.call_off(fourth, now=now_utc())
+    dates.call_off(fourth, now=now_utc())
     before = standing()
     text = read_transaction(seeding.export)
     assert f'except = ["{DAY + WEEK}", "{DAY + 3 * WEEK}"]' in text

@@ -4,10 +4,10 @@ import pytest
 from sqlalchemy import func, select, text
 
 from portal.booking.models import Booking
-from portal.booking.self_test import NotGuarded, self_test
 from portal.business.models import Resource
-from portal.db import begin_write
+from portal.database.engine import begin_write
 from portal.extensions import db
+from portal.upkeep.self_test import NotGuarded, self_test
 
 
 def test_the_guards_hold_and_nothing_stays_behind(app):

@@ -5,10 +5,11 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from sqlalchemy import select
 
-from portal.booking import fixed, operations
+from portal.booking import operations
+from portal.booking.fixed import dates
+from portal.booking.fixed.series import extend_series, find_missing, plan_series
+from portal.booking.fixed.series_changes import call_off_later, change_later
 from portal.booking.models import Appointment, Booking, Series
-from portal.booking.series import extend_series, find_missing, plan_series
-from portal.booking.series_changes import call_off_later, change_later
 from portal.errors import Invalid, NotAllowedNow, SlotTaken
 from portal.extensions import db
 from tests.factories import make_resource
@@ -70,8 +71,8 @@ def test_a_date_that_was_called_off_or_moved_is_not_made_again(app):
     service = make_class(horizon=30)
     plan(service)
     first, second, *_ = rows(service)
-    fixed.call_off(first.id, now=NOW)
-    fixed.move_appointment(second.id, at(MONDAY + WEEK + DAY, 18), by="calendar", now=NOW)
+    dates.call_off(first.id, now=NOW)
+    dates.move_appointment(second.id, at(MONDAY + WEEK + DAY, 18), by="calendar", now=NOW)
     extend_series(now=NOW)
     assert starts(service)[:1] == [at(MONDAY + WEEK + DAY, 18)]
     assert at(MONDAY) not in starts(service)
@@ -81,12 +82,12 @@ def test_a_date_that_was_called_off_or_moved_is_not_made_again(app):
 def test_a_date_whose_time_is_taken_stays_unmade_is_shown_and_tried_again(app):
     ana = make_resource(name="Ana Ruiz")
     service, other = make_class([ana], horizon=25), make_class([ana], horizon=25)
-    blocker = fixed.plan_date(other.slug, at(MONDAY + WEEK), now=NOW)
+    blocker = dates.plan_date(other.slug, at(MONDAY + WEEK), now=NOW)
     plan(service)
     assert starts(service) == [at(MONDAY), at(MONDAY + 2 * WEEK)]
     missing = find_missing(db.session(), now=NOW, service_id=service.id)
     assert [(each.on, "Ana Ruiz" in each.why) for each in missing] == [(MONDAY + WEEK, True)]
-    fixed.call_off(blocker, now=NOW)
+    dates.call_off(blocker, now=NOW)
     assert extend_series(now=NOW) == 1
     assert starts(service) == [at(on) for on in mondays(3)]
 
@@ -120,8 +121,8 @@ def test_a_date_moved_singly_keeps_its_time_and_one_called_off_stays_off(app):
     service = make_class(horizon=30)
     plan(service)
     first, second, third, _ = rows(service)
-    fixed.move_appointment(second.id, at(MONDAY + WEEK, 15), by="staff", now=NOW)
-    fixed.call_off(third.id, now=NOW)
+    dates.move_appointment(second.id, at(MONDAY + WEEK, 15), by="staff", now=NOW)
+    dates.call_off(third.id, now=NOW)
     change_later(first.id, starts=11 * 60, now=NOW)
     extend_series(now=NOW)
     assert starts(service) == [at(MONDAY, 11), at(MONDAY + WEEK, 15), at(MONDAY + 3 * WEEK, 11)]
@@ -131,7 +132,7 @@ def test_all_later_dates_change_or_none_and_the_clashing_ones_are_named(app):
     ana = make_resource()
     service, other = make_class([ana], horizon=30), make_class([ana])
     plan(service)
-    fixed.plan_date(other.slug, at(MONDAY + 2 * WEEK, 12), now=NOW)
+    dates.plan_date(other.slug, at(MONDAY + 2 * WEEK, 12), now=NOW)
     before = starts(service)
     with pytest.raises(SlotTaken, match="Monday 22 March") as refusal:
         change_later(rows(service)[0].id, starts=12 * 60, now=NOW)
@@ -162,7 +163,7 @@ def test_calling_off_this_and_later_ends_the_series(app):
 
 def test_a_single_date_has_no_later_ones(app):
     service = make_class()
-    appointment_id = fixed.plan_date(service.slug, at(MONDAY), now=NOW)
+    appointment_id = dates.plan_date(service.slug, at(MONDAY), now=NOW)
     for change in (change_later, call_off_later):
         with pytest.raises(NotAllowedNow):
             change(appointment_id, now=NOW)

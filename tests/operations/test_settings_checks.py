@@ -9,12 +9,13 @@ import re
 import pytest
 from structlog.testing import capture_logs
 
-from portal import cli, settings_checks
+from portal.commands import main
 from portal.config import load_settings
-from portal.doctor import examine
 from portal.errors import Invalid
-from portal.fitness import require_fit
-from portal.settings_checks import warnings
+from portal.upkeep import settings_checks
+from portal.upkeep.doctor import examine
+from portal.upkeep.fitness import require_fit
+from portal.upkeep.settings_checks import warnings
 from tests.support.people import make_user, signed_in
 
 GOOD = "Zk3vQ9yT1rWc8mB5nX7pL2sD4fG6hJ0a"
@@ -51,7 +52,7 @@ def test_what_anybody_could_guess_or_reach_is_refused_at_the_start(name, value, 
     monkeypatch.setenv("LOCKSTEP_DATA", str(tmp_path / "data"))
     monkeypatch.setenv(name, value)
     for command in (["web"], ["worker"], ["doctor"], ["serve"]):
-        assert cli.run(command) == 1
+        assert main.run(command) == 1
         said = capsys.readouterr().err
         assert says in said
         assert value == "x" or value not in said

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from portal.booking import operations
 from portal.booking.models import Booking
 from portal.booking.operations import Customer
-from portal.booking.queries import free_slots, why_not
+from portal.booking.time.queries import free_slots, why_not
 from portal.calendars.models import BusyInterval
 from portal.errors import SlotTaken
 from portal.extensions import db

@@ -17,15 +17,16 @@ import zipfile
 import pytest
 from sqlalchemy import CheckConstraint, UniqueConstraint, inspect, select, text
 
-from portal import schema, upgrade
 from portal.accounts.models import SCOPES, ApiToken, SetupLink
 from portal.app import create_app
-from portal.backup import restore_backup
 from portal.calendars.models import UnknownBooking
+from portal.database import schema
 from portal.errors import Invalid, Refused
 from portal.extensions import db
 from portal.process.serve import prepare
-from portal.upgrade import bring_up_to_date
+from portal.upkeep.backups import upgrade
+from portal.upkeep.backups.backup import restore_backup
+from portal.upkeep.backups.upgrade import bring_up_to_date
 from tests.support import databases, filling
 
 FORMER = sorted(set(schema.revisions()) - {schema.newest()})

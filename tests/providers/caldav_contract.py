@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from portal.outbound import guarded_session
+from portal.outbound.session import guarded_session
 from providers.calendars.base import CalendarRef, RemoteEvent
 from providers.calendars.caldav import changes
 from providers.calendars.caldav.calendars import CalDavCalendars

@@ -7,7 +7,7 @@ from typing import Any
 
 import requests
 
-from portal.outbound import guarded_session
+from portal.outbound.session import guarded_session
 from providers.calendars.google.calendars import GoogleCalendars
 from providers.calendars.google.pace import Pace
 from providers.errors import AccessRevoked

@@ -14,7 +14,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from portal.outbound import guarded_session
+from portal.outbound.session import guarded_session
 from providers.calendars.base import CalendarRef, RemoteEvent
 from providers.calendars.caldav import wire
 from providers.calendars.caldav.calendars import CalDavCalendars

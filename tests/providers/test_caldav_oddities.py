@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from portal.outbound import guarded_session
+from portal.outbound.session import guarded_session
 from providers.calendars.base import CalendarRef
 from providers.calendars.caldav.calendars import CalDavCalendars
 from providers.calendars.ical.mapping import read_event

@@ -13,7 +13,7 @@ from xml.sax.saxutils import escape
 
 import pytest
 
-from portal.outbound import guarded_session
+from portal.outbound.session import guarded_session
 from providers.calendars.base import CalendarRef, RemoteEvent, Span
 from providers.calendars.caldav.calendars import CalDavCalendars
 from tests.providers.caldav_people import CalDavPerson, vcalendar

@@ -14,7 +14,7 @@ from sqlalchemy.engine import make_url
 
 from portal.app import create_app
 from portal.config import Settings
-from portal.db import empty_journal, transaction
+from portal.database.engine import empty_journal, transaction
 from portal.extensions import db
 from portal.instance.models import Instance
 from tests.support import databases
@@ -52,7 +52,7 @@ def make_foreign() -> None:
     def work(session: object) -> None:
         session.merge(Instance(id=1, identity={"database": "another one"}))  # type: ignore[attr-defined]
 
-    from portal.adoption import settle
+    from portal.upkeep.adoption import settle
 
     transaction(work)
     assert not settle().is_ours

@@ -8,9 +8,9 @@ from pathlib import Path
 from sqlalchemy import CompoundSelect, create_engine, literal, select, text, union_all
 from sqlalchemy.engine import make_url
 
-from portal import schema
 from portal.app import create_app
 from portal.config import Settings
+from portal.database import schema
 from portal.extensions import db
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
 
-from portal.i18n import LANGUAGES
+from portal.language.say import LANGUAGES
 from portal.notifications.compose.facts import (
     ClockNews,
     CodeNews,

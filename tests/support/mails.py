@@ -9,7 +9,7 @@ from flask import Flask
 
 from portal import outbox
 from portal.clock import now_utc
-from portal.db import transaction
+from portal.database.engine import transaction
 from portal.notifications import deliver as delivering
 from portal.outbox import GiveUp, OutboxEntry, Work
 from providers.errors import ProviderError

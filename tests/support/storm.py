@@ -25,18 +25,19 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from portal.app import create_app
-from portal.booking import fixed, operations
+from portal.booking import operations
+from portal.booking.fixed import dates
 from portal.booking.models import STANDING, Appointment, Booking, Offer, Seat, WaitlistEntry
 from portal.booking.operations import Customer
 from portal.clock import now_utc
 from portal.config import Settings
-from portal.db import database_now, read_transaction, transaction
+from portal.database.engine import database_now, read_transaction, transaction
 from portal.errors import PortalError, Refused
 from portal.extensions import db
-from portal.invariants import invariants
 from portal.outbox import Work
+from portal.upkeep.invariants import invariants
 from portal.waitlist import operations as waitlist
-from portal.waitlist.records import LIVE, entry_token
+from portal.waitlist.steps import LIVE, entry_token
 from portal.worker import drain, jobs
 from tests.factories import make_resource, make_service
 
@@ -293,7 +294,7 @@ def _decline(appointment_id: int, chance: random.Random, _name: str) -> bool:
 
 
 def _resize(appointment_id: int, chance: random.Random, _name: str) -> bool:
-    fixed.change_capacity(appointment_id, chance.randint(8, 14), now=now_utc())
+    dates.change_capacity(appointment_id, chance.randint(8, 14), now=now_utc())
     return True
 
 
@@ -345,7 +346,7 @@ def _open(number: int, seats: int, *, prefix: str = "class") -> int:
     values = {"timing": "fixed", "capacity": seats, "duration": 60, "step": 60, "has_waitlist": True}
     service = transaction(lambda _: make_service([resource], slug=f"{prefix}-of-{number}", **values))
     slug = service.slug
-    appointment_id = fixed.plan_date(slug, start_at, now=now)
+    appointment_id = dates.plan_date(slug, start_at, now=now)
     for person in range(seats):
         customer = Customer(f"Guest {person}", f"{prefix}-{number}-{person}@example.org")
         operations.book(

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from portal import dates
+from portal.language import dates
 
 BRITISH = dates.locale_of("en")
 DAY = date(2026, 12, 3)

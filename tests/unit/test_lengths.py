@@ -2,7 +2,7 @@
 
 import pytest
 
-from portal.business.lengths import length_text, lengths_text, read_length, read_lengths
+from portal.language.lengths import length_text, lengths_text, read_length, read_lengths
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import datetime as dt
 from sqlalchemy import create_engine, select, text
 from sqlalchemy.orm import Session
 from portal.clock import now_utc
-from portal.db import database_clock, database_now
+from portal.database.engine import database_clock, database_now
 with Session(create_engine("sqlite://")) as session:
     inside = dt.datetime.fromisoformat(str(session.scalar(select(text(str(database_clock().compile(session.get_bind()))))))).replace(tzinfo=dt.UTC)
     print(now_utc().isoformat(), database_now(session).isoformat(), inside.isoformat())

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portal.errors import Invalid
-from portal.names import read_name
+from portal.language.names import read_name
 
 WELCOME = [
     "Ana", "Dávid Kovács-Őri", "O’Brien", "Jean-Luc", "明日香", "김민준", "Анна", "Ελένη", "محمد", "שרה", "ประภาส", "தமிழ்", "ქეთევან", "ሰላም",

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from portal.outbound import AnswerTooLarge, OutboundRefused, Patience, guarded_session
+from portal.outbound.session import AnswerTooLarge, OutboundRefused, Patience, guarded_session
 
 PUBLIC = "93.184.216.34"
 

@@ -11,9 +11,10 @@ import pytest
 from babel import Locale
 from babel.messages import Catalog, Message
 
-from portal import dates, i18n
-from portal.i18n import in_a_row, say, say_n, speaking
-from portal.translations.catalogs import ROOT, TRANSLATED, catalog_of, compiled, extracted, forms, po_file, untranslated
+from portal.language import dates
+from portal.language import say as i18n
+from portal.language.catalogs import ROOT, TRANSLATED, catalog_of, compiled, extracted, forms, po_file, untranslated
+from portal.language.say import in_a_row, say, say_n, speaking
 
 PLACEHOLDER = re.compile(r"%\(\w+\)[a-z]|\{\w+\}|%(?!\()")
 MARKUP = re.compile(r"[<>]|&(?=\w+;)|\"")
@@ -156,7 +157,7 @@ REFUSALS = {
     "NotAllowedNow",
     "OfferOver",
 }
-FOR_STAFF = {"portal/booking/requests.py", "portal/waitlist/staff.py"}
+FOR_STAFF = {"portal/booking/approval.py", "portal/waitlist/by_hand.py"}
 """Modules of public rooms that only staff's pages call; those speak English."""
 PROGRAMS_AND_STAFF = (
     "The idempotency key must",

@@ -10,8 +10,9 @@ from flask import url_for
 from sqlalchemy import func, select
 
 from portal.accounts.models import User
-from portal.booking import operations, queries
+from portal.booking import operations
 from portal.booking.models import Booking, EventLink
+from portal.booking.time import queries
 from portal.calendars.models import Connection
 from portal.clock import now_utc
 from portal.customers import codes

@@ -8,8 +8,9 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 
-from portal.booking import operations, queries
+from portal.booking import operations
 from portal.booking.models import Booking
+from portal.booking.time import queries
 from portal.clock import now_utc
 from portal.extensions import db
 from tests import factories

@@ -9,15 +9,15 @@ import pytest
 from sqlalchemy import delete
 from sqlalchemy.exc import OperationalError
 
-from portal import schema
 from portal.api import health
 from portal.app import create_app
 from portal.clock import now_utc
-from portal.db import transaction
+from portal.database import schema
+from portal.database.engine import transaction
 from portal.extensions import db
 from portal.outbox import OutboxEntry
 from portal.sync.models import Lease
-from portal.vitals import HEARTBEAT
+from portal.upkeep.vitals import HEARTBEAT
 from tests.factories import make_calendar, make_resource
 
 

@@ -16,15 +16,16 @@ from babel.support import NullTranslations
 from flask import Flask
 from sqlalchemy import event
 
-from portal import dates, i18n
-from portal.booking import operations, queries
+from portal.booking import operations
 from portal.booking.models import Booking
 from portal.booking.operations import Customer
+from portal.booking.time import queries
 from portal.business.models import Business
 from portal.clock import now_utc
 from portal.customers import codes
 from portal.customers.models import MailedCode
 from portal.extensions import db
+from portal.language import dates, say
 from portal.notifications.stop_links import stop_url
 from portal.public.booking.view import instant_text
 from portal.security import new_token
@@ -284,7 +285,7 @@ def forget_names() -> None:
 @pytest.fixture
 def marked(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
     """The pages with marked texts, Greek names and Greek dates."""
-    monkeypatch.setattr(i18n, "catalog", lambda _tag: Marks())
+    monkeypatch.setattr(say, "catalog", lambda _tag: Marks())
     monkeypatch.setattr(flask_babel.Domain, "get_translations", lambda _self: Marks())
     monkeypatch.setattr(dates, "locale_of", lambda _tag, _country="": Locale("el"))
     business = db.session.query(Business).one()

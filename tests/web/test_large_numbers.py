@@ -9,9 +9,9 @@ import pytest
 from flask import url_for
 from sqlalchemy import insert, select, text
 
-from portal import cli
 from portal.accounts.models import User
 from portal.business.models import Service
+from portal.commands import main
 from portal.extensions import db
 from tests.factories import make_resource, make_service
 from tests.support.people import make_user, signed_in
@@ -105,7 +105,7 @@ def test_what_reaches_the_database_all_the_same_is_refused(app, client, monkeypa
         db.session.execute(insert(Service).values(slug="x", name="x", duration=2**63 * 5, step=5))
 
     for work in (ask, write):
-        monkeypatch.setattr("portal.booking.queries.list_services", work)
+        monkeypatch.setattr("portal.booking.time.queries.list_services", work)
         assert client.get("/api/v1/services").status_code in (200, 422)
         db.session.rollback()
 
@@ -113,5 +113,5 @@ def test_what_reaches_the_database_all_the_same_is_refused(app, client, monkeypa
 @pytest.mark.parametrize("number", ["2147483648", str(2**63), "0", "-1"])
 @pytest.mark.parametrize("command", [("pull", "--calendar"), ("reconcile", "--calendar"), ("outbox", "retry")])
 def test_a_command_calls_it_wrong_usage(command, number, capsys):
-    assert cli.run([*command, *(["--"] if command[0] == "outbox" else []), number]) == 2
+    assert main.run([*command, *(["--"] if command[0] == "outbox" else []), number]) == 2
     assert "Traceback" not in capsys.readouterr().err

@@ -10,9 +10,10 @@ import icalendar
 import pytest
 from flask import Flask
 
-from portal.booking import operations, queries
+from portal.booking import operations
 from portal.booking.models import Appointment, Booking, Claim
 from portal.booking.rules import Customer
+from portal.booking.time import queries
 from portal.business.models import Service
 from portal.clock import now_utc
 from portal.extensions import db

@@ -9,10 +9,11 @@ import icalendar
 import pytest
 from flask import Flask
 
-from portal.booking import operations, queries
+from portal.booking import operations
 from portal.booking.models import Booking
 from portal.booking.operations import Outcome
 from portal.booking.rules import Customer
+from portal.booking.time import queries
 from portal.business.models import Service
 from portal.clock import now_utc
 from portal.extensions import db

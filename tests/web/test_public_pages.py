@@ -14,12 +14,13 @@ from sqlalchemy import select
 from werkzeug.exceptions import HTTPException
 from werkzeug.test import TestResponse
 
-from portal import dates
-from portal.booking import operations, queries
+from portal.booking import operations
 from portal.booking.rules import Customer
+from portal.booking.time import queries
 from portal.business.models import Service
 from portal.clock import now_utc
 from portal.extensions import db, limiter
+from portal.language import dates
 from portal.security import new_token
 from portal.web import after_answer
 from tests import factories

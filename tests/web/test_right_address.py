@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 import pytest
 from flask import Flask
 
-from portal.booking import address, operations
+from portal.booking import operations
 from portal.booking.models import Booking
+from portal.booking.strangers import address
 from portal.business.models import Service
 from portal.clock import now_utc
 from portal.errors import NotAllowedNow

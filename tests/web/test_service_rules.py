@@ -10,9 +10,11 @@ import pytest
 import time_machine
 from flask import Flask
 
-from portal.booking import fixed, operations, queries
+from portal.booking import operations
+from portal.booking.fixed import dates
 from portal.booking.models import Booking
-from portal.booking.records import manage_token
+from portal.booking.steps import manage_token
+from portal.booking.time import queries
 from portal.business.models import Service
 from portal.clock import now_utc
 from portal.extensions import db
@@ -323,7 +325,7 @@ def test_fixed_dates_say_how_many_seats_they_have_left_and_parties_are_as_large_
     set_rules(service, timing="fixed")
     noon = (now_utc() + timedelta(days=2)).replace(hour=12, minute=0, second=0, microsecond=0)
     for days, capacity in ((0, 3), (1, 6)):
-        fixed.plan_date("consultation", noon + timedelta(days=days), capacity=capacity, now=now_utc())
+        dates.plan_date("consultation", noon + timedelta(days=days), capacity=capacity, now=now_utc())
     visitor.get(f"/consultation?day={noon.date().isoformat()}")
     assert [time.split(" ", 1)[1] for time in visitor.times()] == ["3 places left"]
     assert visitor.page.xpath('//select[@name="people"]/option/@value') == list("123456")

@@ -9,13 +9,13 @@ from flask import Flask
 
 from portal.booking.models import Booking, WaitlistEntry
 from portal.clock import now_utc
-from portal.db import transaction
+from portal.database.engine import transaction
 from portal.extensions import db
 from portal.notifications.models import Reminder
 from portal.notifications.reminders import plan_booking
 from portal.notifications.stop_links import stop_url
 from portal.security import token_hash
-from portal.waitlist.records import token_place
+from portal.waitlist.steps import token_place
 from tests import factories
 from tests.support.visitor import Visitor
 from tests.web.test_manage import booking_of, make_booking

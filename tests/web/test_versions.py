@@ -16,18 +16,20 @@ import pytest
 from sqlalchemy import select
 
 from portal.accounts.models import User
-from portal.booking import fixed, operations, queries
+from portal.booking import operations
+from portal.booking.fixed import dates
 from portal.booking.models import Appointment, Booking, WaitlistEntry
-from portal.booking.records import manage_token
+from portal.booking.steps import manage_token
+from portal.booking.time import queries
 from portal.business.models import Business, Service
 from portal.calendars.models import Calendar, Connection, RemoteObject
 from portal.clock import now_utc
-from portal.db import transaction
+from portal.database.engine import transaction
 from portal.extensions import db
 from portal.notifications import own_texts
 from portal.sync.models import Question
 from portal.waitlist import operations as waitlist
-from portal.waitlist.records import entry_token
+from portal.waitlist.steps import entry_token
 from portal.web.shown import versions
 from tests.factories import make_calendar, make_resource, make_service
 from tests.support.people import make_user, signed_in
@@ -113,7 +115,7 @@ class House:
         self.class_ = make_service(
             [make_resource(slug="eva", weekly=ALWAYS)], slug="class", timing="fixed", capacity=2, has_waitlist=True
         )
-        self.date_id = fixed.plan_date("class", self._day(5), now=self.now)
+        self.date_id = dates.plan_date("class", self._day(5), now=self.now)
         self.booking_id = self.book("Clara")
 
     def _day(self, days: int) -> Any:
@@ -156,7 +158,7 @@ class House:
     def entry_with_room(self) -> WaitlistEntry:
         """There is a seat for it, and nobody has offered it yet."""
         entry = self.entry()
-        fixed.change_capacity(self.date_id, 3, now=self.now)
+        dates.change_capacity(self.date_id, 3, now=self.now)
         return entry
 
     def reoffer(self) -> None:
@@ -191,7 +193,7 @@ class House:
         """The token of an entry with an open offer."""
         entry = self.entry()
         if entry.status == "waiting":
-            fixed.change_capacity(self.date_id, 3, now=self.now)
+            dates.change_capacity(self.date_id, 3, now=self.now)
             waitlist.look(entry.service_id, cause="capacity", now=self.now)
             db.session.rollback()
         return entry_token(self.entry())
@@ -317,19 +319,19 @@ CASES: dict[str, Case] = {
     "admin.change_capacity": Case(
         lambda h: f"{date_page(h)}/capacity?capacity=9",
         lambda h: f"{date_page(h)}/capacity",
-        lambda h: fixed.change_capacity(h.date_id, 5, now=h.now),
+        lambda h: dates.change_capacity(h.date_id, 5, now=h.now),
         {"capacity": "9"},
     ),
     "admin.move_appointment": Case(
         lambda h: f"{date_page(h)}/move?day={h.day(7)}&time=15:00",
         lambda h: f"{date_page(h)}/move",
-        lambda h: fixed.move_appointment(h.date_id, h.noon(8), by="staff", now=h.now),
+        lambda h: dates.move_appointment(h.date_id, h.noon(8), by="staff", now=h.now),
         {"day": "day", "time": "15:00"},
     ),
     "admin.call_off": Case(
         lambda h: f"{date_page(h)}/call-off",
         lambda h: f"{date_page(h)}/call-off",
-        lambda h: fixed.move_appointment(h.date_id, h.noon(8), by="staff", now=h.now),
+        lambda h: dates.move_appointment(h.date_id, h.noon(8), by="staff", now=h.now),
     ),
     "waitlist.accept": Case(
         lambda h: f"/w/{h.offered()}", lambda h: f"/w/{h.offered()}/acceptance", lambda h: h.reoffer()

@@ -13,7 +13,7 @@ from portal.booking.models import Booking, WaitlistEntry
 from portal.business.models import Service
 from portal.clock import now_utc
 from portal.extensions import db
-from portal.waitlist.records import entry_token
+from portal.waitlist.steps import entry_token
 from tests import factories
 from tests.operations.waitlist.house import make_class, take
 from tests.support.visitor import Visitor

@@ -11,10 +11,10 @@ from sqlalchemy import ColumnElement, Select, and_, func, or_, select, true
 from sqlalchemy.orm import InstrumentedAttribute, Session, contains_eager
 
 from portal.accounts.models import User
-from portal.booking import by_mail
-from portal.booking.meetings import Meeting, meeting_of
+from portal.booking.invitation.meetings import Meeting, meeting_of
 from portal.booking.models import STANDING, Appointment, AppointmentResource, Booking, EventLink
-from portal.booking.outside_events import Over, standing_over
+from portal.booking.strangers import by_mail
+from portal.booking.time.outside_events import Over, standing_over
 from portal.business.models import Resource, Service
 from portal.calendars.models import Calendar
 from portal.errors import NotFound

@@ -18,22 +18,22 @@ from portal.admin.home import agenda
 from portal.admin.home.warnings import Warning, find_warnings
 from portal.admin.questions import queries as decisions
 from portal.booking import operations
-from portal.booking import queries as booking_queries
-from portal.booking.budgets import asked_lately
-from portal.booking.outside_events import Over
 from portal.booking.questions import answer_lines
+from portal.booking.strangers.budgets import asked_lately
+from portal.booking.time import queries as booking_queries
+from portal.booking.time.outside_events import Over
 from portal.clock import now_utc
 from portal.errors import NotFound, OutsideEvent, Refused
 from portal.extensions import db
 from portal.notifications import failures
-from portal.settings_checks import warnings as doubts
 from portal.sync.account import disconnecting
 from portal.sync.outside.approvals import approve
 from portal.sync.outside.questions import ANSWERS
 from portal.sync.outside.questions import answer as give_answer
 from portal.sync.outside.unknown import count_open as count_unknown
 from portal.sync.state import overview
-from portal.vitals import read_vitals
+from portal.upkeep.settings_checks import warnings as doubts
+from portal.upkeep.vitals import read_vitals
 from portal.web import after_answer
 from portal.web.hypermedia import see_other, wants_partial
 from portal.worker import clock_watch

@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import flash, url_for
 
-from portal.booking import by_mail
+from portal.booking.strangers import by_mail
 from portal.clock import now_utc
 from portal.errors import HoldExpired
 from portal.web import after_answer

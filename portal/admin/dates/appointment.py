@@ -16,9 +16,9 @@ from portal.admin.dates.forms import MOST_SEATS, Reader, read_start, time_of_day
 from portal.admin.dates.queries import DateRow
 from portal.admin.frame import bp, moments
 from portal.admin.waitlist import queries as queues
-from portal.booking import fixed
+from portal.booking.fixed import dates
+from portal.booking.fixed.series_changes import call_off_later, change_later, later_of
 from portal.booking.models import Appointment, Series
-from portal.booking.series_changes import call_off_later, change_later, later_of
 from portal.clock import now_utc
 from portal.errors import Invalid, Refused, Stale
 from portal.extensions import db
@@ -60,7 +60,7 @@ def change_capacity(appointment_id: int) -> Any:
         if later:
             change_later(appointment_id, capacity=seats, now=now_utc())
         else:
-            fixed.change_capacity(appointment_id, seats, now=now_utc())
+            dates.change_capacity(appointment_id, seats, now=now_utc())
         return f"It has {seats} seats now." if not later else f"It and all later ones have {seats} seats now."
 
     return _act(appointment_id, act, lambda row, problem: _capacity_page(row, request.form, problem=problem))
@@ -83,7 +83,7 @@ def move_appointment(appointment_id: int) -> Any:
             form.finish()
             change_later(appointment_id, weekday=weekday, starts=starts, now=now_utc())
             return "This date and all later ones are moved, and everybody in them is told."
-        fixed.move_appointment(appointment_id, read_start(form, zone=moments().zone), by="staff", now=now_utc())
+        dates.move_appointment(appointment_id, read_start(form, zone=moments().zone), by="staff", now=now_utc())
         return "It is moved, and everybody in it is told."
 
     return _act(appointment_id, act, lambda row, problem: _move_page(row, request.form, problem=problem))
@@ -100,7 +100,7 @@ def call_off(appointment_id: int) -> Any:
     later = _wants_later(row, request.form)
 
     def act() -> str:
-        (call_off_later if later else fixed.call_off)(appointment_id, now=now_utc())
+        (call_off_later if later else dates.call_off)(appointment_id, now=now_utc())
         return "It is called off, and everybody in it is told."
 
     return _act(appointment_id, act, lambda row, problem: _call_off_page(row, later=later, problem=problem))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from portal.booking.occurrences import begins_at
+from portal.booking.fixed.occurrences import begins_at
 from portal.errors import Invalid
 
 MOST_SEATS = 500

@@ -16,13 +16,13 @@ from sqlalchemy.orm import Session
 from portal.accounts.models import User
 from portal.admin.bookings import queries
 from portal.admin.bookings.queries import InCalendar
-from portal.booking import by_mail
-from portal.booking.full import count_waiting
+from portal.booking.fixed.series import Missing, find_missing
+from portal.booking.fixed.series_changes import later_of
 from portal.booking.models import ACTIVE, STANDING, Appointment, Booking, Seat, Series
-from portal.booking.series import Missing, find_missing
-from portal.booking.series_changes import later_of
+from portal.booking.strangers import by_mail
+from portal.booking.time.full import count_waiting
 from portal.business.models import Resource, Service
-from portal.db import database_clock
+from portal.database.engine import database_clock
 from portal.errors import NotFound
 from portal.sync.models import Conflict
 

@@ -17,10 +17,10 @@ from portal.admin.dates.forms import read_date, read_series, time_of_day
 from portal.admin.frame import bp, moments
 from portal.admin.moments import Moments
 from portal.admin.waitlist import queries as queues
-from portal.booking import fixed
+from portal.booking.fixed import dates as fixed
+from portal.booking.fixed.series import plan_series
 from portal.booking.models import Appointment, Series
-from portal.booking.queries import main_resources
-from portal.booking.series import plan_series
+from portal.booking.time.queries import main_resources
 from portal.business.models import Service
 from portal.clock import now_utc
 from portal.errors import Invalid, Refused

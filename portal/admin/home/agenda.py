@@ -16,7 +16,7 @@ from portal.accounts.models import User
 from portal.admin.bookings.queries import appointment_scope, stands_or_waits
 from portal.admin.dates.queries import DateRow, rows_of
 from portal.booking.models import PRESENT, Appointment, Booking
-from portal.booking.outside_events import Over, standing_over
+from portal.booking.time.outside_events import Over, standing_over
 
 
 @dataclass(frozen=True, slots=True)

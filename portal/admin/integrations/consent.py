@@ -1,8 +1,8 @@
 """Connecting a Google account, and refreshing its connection: to Google's page, back from it, and what to say when something is amiss.
 
 The way there is a POST, bound to the signed-in user and to the resource (or connection) it is for; the way back is Google's redirect, which
-counts only in the browser that it was begun in (`portal.calendars.consents`). A consent that lacks a permission is explained and never half-accepted.
-Calendars are then chosen on the page that all providers share (`integrations.choose`).
+counts only in the browser that it was begun in (`portal.calendars.oauth.consents`). A consent that lacks a permission is explained and never
+half-accepted. Calendars are then chosen on the page that all providers share (`integrations.choose`).
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from sqlalchemy import select
 from portal.admin.integrations import forms, words
 from portal.business.models import Resource
 from portal.calendars import connect as connecting
-from portal.calendars import consents, drafts, grants, tokens
-from portal.calendars.access import account_of, unseal_secret
-from portal.calendars.google_client import consent_origin, google_client, is_configured, is_refused, redirect_url
 from portal.calendars.models import Connection
+from portal.calendars.oauth import consents, drafts, grants, tokens
+from portal.calendars.oauth.client import consent_origin, google_client, is_configured, is_refused, redirect_url
+from portal.calendars.open import account_of, unseal_secret
 from portal.clock import now_utc
 from portal.config import Settings
 from portal.errors import Invalid, NotFound
 from portal.extensions import db, limiter
 from portal.instance.standing import require_ours
-from portal.outbound import guarded_session
+from portal.outbound.session import guarded_session
 from portal.sync.account.consent import renew_consent
 from portal.web import access, visitors
 from portal.web.headers import let_forms_lead_to

@@ -16,9 +16,9 @@ from portal.admin.integrations import forms, words
 from portal.admin.integrations.frame import bp, find_calendar, find_connection, own_resources, resource_of, who
 from portal.business.models import Resource
 from portal.calendars import connect as connecting
-from portal.calendars import drafts, google_client
-from portal.calendars.access import WITH_TOKENS
 from portal.calendars.models import Calendar, Connection
+from portal.calendars.oauth import client, drafts
+from portal.calendars.open import WITH_TOKENS
 from portal.clock import now_utc
 from portal.config import Settings
 from portal.errors import Invalid, NotAllowedNow, NotFound, Stale
@@ -47,7 +47,7 @@ def index() -> Any:
         "accounts": listed,
         "resources": resources,
         "without": [row for row in resources if row.kind == "staff" and row.id not in connected],
-        "has_google": google_client.is_configured(settings),
+        "has_google": client.is_configured(settings),
         "poll_seconds": settings.poll_seconds,
         "words": words,
         "now": now,

@@ -17,7 +17,7 @@ from portal.business.models import Business, Resource, Service
 from portal.clock import now_utc
 from portal.errors import Invalid, NotFound, Stale
 from portal.extensions import db
-from portal.i18n import LANGUAGES, known_language
+from portal.language.say import LANGUAGES, known_language
 from portal.notifications import own_texts
 from portal.notifications.compose.facts import OwnWords
 from portal.notifications.compose.messages import Message, compose

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session, selectinload
 from portal.accounts.models import User
 from portal.admin.bookings.queries import appointment_scope, resources_of
 from portal.booking.models import ACTIVE, PRESENT, Appointment, Booking
-from portal.booking.outside_events import Over, standing_at
+from portal.booking.time.outside_events import Over, standing_at
 from portal.business.models import Resource, Service
 from portal.calendars.models import Calendar, RemoteObject
 from portal.errors import NotFound

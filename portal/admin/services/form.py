@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from portal.business.checks import check_service_slug
-from portal.business.lengths import length_text, lengths_text, read_length, read_lengths
 from portal.business.models import ASSIGNMENTS, LOCATION_KINDS, MEETINGS, QUESTION_KINDS, TIMINGS, Service
 from portal.errors import Invalid
-from portal.names import can_be_seen, read_name
+from portal.language.lengths import length_text, lengths_text, read_length, read_lengths
+from portal.language.names import can_be_seen, read_name
 
 Typed = Mapping[str, Any]
 

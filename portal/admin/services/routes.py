@@ -14,13 +14,13 @@ from portal.admin.services import form
 from portal.admin.services.form import WantedService
 from portal.booking.models import Appointment
 from portal.business import services as service_edit
-from portal.business.lengths import length_text
 from portal.business.models import Resource, Service, ServiceResource
 from portal.calendars.rewrite import rewrite_service
 from portal.clock import now_utc
-from portal.db import transaction
+from portal.database.engine import transaction
 from portal.errors import Invalid, NotFound, Stale
 from portal.extensions import db
+from portal.language.lengths import length_text
 from portal.notifications.reminders import replan_service
 from portal.web.hypermedia import see_other
 

@@ -14,16 +14,16 @@ from portal.accounts.models import User
 from portal.admin.bookings.queries import resource_ids_of
 from portal.admin.moments import Moments
 from portal.availability.model import Slot
-from portal.booking.full import find_appointment, seats_left
 from portal.booking.models import Appointment, AppointmentResource, Offer, WaitlistEntry
-from portal.booking.queries import free_slots
+from portal.booking.time.full import find_appointment, seats_left
+from portal.booking.time.queries import free_slots
 from portal.business.models import Resource, Service, ServiceResource
-from portal.dates import short_date
 from portal.errors import NotFound
 from portal.intervals import Interval
-from portal.waitlist.look import live_entries
+from portal.language.dates import short_date
+from portal.waitlist.allot import live_entries
 from portal.waitlist.plan import window_of
-from portal.waitlist.records import LIVE
+from portal.waitlist.steps import LIVE
 
 TIMES_SHOWN = 24
 

@@ -10,17 +10,17 @@ from flask import flash, render_template, request, url_for
 from flask_login import current_user
 from sqlalchemy.orm import Session
 
-from portal import dates
 from portal.admin.frame import bp, moments
 from portal.admin.moments import Moments
 from portal.admin.waitlist import queries, receipts
-from portal.booking.full import seats_left
 from portal.booking.models import Appointment, WaitlistEntry
 from portal.booking.questions import answer_lines
+from portal.booking.time.full import seats_left
 from portal.business.models import Service
 from portal.clock import now_utc
 from portal.errors import Invalid, Refused, Stale
 from portal.extensions import db
+from portal.language import dates
 from portal.public.booking.view import read_instant
 from portal.waitlist import operations
 from portal.web import after_answer

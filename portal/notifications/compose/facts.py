@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TypeAlias
 
-from portal.calendars.ical import CustomerEvent
+from portal.booking.invitation.customer_ics import CustomerEvent
 from portal.notifications.compose.news import News
 
 
@@ -46,7 +46,7 @@ NO_WORDS = OwnWords()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BookingFacts:
     """A booking as mails may mention it. `people` and `rooms` are the names of what the appointment takes; `meeting` is the state of
-    `portal.booking.meetings.Meeting`, as the booking's customer may know it; `answers` are (question, answer) pairs, for staff alone."""
+    `portal.booking.invitation.meetings.Meeting`, as the booking's customer may know it; `answers` are (question, answer) pairs, for staff alone."""
 
     service: str
     start_at: datetime

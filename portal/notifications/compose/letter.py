@@ -1,7 +1,7 @@
 """Turns words and facts into the two forms of a mail, plain text and HTML. Pure; called by `messages`.
 
 Each kind of mail has one file under templates/mail with its words, in blocks: `subject`, `title` (the heading), `lead` (what happened), `after`
-(what follows from it), `button`, `below` (what is good to know beside it). Every sentence goes through the catalogs of `portal.i18n`, whole.
+(what follows from it), `button`, `below` (what is good to know beside it). Every sentence goes through the catalogs of `portal.language.say`, whole.
 `_layout.html` and `_layout.txt` set all of them. Templates are files, never text from the database: what people typed is only inserted,
 escaped in HTML.
 """
@@ -17,7 +17,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from portal.i18n import catalog, language
+from portal.language.say import catalog, language
 from portal.notifications.compose.facts import House
 from portal.notifications.compose.sheet import Sheet
 

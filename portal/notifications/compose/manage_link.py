@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from portal.i18n import say
+from portal.language.say import say
 from portal.notifications.compose.facts import BookingFacts
 from portal.notifications.compose.sheet import Reader
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from portal.calendars.ical import Method, customer_ics
-from portal.i18n import language, say, speaking
+from portal.booking.invitation.customer_ics import Method, customer_ics
+from portal.language.say import language, say, speaking
 from portal.notifications.compose.facts import (
     NO_WORDS,
     ClockNews,

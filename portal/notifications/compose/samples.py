@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from portal.calendars.ical import CustomerEvent
-from portal.i18n import known_language, say, speaking
+from portal.booking.invitation.customer_ics import CustomerEvent
+from portal.language.say import known_language, say, speaking
 from portal.notifications.compose.facts import (
     NO_WORDS,
     BookingFacts,

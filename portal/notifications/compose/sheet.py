@@ -7,8 +7,8 @@ from datetime import datetime
 
 from babel import Locale
 
-from portal import dates
-from portal.i18n import in_a_row, say, say_n
+from portal.language import dates
+from portal.language.say import in_a_row, say, say_n
 from portal.notifications.compose.facts import BookingFacts, House, WaitFacts
 from portal.notifications.compose.wording import When, instant, same_clock, when
 

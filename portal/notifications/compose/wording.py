@@ -1,4 +1,4 @@
-"""Stretches of time and lists in the words of a mail, in the language that `portal.i18n.speaking` has set. Pure.
+"""Stretches of time and lists in the words of a mail, in the language that `portal.language.say.speaking` has set. Pure.
 
 The zone is always named, with its offset, so a time that exists twice is clear. Dates follow the language of the sentences around them: a
 Spanish weekday in an English sentence helps nobody.
@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 
 from babel import Locale
 
-from portal import dates
-from portal.i18n import LANGUAGES, say
+from portal.language import dates
+from portal.language.say import LANGUAGES, say
 
 
 @dataclass(frozen=True, slots=True)

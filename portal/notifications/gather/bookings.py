@@ -11,16 +11,16 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy.orm import Session
 
-from portal.booking.invitation import customer_event
-from portal.booking.meetings import Meeting, meeting_for
+from portal.booking.invitation.customer_ics import CustomerEvent
+from portal.booking.invitation.invitation import customer_event
+from portal.booking.invitation.meetings import Meeting, meeting_for
 from portal.booking.models import Booking
 from portal.booking.questions import answer_lines
-from portal.booking.records import manage_token
+from portal.booking.steps import manage_token
 from portal.business.models import Business
-from portal.calendars.ical import CustomerEvent
 from portal.errors import Invalid, NotYet
-from portal.i18n import in_a_row, speaking
 from portal.instance.ids import instance_ids
+from portal.language.say import in_a_row, speaking
 from portal.notifications.compose.facts import (
     BookingFacts,
     CustomerNews,

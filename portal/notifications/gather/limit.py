@@ -6,8 +6,8 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from portal.booking.limits import to_come_of
 from portal.booking.models import Booking
+from portal.booking.time.limits import to_come_of
 from portal.notifications.compose.facts import Facts, LimitNews
 from portal.notifications.compose.news import Silence
 from portal.notifications.gather.bookings import customer_of, manage_url_of

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, object_session
 from portal.accounts.models import User
 from portal.business.models import Business
 from portal.config import Settings
-from portal.i18n import known_language
+from portal.language.say import known_language
 from portal.notifications.compose.facts import Facts, House, OwnWords, Person
 from portal.notifications.compose.news import Silence
 from portal.notifications.compose.wording import tag_for

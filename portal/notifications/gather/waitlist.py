@@ -21,7 +21,7 @@ from portal.notifications.gather.sources import business_of, house_of, own_words
 from portal.notifications.models import Mail
 from portal.notifications.stop_links import stop_url
 from portal.outbox import Work
-from portal.waitlist.records import entry_token
+from portal.waitlist.steps import entry_token
 
 log = structlog.get_logger()
 OPEN = ("waiting", "offered")

@@ -15,7 +15,7 @@ from itsdangerous import BadSignature, TimestampSigner
 
 from portal.booking.questions import Question, typed_answers
 from portal.booking.rules import Customer
-from portal.i18n import say
+from portal.language.say import say
 
 _SALT = "booking form"
 

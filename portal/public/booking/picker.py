@@ -13,14 +13,14 @@ from babel import Locale
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
-from portal import dates
 from portal.availability.model import Slot
-from portal.booking import queries
-from portal.booking.full import NOTHING_FULL, Full, find_full
 from portal.booking.models import Booking
 from portal.booking.statements import rows
+from portal.booking.time import queries
+from portal.booking.time.full import NOTHING_FULL, Full, find_full
 from portal.business.models import Resource, Service, ServiceResource
-from portal.i18n import say
+from portal.language import dates
+from portal.language.say import say
 from portal.public.booking import view
 from portal.public.booking.view import Choice, Day, Month, Time
 from portal.web.site import Site

@@ -13,14 +13,14 @@ from zoneinfo import ZoneInfo
 
 from flask import Response, current_app, make_response, render_template, request, url_for
 
-from portal import dates
 from portal.availability.model import Slot
-from portal.booking import queries
-from portal.booking.full import find_appointment
 from portal.booking.models import Booking
 from portal.booking.questions import FIELD
+from portal.booking.time import queries
+from portal.booking.time.full import find_appointment
 from portal.business.models import Service
 from portal.errors import BudgetSpent, HoldExpired, Invalid, NotFound, PortalError, Refused, SlotTaken
+from portal.language import dates
 from portal.public.booking import picker, view
 from portal.public.booking.forms import BookingForm, new_key
 from portal.public.booking.picker import Search

@@ -13,14 +13,16 @@ from flask import Blueprint, Response, current_app, flash, render_template, requ
 from flask_limiter import RequestLimit
 from sqlalchemy.orm import Session
 
-from portal import dates
-from portal.booking import address, budgets, operations, queries, quietly
-from portal.booking.by_mail import CONFIRM_WITHIN
+from portal.booking import operations
 from portal.booking.rules import Customer
+from portal.booking.strangers import address, budgets, quietly
+from portal.booking.strangers.by_mail import CONFIRM_WITHIN
+from portal.booking.time import queries
 from portal.clock import now_utc
 from portal.errors import BudgetSpent, HoldExpired, Invalid, LimitReached, NotFound, Refused, SlotTaken
 from portal.extensions import compress, db, limiter
-from portal.i18n import say
+from portal.language import dates
+from portal.language.say import say
 from portal.public.booking import picker, responses, view
 from portal.public.booking.forms import BookingForm, why_doubtful
 from portal.public.booking.picker import Search

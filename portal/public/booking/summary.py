@@ -9,12 +9,12 @@ from babel import Locale
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal import dates
-from portal.booking.meetings import Meeting, meeting_for
+from portal.booking.invitation.meetings import Meeting, meeting_for
 from portal.booking.models import AppointmentResource, Booking
 from portal.booking.questions import answer_lines
 from portal.business.models import Resource, Service
-from portal.i18n import in_a_row, say, say_n
+from portal.language import dates
+from portal.language.say import in_a_row, say, say_n
 from portal.public.booking import view
 
 

@@ -15,9 +15,9 @@ from zoneinfo import ZoneInfo
 
 from babel import Locale
 
-from portal import dates
 from portal.availability.model import Slot
-from portal.i18n import capital, say, say_later, say_n
+from portal.language import dates
+from portal.language.say import capital, say, say_later, say_n
 
 MOST_PEOPLE = 12
 """Longer lists of party sizes help nobody; larger parties call."""

@@ -10,13 +10,13 @@ from typing import Any
 
 from flask import Blueprint, Response, flash, g, make_response, render_template, request, session, url_for
 
-from portal import dates
-from portal.booking.records import manage_token
+from portal.booking.steps import manage_token
 from portal.clock import now_utc
 from portal.customers import codes
 from portal.errors import Invalid, NotFound
 from portal.extensions import db, limiter
-from portal.i18n import say
+from portal.language import dates
+from portal.language.say import say
 from portal.public.mine import view
 from portal.web import after_answer, visitors
 from portal.web.hypermedia import see_other
@@ -115,7 +115,7 @@ def open_entry(public_id: str) -> Response:
     if email is None:
         return _ask_again()
     entry = view.own_entry(db.session(), email, public_id)
-    from portal.waitlist.records import entry_token
+    from portal.waitlist.steps import entry_token
 
     try:
         return see_other(f"/w/{entry_token(entry)}")

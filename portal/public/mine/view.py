@@ -10,12 +10,12 @@ from babel import Locale
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal import dates
 from portal.booking.models import Appointment, AppointmentResource, Booking, Offer, WaitlistEntry
 from portal.business.models import Resource
 from portal.customers import queries
 from portal.errors import NotFound
-from portal.i18n import say, say_n
+from portal.language import dates
+from portal.language.say import say, say_n
 from portal.public.booking import view
 
 LINK_LASTS = timedelta(days=30)

@@ -13,15 +13,15 @@ from urllib.parse import urlencode
 from flask import Blueprint, Response, current_app, flash, make_response, render_template, request, url_for
 from sqlalchemy.orm import Session
 
-from portal import dates
-from portal.booking import full, queries
-from portal.booking.budgets import spend_join
 from portal.booking.models import Appointment, WaitlistEntry
 from portal.booking.rules import check_customer
+from portal.booking.strangers.budgets import spend_join
+from portal.booking.time import full, queries
 from portal.clock import now_utc
 from portal.errors import BudgetSpent, Invalid, LimitReached, NotFound, Refused, SlotFree, Stale
 from portal.extensions import db, limiter
-from portal.i18n import say
+from portal.language import dates
+from portal.language.say import say
 from portal.public.booking import picker, responses
 from portal.public.booking.forms import new_key, why_doubtful
 from portal.public.booking.picker import Search

@@ -12,16 +12,16 @@ from zoneinfo import ZoneInfo
 from babel import Locale
 from sqlalchemy.orm import Session
 
-from portal import dates
 from portal.booking.models import Appointment, Booking, Offer, WaitlistEntry
-from portal.booking.records import manage_token
+from portal.booking.steps import manage_token
 from portal.business.models import Resource, Service
 from portal.errors import NotFound
-from portal.i18n import capital, given_name, in_a_row, say, say_n
+from portal.language import dates
+from portal.language.say import capital, given_name, in_a_row, say, say_n
 from portal.public.booking import view
 from portal.public.booking.summary import names_of, place_words
 from portal.waitlist import queries
-from portal.waitlist.records import entry_of_token, last_offer
+from portal.waitlist.steps import entry_of_token, last_offer
 
 LINK_LASTS = timedelta(days=30)
 """After the entry has ended; then the link leads nowhere."""

@@ -16,10 +16,10 @@ from sqlalchemy.orm import Session
 
 from portal import outbox
 from portal.booking.models import Appointment, EventLink
-from portal.calendars.access import Account, account_of, calendar_ref, kept_provider
 from portal.calendars.models import BusyInterval, Calendar, Connection, RemoteObject
+from portal.calendars.open import Account, account_of, calendar_ref, kept_provider
 from portal.clock import now_utc
-from portal.db import read_transaction, transaction
+from portal.database.engine import read_transaction, transaction
 from portal.errors import TryAgain
 from portal.failpoints import reach
 from portal.instance.ids import instance_ids

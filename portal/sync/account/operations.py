@@ -14,13 +14,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.admin.integrations.forms import Rules
-from portal.booking.requests import settle_pending
-from portal.calendars.access import Account, account_of, open_with
+from portal.booking.approval import settle_pending
 from portal.calendars.connect import BUDGET, renew
 from portal.calendars.models import Calendar, Connection
+from portal.calendars.open import Account, account_of, open_with
 from portal.calendars.rewrite import rewrite_calendar
 from portal.clock import now_utc
-from portal.db import read_transaction, transaction, write_transaction
+from portal.database.engine import read_transaction, transaction, write_transaction
 from portal.errors import NotAllowedNow, NotFound
 from portal.instance.standing import require_adopted
 from portal.sync import ledger

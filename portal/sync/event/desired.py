@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from portal.i18n import speaking
+from portal.language.say import speaking
 from portal.sync.event.text import Subject, description, place, title
 from providers.calendars.base import EventDraft, EventMark
 

@@ -8,13 +8,13 @@ from flask import current_app
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal.booking.meetings import Meeting
+from portal.booking.invitation.meetings import Meeting
 from portal.booking.models import PRESENT, Appointment, Booking
 from portal.booking.questions import answer_lines
 from portal.business.models import Business
 from portal.calendars.models import Calendar
-from portal.i18n import speaking
 from portal.instance.ids import instance_ids
+from portal.language.say import speaking
 from portal.sync.event import shared
 from portal.sync.event.text import Guest, Subject
 

@@ -19,7 +19,7 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from portal.i18n import say, say_n
+from portal.language.say import say, say_n
 
 _ADDRESS = re.compile(r"[^\s@]+@[^\s@]+")
 _PHONE = re.compile(r"\+?[\d ()./-]{5,39}")

@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 
 from portal.booking.models import Booking
 from portal.booking.operations import approve_booking
-from portal.booking.outside_events import Over
-from portal.db import read_transaction
+from portal.booking.time.outside_events import Over
+from portal.database.engine import read_transaction
 from portal.sync import ledger
 from portal.sync.outside import unknown
 from portal.sync.sentences import moment

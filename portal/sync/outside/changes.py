@@ -15,7 +15,7 @@ from portal import outbox
 from portal.booking.models import Appointment, EventLink
 from portal.calendars.models import Calendar
 from portal.clock import now_utc
-from portal.db import read_transaction, transaction
+from portal.database.engine import read_transaction, transaction
 from portal.errors import PortalError, Refused, TryAgain
 from portal.outbox import Work
 from portal.sync import ledger

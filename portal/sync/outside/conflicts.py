@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from portal import outbox
 from portal.booking.models import PRESENT, Appointment, AppointmentResource, EventLink
 from portal.calendars.models import BusyInterval, Calendar
-from portal.db import read_transaction, write_transaction
+from portal.database.engine import read_transaction, write_transaction
 from portal.sync import ledger
 from portal.sync.event.stands import standing, stands
 from portal.sync.models import Conflict

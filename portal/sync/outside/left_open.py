@@ -14,7 +14,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from portal.calendars.models import BusyInterval, Calendar, RemoteObject
-from portal.db import read_transaction, write_transaction
+from portal.database.engine import read_transaction, write_transaction
 from portal.errors import NotAllowedNow, NotFound
 from portal.sync import ledger
 from portal.sync.actions import Store

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.booking.models import Appointment, EventLink
-from portal.db import read_transaction, transaction
+from portal.database.engine import read_transaction, transaction
 from portal.errors import Invalid, NotAllowedNow, NotFound
 from portal.sync import ledger
 from portal.sync.models import Question

@@ -15,7 +15,7 @@ from portal import outbox
 from portal.booking.models import STANDING, Appointment, Booking, EventLink
 from portal.booking.rules import By
 from portal.calendars.models import BusyInterval, Calendar
-from portal.db import write_transaction
+from portal.database.engine import write_transaction
 from portal.sync import ledger
 from portal.sync.models import Question
 from portal.sync.outside import conflicts
@@ -107,7 +107,7 @@ def follow(matter: Matter, *, now: datetime, over: bool = False) -> None:
 
     Raises SlotTaken or another Refused when that cannot be, OutsideEvent where another event stands there.
     """
-    from portal.booking.fixed import move_appointment
+    from portal.booking.fixed.dates import move_appointment
 
     assert matter.start_at is not None
     move_appointment(
@@ -149,7 +149,7 @@ def put_back(matter: Matter, *, now: datetime) -> None:
 
 def cancel(matter: Matter, *, by: By, now: datetime) -> None:
     """End the appointment: all its bookings are cancelled, each customer is told, and a fixed one is called off."""
-    from portal.booking.fixed import call_off
+    from portal.booking.fixed.dates import call_off
     from portal.booking.operations import cancel_booking
 
     if matter.is_fixed:

@@ -19,10 +19,10 @@ from portal import outbox
 from portal.booking.models import Appointment, AppointmentResource, EventLink
 from portal.booking.taking_up import Person, Wanted, take_up_in
 from portal.calendars import titles
-from portal.calendars.access import Account, account_of, calendar_ref, kept_provider
 from portal.calendars.models import BusyInterval, Calendar, UnknownBooking
+from portal.calendars.open import Account, account_of, calendar_ref, kept_provider
 from portal.clock import now_utc
-from portal.db import read_transaction, transaction, write_transaction
+from portal.database.engine import read_transaction, transaction, write_transaction
 from portal.errors import NotAllowedNow, NotFound, NotYet
 from portal.instance.ids import instance_ids
 from portal.instance.names import InstanceIds

@@ -14,12 +14,12 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal.booking.meetings import Meeting, meeting_of
+from portal.booking.invitation.meetings import Meeting, meeting_of
 from portal.booking.models import Appointment, EventLink
-from portal.calendars.access import Account, account_of, calendar_ref, kept_provider
 from portal.calendars.models import Calendar, Connection
+from portal.calendars.open import Account, account_of, calendar_ref, kept_provider
 from portal.clock import now_utc
-from portal.db import read_transaction, transaction, write_transaction
+from portal.database.engine import read_transaction, transaction, write_transaction
 from portal.failpoints import reach
 from portal.instance.standing import require_ours
 from portal.outbox import LeaseLost, Work

@@ -16,7 +16,7 @@ from portal import outbox
 from portal.booking.models import Appointment, EventLink
 from portal.calendars.models import BusyInterval, Calendar, RemoteObject
 from portal.clock import now_utc
-from portal.db import transaction, write_transaction
+from portal.database.engine import transaction, write_transaction
 from portal.failpoints import reach
 from portal.outbox import OutboxEntry, Work
 from portal.sync import ledger

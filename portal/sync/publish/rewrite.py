@@ -15,7 +15,7 @@ from portal.business.models import Service
 from portal.calendars.models import Calendar
 from portal.calendars.rewrite import rewrite_calendar, rewrite_service
 from portal.clock import now_utc
-from portal.db import transaction
+from portal.database.engine import transaction
 from portal.outbox import Work
 from portal.sync import ledger
 from portal.sync.event import shared

@@ -14,11 +14,11 @@ from flask import current_app
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from portal.booking.requests import settle_pending
-from portal.calendars.access import kept_provider
+from portal.booking.approval import settle_pending
 from portal.calendars.models import Calendar, RemoteObject
+from portal.calendars.open import kept_provider
 from portal.clock import now_utc
-from portal.db import read_transaction, transaction, write_transaction
+from portal.database.engine import read_transaction, transaction, write_transaction
 from portal.failpoints import reach
 from portal.instance.standing import require_adopted
 from portal.sync import due, leases, ledger

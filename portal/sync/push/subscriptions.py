@@ -18,11 +18,11 @@ from sqlalchemy import ColumnElement, and_, delete, select, update
 from sqlalchemy.orm import Session, joinedload
 
 from portal import outbox
-from portal.calendars.access import Account, account_of, calendar_ref, kept_provider
 from portal.calendars.models import Calendar, Connection, PushSubscription
+from portal.calendars.open import Account, account_of, calendar_ref, kept_provider
 from portal.clock import now_utc
 from portal.config import Settings
-from portal.db import read_transaction, transaction
+from portal.database.engine import read_transaction, transaction
 from portal.outbox import OutboxEntry, Work
 from portal.security import new_token, token_hash
 from portal.sync.push import state

@@ -13,13 +13,13 @@ from zoneinfo import ZoneInfo
 from flask import request
 from sqlalchemy.orm import Session
 
-from portal import dates
-from portal.booking.fixed_steps import existing
+from portal.booking.fixed.steps import existing
 from portal.booking.models import Booking, Series
-from portal.booking.outside_events import standing_over
-from portal.booking.queries import booking_of_manage_token, booking_of_public_id
-from portal.booking.records import found
-from portal.i18n import say, say_later
+from portal.booking.steps import found
+from portal.booking.time.outside_events import standing_over
+from portal.booking.time.queries import booking_of_manage_token, booking_of_public_id
+from portal.language import dates
+from portal.language.say import say, say_later
 from portal.public.booking.view import read_instant
 from portal.web.shown.versions import At, Shown, shows
 from portal.web.site import current_site

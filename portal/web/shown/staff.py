@@ -13,7 +13,7 @@ from portal.accounts.models import User
 from portal.admin.services import form
 from portal.business.models import Business, Service
 from portal.errors import NotFound
-from portal.i18n import LANGUAGES, known_language
+from portal.language.say import LANGUAGES, known_language
 from portal.notifications.own_texts import Place, find_text
 from portal.sync.models import Question
 from portal.web.shown.versions import At, Shown, shows

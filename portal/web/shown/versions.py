@@ -20,10 +20,10 @@ from flask import Flask, current_app, g, request, url_for
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import HTTPException
 
-from portal import db as database
+from portal.database import engine as database
 from portal.errors import NotFound, Stale
 from portal.extensions import db
-from portal.i18n import say
+from portal.language.say import say
 
 FIELD = "version"
 _DIGITS = 6
@@ -129,7 +129,8 @@ def _if_match() -> str:
 
 
 class _Gate:
-    """Compares, at the beginning of the first transaction of a view, what its form showed with what stands there. See `portal.db.gate`."""
+    """Compares, at the beginning of the first transaction of a view, what its form showed with what stands there. See
+    `portal.database.engine.gate`."""
 
     def __init__(self, form: Form) -> None:
         self._form = form

@@ -7,8 +7,8 @@ from sqlalchemy.orm import Session
 
 from portal.booking.models import WaitlistEntry
 from portal.business.models import Service
-from portal.i18n import say
-from portal.waitlist.records import entry_of_token, found_entry, open_offer
+from portal.language.say import say
+from portal.waitlist.steps import entry_of_token, found_entry, open_offer
 from portal.web.shown.versions import At, Shown, shows
 
 _ENDED = {"accepted": "waitlist.accept", "declined": "waitlist.decline", "left": "waitlist.leave"}

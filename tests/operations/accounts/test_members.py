@@ -10,7 +10,7 @@ from portal.accounts import members, operations, queries
 from portal.accounts.models import User
 from portal.booking.models import Booking
 from portal.booking.operations import Customer, book
-from portal.booking.queries import soonest_slots
+from portal.booking.time.queries import soonest_slots
 from portal.clock import now_utc
 from portal.errors import Invalid, NotAllowedNow, NotFound
 from portal.extensions import db

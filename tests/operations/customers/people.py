@@ -6,8 +6,9 @@ import itertools
 from datetime import datetime, timedelta
 from typing import Any
 
-from portal.booking import operations, queries
+from portal.booking import operations
 from portal.booking.models import Booking
+from portal.booking.time import queries
 from portal.business.models import Service, ServiceQuestion
 from portal.clock import now_utc
 from portal.extensions import db

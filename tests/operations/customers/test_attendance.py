@@ -14,8 +14,8 @@ from portal.business.models import Resource
 from portal.clock import now_utc
 from portal.errors import NotAllowedNow, NotFound
 from portal.extensions import db
-from portal.invariants import invariants
 from portal.outbox import OutboxEntry
+from portal.upkeep.invariants import invariants
 from tests.operations.customers.people import a_booking, a_service
 
 

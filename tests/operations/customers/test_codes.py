@@ -12,7 +12,7 @@ from sqlalchemy import select
 from portal.clock import now_utc
 from portal.customers import codes
 from portal.customers.models import MailedCode
-from portal.db import transaction
+from portal.database.engine import transaction
 from portal.errors import Invalid
 from portal.extensions import db
 from portal.outbox import OutboxEntry

@@ -17,20 +17,21 @@ from portal.booking import operations
 from portal.booking.models import Appointment, Booking, EventLink, Seat, WaitlistEntry
 from portal.calendars.models import Calendar, UnknownBooking
 from portal.clock import now_utc
-from portal.customers import codes, erase, forget
-from portal.customers.export import export_customer
+from portal.customers import codes
 from portal.customers.models import Erasure, MailedCode
-from portal.db import transaction
+from portal.database.engine import transaction
 from portal.errors import NotFound, NotYet
 from portal.extensions import db
 from portal.instance.ids import instance_ids
-from portal.invariants import invariants
 from portal.notifications.models import Mail, Reminder
 from portal.outbox import OutboxEntry
+from portal.privacy import erase, forget
+from portal.privacy.export import export_customer
 from portal.sync.event.desired import derived_uid
 from portal.sync.models import LedgerLine
 from portal.sync.publish.publish import publish
 from portal.sync.pull.pull import pull
+from portal.upkeep.invariants import invariants
 from portal.waitlist import operations as waitlist
 from providers.calendars.base import EventMark
 from providers.calendars.memory import MemoryCalendars

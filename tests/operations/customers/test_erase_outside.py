@@ -19,11 +19,11 @@ from portal.booking.models import Booking, EventLink
 from portal.calendars.connect import ChosenCalendar, connect_caldav
 from portal.calendars.models import Calendar, RemoteObject
 from portal.clock import now_utc
-from portal.customers import erase
 from portal.customers.models import Erasure
-from portal.db import transaction
+from portal.database.engine import transaction
 from portal.extensions import db
 from portal.outbox import OutboxEntry
+from portal.privacy import erase
 from portal.sync.pull.pull import pull
 from portal.worker import drain
 from portal.worker.jobs import handler_of

@@ -7,10 +7,10 @@ from sqlalchemy import literal, select
 
 from portal.booking import operations
 from portal.booking.operations import Customer
-from portal.booking.queries import soonest_slots
+from portal.booking.time.queries import soonest_slots
 from portal.clock import now_utc
 from portal.customers.queries import bookings_of, has_anything
-from portal.db import small_letters
+from portal.database.engine import small_letters
 from portal.errors import LimitReached
 from portal.extensions import db
 from tests import factories

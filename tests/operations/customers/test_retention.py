@@ -11,14 +11,14 @@ from sqlalchemy import func, select
 
 from portal.booking.models import Booking, WaitlistEntry
 from portal.clock import now_utc
-from portal.customers import forget, retention
 from portal.customers.models import Erasure
-from portal.db import transaction
+from portal.database.engine import transaction
 from portal.errors import Invalid
 from portal.extensions import db
-from portal.invariants import invariants
 from portal.notifications.models import Mail
 from portal.outbox import OutboxEntry
+from portal.privacy import forget, retention
+from portal.upkeep.invariants import invariants
 from tests.operations.customers.people import a_booking
 from tests.support import mails
 

@@ -8,15 +8,13 @@ import pytest
 from flask import current_app
 from sqlalchemy import func, select
 
-from portal.adoption import adopt, settle
 from portal.booking.models import Booking
 from portal.booking.operations import cancel_booking
-from portal.calendars import grants, tokens
-from portal.calendars.access import open_with
 from portal.calendars.models import Calendar, Connection
+from portal.calendars.oauth import grants, tokens
+from portal.calendars.open import open_with
 from portal.clock import now_utc
-from portal.db import read_transaction
-from portal.doctor import examine
+from portal.database.engine import read_transaction
 from portal.errors import NotAllowedNow
 from portal.extensions import db
 from portal.instance.standing import NotAdopted
@@ -26,7 +24,9 @@ from portal.sync.account import operations
 from portal.sync.pull.pull import pull
 from portal.sync.reconcile import reconcile
 from portal.sync.state.states import Paused, classify
-from portal.vitals import read_vitals
+from portal.upkeep.adoption import adopt, settle
+from portal.upkeep.doctor import examine
+from portal.upkeep.vitals import read_vitals
 from portal.worker import drain, jobs
 from portal.worker import loops as background
 from tests.operations.sync.conftest import Studio, at, clean_slate, fresh, make_studio, rows

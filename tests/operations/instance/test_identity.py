@@ -10,12 +10,12 @@ import sqlite3
 import pytest
 from sqlalchemy import create_engine
 
-from portal.adoption import settle
 from portal.app import create_app
 from portal.extensions import db
 from portal.instance import identity
 from portal.instance.identity import address_of, differences, read_identity
 from portal.instance.models import Instance
+from portal.upkeep.adoption import settle
 from tests.support.copies import copied, inside
 
 

@@ -11,20 +11,18 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from portal import schema
-from portal.adoption import adopt, settle
 from portal.app import create_app
-from portal.backup import restore_backup, write_backup
 from portal.booking.models import Booking
 from portal.booking.operations import cancel_booking
-from portal.booking.queries import free_slots
 from portal.booking.rules import Customer
 from portal.booking.taking_up import Person, Wanted
+from portal.booking.time.queries import free_slots
 from portal.business.models import Service
-from portal.calendars.access import calendar_ref, provider_of
 from portal.calendars.connect import ChosenCalendar, connect_account
 from portal.calendars.models import Calendar, Connection
+from portal.calendars.open import calendar_ref, provider_of
 from portal.clock import now_utc
+from portal.database import schema
 from portal.errors import NotAllowedNow
 from portal.extensions import db
 from portal.intervals import Interval
@@ -32,6 +30,8 @@ from portal.outbox import OutboxEntry, work_of
 from portal.sync.account import operations
 from portal.sync.outside import unknown
 from portal.sync.pull.pull import pull
+from portal.upkeep.adoption import adopt, settle
+from portal.upkeep.backups.backup import restore_backup, write_backup
 from tests.factories import make_resource, make_service
 from tests.operations.sync.conftest import ALL_DAY, Studio, at, clean_slate, fresh, rows
 from tests.providers.servers import RadicaleServer
@@ -147,7 +147,7 @@ def _events(studio: Studio) -> list:
     """When the events with our mark stand, as the server has them."""
     calendar = fresh(Calendar, studio.calendar_id)
     ref, connection = calendar_ref(calendar), db.session.get_one(Connection, calendar.connection_id)
-    from portal.calendars.access import account_of
+    from portal.calendars.open import account_of
 
     account = account_of(connection)
     db.session.rollback()

@@ -5,16 +5,15 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import select, text
 
-from portal.adoption import adopt, settle, stand_back
+from portal.booking.approval import APPROVAL, refuse_booking
 from portal.booking.models import Appointment, Booking, EventLink
-from portal.booking.queries import free_slots
-from portal.booking.requests import APPROVAL, refuse_booking
 from portal.booking.rules import Customer
 from portal.booking.taking_up import Person, Wanted
+from portal.booking.time.queries import free_slots
 from portal.business.models import Service
 from portal.calendars.models import BusyInterval, Calendar, UnknownBooking
 from portal.clock import now_utc
-from portal.db import transaction
+from portal.database.engine import transaction
 from portal.errors import Invalid, NotAllowedNow, SlotTaken
 from portal.extensions import db
 from portal.intervals import Interval
@@ -23,6 +22,7 @@ from portal.sync.outside import unknown
 from portal.sync.outside.approvals import approve
 from portal.sync.pull.pull import pull
 from portal.sync.reconcile import reconcile
+from portal.upkeep.adoption import adopt, settle, stand_back
 from providers.calendars.memory import DEFAULT_CALENDAR
 from tests.factories import make_calendar, make_resource, make_service
 from tests.operations.sync.conftest import ALL_DAY, Studio, at, clean_slate, fresh, make_studio, rows

@@ -14,7 +14,7 @@ from portal.booking import operations
 from portal.booking.models import Booking
 from portal.business.models import Business
 from portal.clock import now_utc
-from portal.db import transaction
+from portal.database.engine import transaction
 from portal.extensions import db
 from portal.notifications import deliver as delivering
 from portal.notifications.models import Mail

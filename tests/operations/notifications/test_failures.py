@@ -11,7 +11,7 @@ import time_machine
 
 from portal.booking.models import Booking
 from portal.clock import now_utc
-from portal.db import transaction
+from portal.database.engine import transaction
 from portal.errors import NotAllowedNow, NotFound
 from portal.extensions import db
 from portal.notifications import again, failures
@@ -177,8 +177,7 @@ def run_command(app, monkeypatch, content: bytes) -> int:
     """`lockstep mail-returned < report`, on this app's database."""
     from contextlib import contextmanager
 
-    from portal import cli
-    from portal.commands import mails
+    from portal.commands import mails, main
 
     @contextmanager
     def instance():
@@ -186,7 +185,7 @@ def run_command(app, monkeypatch, content: bytes) -> int:
 
     monkeypatch.setattr(mails, "instance", instance)
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
-    return cli.run(["mail-returned"])
+    return main.run(["mail-returned"])
 
 
 def test_the_command_marks_and_says_so(sent, studio, app, monkeypatch, capsys):

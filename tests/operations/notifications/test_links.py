@@ -11,12 +11,12 @@ from icalendar import Calendar
 
 from portal.booking.models import WaitlistEntry
 from portal.clock import now_utc
-from portal.db import transaction
+from portal.database.engine import transaction
 from portal.extensions import db
 from portal.notifications.reminders import queue_due
 from portal.security import token_hash
 from portal.sync.models import Conflict, Question
-from portal.waitlist.records import tell_entry, token_place
+from portal.waitlist.steps import tell_entry, token_place
 from tests.factories import make_calendar
 from tests.operations.notifications.conftest import HALF_HOUR, MAX, NINE
 from tests.operations.notifications.test_staff_news import record, save, state

@@ -13,7 +13,7 @@ from portal import outbox
 from portal.booking.models import Booking
 from portal.clock import now_utc
 from portal.customers import codes
-from portal.db import transaction
+from portal.database.engine import transaction
 from portal.errors import NotFound
 from portal.extensions import db
 from portal.notifications import again, deliver, failures, mail_server

@@ -13,7 +13,7 @@ from sqlalchemy import insert, select, update
 from portal import outbox
 from portal.booking.models import Appointment, Booking
 from portal.clock import now_utc
-from portal.db import transaction
+from portal.database.engine import transaction
 from portal.extensions import db
 from portal.notifications import deliver as delivering
 from portal.notifications import reminders

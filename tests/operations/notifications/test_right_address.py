@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import time_machine
 
-from portal.booking import address
 from portal.booking.models import Booking
+from portal.booking.strangers import address
 from portal.clock import now_utc
 from portal.extensions import db
 from tests.operations.notifications.conftest import ZOE

@@ -11,7 +11,7 @@ from portal import outbox
 from portal.accounts.models import User
 from portal.booking.models import Booking, EventLink
 from portal.clock import now_utc
-from portal.db import transaction
+from portal.database.engine import transaction
 from portal.extensions import db
 from portal.sync.models import Conflict, Question
 from providers.messaging.base import DeliveryRefused, TemporaryDeliveryError

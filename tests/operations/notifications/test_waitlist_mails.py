@@ -12,11 +12,11 @@ from portal.booking.models import Offer, WaitlistEntry
 from portal.clock import now_utc
 from portal.customers import codes
 from portal.customers.models import MailedCode
-from portal.db import transaction
+from portal.database.engine import transaction
 from portal.extensions import db
 from portal.notifications.models import Mail
 from portal.security import token_hash
-from portal.waitlist.records import tell_entry, token_place
+from portal.waitlist.steps import tell_entry, token_place
 from tests.operations.notifications.conftest import HALF_HOUR, NINE, ZOE
 from tests.support.mails import deliver_all, html, text
 

@@ -20,7 +20,7 @@ from portal.booking.rules import Customer
 from portal.business.models import Resource, Service
 from portal.calendars.models import BusyInterval, Calendar, Connection, RemoteObject
 from portal.clock import now_utc
-from portal.db import transaction
+from portal.database.engine import transaction
 from portal.extensions import db
 from portal.outbox import OutboxEntry
 from portal.sync import throttle

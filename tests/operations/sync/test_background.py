@@ -11,13 +11,13 @@ from flask import Flask
 
 from portal.booking.models import Booking
 from portal.clock import now_utc
-from portal.db import read_transaction, transaction
+from portal.database.engine import read_transaction, transaction
 from portal.errors import Refused
 from portal.extensions import db
 from portal.sync import leases
 from portal.sync.account import operations
 from portal.sync.models import Lease
-from portal.vitals import HEARTBEAT, require_stopped
+from portal.upkeep.vitals import HEARTBEAT, require_stopped
 from portal.worker import jobs
 from portal.worker.loops import Background
 from providers.errors import Temporary

@@ -8,15 +8,15 @@ import pytest
 from sqlalchemy import update
 
 from portal import outbox
-from portal.booking.demand import stale_calendars
 from portal.booking.models import Appointment, EventLink
 from portal.booking.operations import cancel_booking, move_booking
+from portal.booking.time.demand import stale_calendars
 from portal.business.models import Resource
-from portal.calendars import grants
-from portal.calendars.access import seal_secret
 from portal.calendars.models import BusyInterval, Calendar, Connection, RemoteObject
+from portal.calendars.oauth import grants
+from portal.calendars.open import seal_secret
 from portal.clock import now_utc
-from portal.db import read_transaction, transaction
+from portal.database.engine import read_transaction, transaction
 from portal.errors import NotAllowedNow, NotFound
 from portal.outbox import OutboxEntry
 from portal.sync import throttle
@@ -27,7 +27,7 @@ from portal.sync.pull import pull as pull_module
 from portal.sync.pull.pull import pull
 from portal.sync.reconcile import reconcile
 from portal.sync.state import overview
-from portal.vitals import read_vitals
+from portal.upkeep.vitals import read_vitals
 from portal.worker import drain
 from providers.calendars.base import EventMark
 from providers.calendars.memory import DEFAULT_CALENDAR

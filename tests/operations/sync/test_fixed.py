@@ -6,18 +6,18 @@ from datetime import timedelta
 
 import pytest
 
-from portal.booking import fixed
+from portal.booking.fixed import dates
 from portal.booking.models import Booking
 from portal.booking.operations import book, cancel_booking
 from portal.booking.rules import Customer
 from portal.business.models import Resource
 from portal.clock import now_utc
-from portal.db import transaction
+from portal.database.engine import transaction
 from portal.extensions import db
-from portal.invariants import invariants
 from portal.sync.outside import questions
 from portal.sync.pull.pull import pull
 from portal.sync.reconcile import reconcile
+from portal.upkeep.invariants import invariants
 from providers.calendars.memory import DEFAULT_CALENDAR, MemoryCalendars
 from tests.factories import make_calendar, make_resource, make_service
 from tests.operations.sync.conftest import ALL_DAY, Studio, at, fresh, rows
@@ -32,7 +32,7 @@ def yoga(studio):
 
 
 def plan(studio, start_at, **more):
-    appointment_id = fixed.plan_date(studio.service_slug, start_at, now=now_utc(), **more)
+    appointment_id = dates.plan_date(studio.service_slug, start_at, now=now_utc(), **more)
     studio.publish_all()
     return appointment_id
 
@@ -90,7 +90,7 @@ def test_it_stays_when_the_last_one_leaves(yoga):
 def test_called_off_its_event_goes(yoga):
     appointment_id = plan(yoga, at(2, 10))
     join(yoga, at(2, 10), "Eva Ruiz")
-    fixed.call_off(appointment_id, now=now_utc())
+    dates.call_off(appointment_id, now=now_utc())
     yoga.publish_all()
     yoga.pull()
     assert titles(yoga) == []
@@ -100,7 +100,7 @@ def test_called_off_its_event_goes(yoga):
 
 def test_another_capacity_shows(yoga):
     appointment_id = plan(yoga, at(2, 10))
-    fixed.change_capacity(appointment_id, 15, now=now_utc())
+    dates.change_capacity(appointment_id, 15, now=now_utc())
     yoga.publish_all()
     assert titles(yoga) == ["Yoga · 0 of 15"]
 
@@ -171,7 +171,7 @@ def test_moved_here_while_a_question_is_open_the_question_ends(yoga):
     yoga.set_rule(when_moved="ask")
     appointment_id = plan(yoga, at(2, 10))
     drag(yoga, at(3, 15))
-    fixed.move_appointment(appointment_id, at(4, 9), by="staff", now=now_utc())
+    dates.move_appointment(appointment_id, at(4, 9), by="staff", now=now_utc())
     yoga.publish_all()
     assert (yoga.own_event().start_at, yoga.questions()) == (at(4, 9), [])
     assert yoga.link(appointment_id).state == "done"
@@ -245,13 +245,13 @@ def test_an_outside_event_over_a_class_that_nobody_has_booked_is_a_conflict(yoga
     yoga.store.add_event(DEFAULT_CALENDAR, "Dentist", at(2, 10, 30), at(2, 11))
     yoga.pull()
     assert [conflict.appointment_id for conflict in yoga.conflicts()] == [appointment_id]
-    fixed.move_appointment(appointment_id, at(2, 15), by="staff", now=now_utc())
+    dates.move_appointment(appointment_id, at(2, 15), by="staff", now=now_utc())
     yoga.publish_all()
     assert yoga.conflicts() == []
 
 
 def test_reconcile_writes_a_class_whose_event_was_never_made(yoga):
-    appointment_id = fixed.plan_date(yoga.service_slug, at(2, 10), now=now_utc())
+    appointment_id = dates.plan_date(yoga.service_slug, at(2, 10), now=now_utc())
     transaction(lambda s: [s.delete(s.merge(entry)) for entry in yoga.news("calendar.publish")])
     assert titles(yoga) == []
     report = reconcile(yoga.calendar_id)
@@ -261,7 +261,7 @@ def test_reconcile_writes_a_class_whose_event_was_never_made(yoga):
 
 
 def test_the_doctor_misses_a_class_that_is_in_no_calendar(yoga):
-    appointment_id = fixed.plan_date(yoga.service_slug, at(2, 10), now=now_utc())
+    appointment_id = dates.plan_date(yoga.service_slug, at(2, 10), now=now_utc())
     transaction(lambda s: [s.delete(s.merge(entry)) for entry in yoga.news("calendar.publish")])
     found = invariants(db.session())
     assert [sentence for sentence in found if f"Appointment {appointment_id} is neither in calendar" in sentence]

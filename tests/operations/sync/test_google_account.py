@@ -12,7 +12,7 @@ from sqlalchemy import select
 from portal.booking.models import EventLink
 from portal.calendars.models import Calendar, Connection, PushSubscription
 from portal.clock import now_utc
-from portal.db import read_transaction
+from portal.database.engine import read_transaction
 from portal.extensions import db
 from portal.sync.account import disconnect, disconnecting, operations
 from portal.sync.account.catch_up_card import card_of

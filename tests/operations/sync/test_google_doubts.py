@@ -9,7 +9,7 @@ from portal.booking.operations import book, cancel_booking, move_booking
 from portal.booking.rules import Customer
 from portal.business.models import Resource
 from portal.clock import now_utc
-from portal.db import transaction
+from portal.database.engine import transaction
 from portal.outbox import OutboxEntry
 from portal.sync import throttle
 from portal.sync.pull.pull import pull

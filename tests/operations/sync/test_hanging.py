@@ -13,7 +13,7 @@ from flask import Flask
 
 from portal.calendars.models import Calendar
 from portal.clock import now_utc
-from portal.db import transaction
+from portal.database.engine import transaction
 from portal.outbox import Work
 from portal.sync import throttle
 from portal.sync.publish import publish

@@ -11,7 +11,7 @@ from sqlalchemy import event
 
 from portal.calendars.models import PushSubscription
 from portal.clock import now_utc
-from portal.db import transaction
+from portal.database.engine import transaction
 from portal.extensions import db
 from portal.sync import due
 from portal.sync.models import LedgerLine

@@ -14,7 +14,7 @@ from portal.calendars import last_look
 from portal.calendars.last_look import BUDGET, look
 from portal.calendars.models import Calendar, Connection
 from portal.clock import now_utc
-from portal.db import transaction
+from portal.database.engine import transaction
 from portal.extensions import db
 from portal.intervals import Interval
 from portal.process import web_server

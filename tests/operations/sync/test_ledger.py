@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import delete, select, update
 
-from portal.db import read_transaction, transaction
+from portal.database.engine import read_transaction, transaction
 from portal.sync import ledger
 from portal.sync.models import LedgerLine
 

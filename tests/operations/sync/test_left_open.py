@@ -6,15 +6,15 @@ from datetime import timedelta
 
 import pytest
 
-from portal.booking.queries import free_slots
+from portal.booking.time.queries import free_slots
 from portal.business.models import Service
 from portal.calendars.last_look import look
 from portal.clock import now_utc
-from portal.doctor import _connections
 from portal.errors import NotAllowedNow, NotFound
 from portal.extensions import db
 from portal.intervals import Interval
 from portal.sync.outside import left_open
+from portal.upkeep.doctor import _connections
 from tests.operations.sync.conftest import Studio, at
 
 FOREVER = "It ends beyond all calendars."

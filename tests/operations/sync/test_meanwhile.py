@@ -6,11 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from portal.booking import fixed
+from portal.booking.fixed import dates
 from portal.business.models import Resource
 from portal.calendars.models import Calendar
 from portal.clock import now_utc
-from portal.db import read_transaction, transaction
+from portal.database.engine import read_transaction, transaction
 from portal.sync.account import operations
 from portal.sync.account.catch_up_card import card_of
 from portal.sync.publish.publish import publish_entry
@@ -162,7 +162,7 @@ def test_a_booking_deleted_outside_too(away, rule, outcome):
 def test_a_class_that_nobody_has_booked_is_told_by_its_name(away):
     (ana,) = rows(Resource, Resource.id == away.resource_id)
     slug = make_service([ana], duration=60, step=60, capacity=12, timing="fixed", name="Yoga").slug
-    appointment_id = fixed.plan_date(slug, at(4, 10), now=now_utc())
+    appointment_id = dates.plan_date(slug, at(4, 10), now=now_utc())
     away.publish_all()
     own = next(event for event in away.events() if event.summary.startswith("Yoga"))
     away.store.move_event(DEFAULT_CALENDAR, own.remote_id, at(4, 16))

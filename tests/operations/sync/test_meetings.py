@@ -13,13 +13,13 @@ from flask import Flask
 from icalendar import Calendar as ICalendar
 
 from portal.booking import operations
-from portal.booking.meetings import Meeting, meeting_for, meeting_of, without_link
+from portal.booking.invitation.meetings import Meeting, meeting_for, meeting_of, without_link
 from portal.booking.models import Appointment, Booking, EventLink
 from portal.booking.rules import Customer
 from portal.business.models import Resource
 from portal.calendars.models import Connection
 from portal.clock import now_utc
-from portal.db import transaction
+from portal.database.engine import transaction
 from portal.extensions import db
 from portal.notifications.deliver import notify_customer
 from portal.sync import throttle

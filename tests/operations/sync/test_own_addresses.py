@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from portal.calendars.access import calendar_ref
+from portal.calendars.open import calendar_ref
 from portal.sync.models import LedgerLine
 from tests.operations.sync.conftest import Studio, at, rows
 

@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from portal.calendars.models import PushSubscription
 from portal.clock import now_utc
-from portal.db import transaction
+from portal.database.engine import transaction
 from portal.outbox import OutboxEntry
 from portal.sync import due
 from portal.sync import throttle as lines

@@ -14,7 +14,7 @@ from portal.booking.rules import Customer
 from portal.business.models import Resource, Service
 from portal.calendars.connect import ChosenCalendar, connect_caldav
 from portal.clock import now_utc
-from portal.db import transaction
+from portal.database.engine import transaction
 from portal.outbox import OutboxEntry
 from portal.sync.account import operations
 from portal.sync.outside import changes

@@ -9,7 +9,7 @@ import pytest
 from portal.admin.bookings.queries import rows_of
 from portal.booking.models import Booking
 from portal.booking.operations import cancel_booking, move_booking
-from portal.booking.queries import sync_state
+from portal.booking.time.queries import sync_state
 from portal.clock import now_utc
 from portal.extensions import db
 from portal.outbox import OutboxEntry
@@ -327,7 +327,7 @@ def instance_id():
 def bump_version(appointment_id):
     from portal import outbox
     from portal.booking.models import Appointment
-    from portal.db import transaction
+    from portal.database.engine import transaction
 
     def work(session):
         session.get_one(Appointment, appointment_id).version += 1

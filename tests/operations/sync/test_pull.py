@@ -12,7 +12,7 @@ from sqlalchemy import event
 from portal.booking.operations import cancel_booking
 from portal.calendars.models import BusyInterval, Calendar, RemoteObject
 from portal.clock import now_utc
-from portal.db import transaction
+from portal.database.engine import transaction
 from portal.errors import NotFound
 from portal.extensions import db
 from portal.sync import leases

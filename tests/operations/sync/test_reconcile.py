@@ -11,7 +11,7 @@ from portal.booking.operations import cancel_booking
 from portal.business.models import Business
 from portal.calendars.models import BusyInterval
 from portal.clock import now_utc
-from portal.db import read_transaction, transaction
+from portal.database.engine import read_transaction, transaction
 from portal.extensions import db
 from portal.outbox import OutboxEntry
 from portal.sync.event.desired import derived_uid

@@ -9,11 +9,11 @@ import pytest
 import time_machine
 from flask import Flask
 
-from portal.booking import queries
+from portal.booking.time import queries
 from portal.business.models import Resource
 from portal.calendars.models import Calendar, Connection
 from portal.clock import now_utc
-from portal.db import transaction
+from portal.database.engine import transaction
 from portal.errors import TryAgain
 from portal.extensions import db
 from portal.intervals import Interval

@@ -9,7 +9,7 @@ import pytest
 
 from portal.booking.operations import cancel_booking, move_booking
 from portal.clock import now_utc
-from portal.db import read_transaction
+from portal.database.engine import read_transaction
 from portal.errors import Invalid, NotAllowedNow, SlotTaken
 from portal.sync.outside import changes as outside
 from portal.sync.outside import questions, steps
@@ -429,7 +429,7 @@ def make_room_taken(studio, start_at):
     """Somebody books that time before the question is answered: past the busy time of the moved event, so by hand."""
     from portal.booking.models import Claim
     from portal.booking.rules import quanta
-    from portal.db import transaction
+    from portal.database.engine import transaction
 
     other = studio.book(at(20, 10))
 
@@ -443,7 +443,7 @@ def make_room_taken(studio, start_at):
 def shift_into_past(appointment_id):
     """Let time pass: the appointment was yesterday."""
     from portal.booking.models import Appointment, AppointmentResource, EventLink
-    from portal.db import transaction
+    from portal.database.engine import transaction
 
     def work(session):
         appointment = session.get_one(Appointment, appointment_id)

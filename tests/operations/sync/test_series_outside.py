@@ -11,21 +11,21 @@ import caldav
 import pytest
 
 from portal.admin.integrations.forms import Rules
-from portal.booking import series
+from portal.booking.fixed import series
 from portal.booking.models import Appointment, Booking
 from portal.booking.operations import book
 from portal.booking.rules import Customer
 from portal.business.models import Service
 from portal.calendars.connect import ChosenCalendar, connect_caldav
 from portal.clock import now_utc
-from portal.db import transaction
+from portal.database.engine import transaction
 from portal.extensions import db
-from portal.invariants import invariants
 from portal.outbox import OutboxEntry
 from portal.sync.account import operations
 from portal.sync.models import Question
 from portal.sync.outside import questions
 from portal.sync.pull.pull import pull
+from portal.upkeep.invariants import invariants
 from portal.worker import drain
 from portal.worker.jobs import handler_of
 from tests.factories import make_resource, make_service

@@ -8,7 +8,7 @@ from portal.booking.models import Booking, EventLink
 from portal.booking.operations import cancel_booking, move_booking
 from portal.calendars.models import Calendar
 from portal.clock import now_utc
-from portal.db import transaction
+from portal.database.engine import transaction
 from portal.errors import SlotTaken
 from portal.sync.account import operations
 from portal.sync.pull.pull import pull

@@ -8,7 +8,7 @@ import pytest
 
 from portal import outbox
 from portal.clock import now_utc
-from portal.db import transaction
+from portal.database.engine import transaction
 from portal.errors import TryAgain
 from portal.extensions import db
 from portal.outbox import OutboxEntry
@@ -255,7 +255,7 @@ class TestWaitingWork:
         assert (self.entry().state, len(studio.events())) == ("done", 1)
 
     def test_an_idle_drain_takes_no_write_lock(self, sqlite_studio, monkeypatch):
-        from portal import db as portal_db
+        from portal.database import engine as portal_db
 
         begun = []
         monkeypatch.setattr(portal_db, "begin_write", lambda session: begun.append(session))

@@ -9,11 +9,11 @@ import pytest
 from flask import Flask
 from sqlalchemy import select, update
 
-from portal.calendars.access import account_of
 from portal.calendars.models import Calendar, Connection, PushSubscription
+from portal.calendars.open import account_of
 from portal.clock import now_utc
 from portal.config import Settings
-from portal.db import read_transaction, transaction
+from portal.database.engine import read_transaction, transaction
 from portal.extensions import db
 from portal.outbox import OutboxEntry
 from portal.security import token_hash

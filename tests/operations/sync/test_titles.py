@@ -11,7 +11,7 @@ import pytest
 from portal.admin.questions import queries
 from portal.calendars.models import Calendar, RemoteObject
 from portal.clock import now_utc
-from portal.db import transaction
+from portal.database.engine import transaction
 from portal.extensions import db
 from portal.sync.account import operations, view
 from portal.sync.state import overview

@@ -17,14 +17,14 @@ import pytest
 import time_machine
 from sqlalchemy import select, update
 
-from portal.calendars import tokens
-from portal.calendars.access import account_of, kept_provider, seal_secret, unseal_secret
 from portal.calendars.last_look import look
 from portal.calendars.models import Calendar, Connection
-from portal.calendars.tokens import StoredTokens
+from portal.calendars.oauth import tokens
+from portal.calendars.oauth.tokens import StoredTokens
+from portal.calendars.open import account_of, kept_provider, seal_secret, unseal_secret
 from portal.clock import now_utc
 from portal.config import NAMES
-from portal.db import transaction
+from portal.database.engine import transaction
 from portal.extensions import db
 from portal.intervals import Interval
 from portal.sync.pull.pull import pull

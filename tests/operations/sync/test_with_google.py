@@ -16,10 +16,10 @@ from sqlalchemy import update
 from werkzeug.serving import make_server
 
 from portal.business.models import Resource
-from portal.calendars.access import account_of
 from portal.calendars.models import BusyInterval, Calendar, Connection, PushSubscription
+from portal.calendars.open import account_of
 from portal.clock import now_utc
-from portal.db import read_transaction, transaction
+from portal.database.engine import read_transaction, transaction
 from portal.extensions import db
 from portal.outbox import OutboxEntry
 from portal.sync.pull.pull import pull

@@ -8,10 +8,10 @@ from __future__ import annotations
 import sys
 
 from portal.app import create_app
-from portal.calendars.access import account_of
 from portal.calendars.models import Connection
-from portal.calendars.tokens import StoredTokens
-from portal.db import read_transaction
+from portal.calendars.oauth.tokens import StoredTokens
+from portal.calendars.open import account_of
+from portal.database.engine import read_transaction
 
 
 def main(connection_id: int) -> None:

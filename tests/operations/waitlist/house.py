@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import select, update
 
 from portal.availability.model import Slot
-from portal.booking import claims
 from portal.booking.models import Appointment, Booking, Offer, Seat, WaitlistEntry, WaitlistReceipt
 from portal.booking.operations import Customer, book, cancel_booking
+from portal.booking.time import claims
 from portal.business.models import Resource, Service
-from portal.db import begin_write
+from portal.database.engine import begin_write
 from portal.extensions import db
 from portal.intervals import Interval
 from portal.outbox import OutboxEntry

@@ -3,9 +3,9 @@
 from sqlalchemy import update
 
 from portal.booking.models import Booking, Offer, WaitlistEntry
-from portal.db import transaction
+from portal.database.engine import transaction
 from portal.extensions import db
-from portal.invariants import wrong_offers
+from portal.upkeep.invariants import wrong_offers
 from tests.operations.waitlist.house import NOW, cancel, look, make_class, offers, take, wait
 
 

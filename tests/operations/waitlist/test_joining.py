@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from sqlalchemy import func, select
 
-from portal.booking import fixed
+from portal.booking.fixed import dates
 from portal.booking.models import WaitlistEntry
 from portal.booking.operations import Customer
 from portal.business.models import Resource, ServiceQuestion
@@ -13,7 +13,7 @@ from portal.errors import Invalid, NotFound, Refused, RepeatedDifferently, SlotF
 from portal.extensions import db
 from portal.outbox import OutboxEntry
 from portal.waitlist import joining
-from portal.waitlist.records import entry_token
+from portal.waitlist.steps import entry_token
 from tests.factories import make_resource, make_service
 from tests.operations.waitlist.house import (
     NOW,
@@ -101,7 +101,7 @@ def test_a_class_that_was_moved_is_still_the_same_and_one_at_its_old_time_is_ano
     moved = make_class(1)
     take(moved, "Eva")
     first = wait(moved, "Bea")
-    fixed.move_appointment(moved.id, TEN + timedelta(hours=3), by="staff", now=NOW)
+    dates.move_appointment(moved.id, TEN + timedelta(hours=3), by="staff", now=NOW)
     db.session.rollback()
     assert wait(moved, "Bea", key="after the move").entry_id == first.entry_id
     other = add_date(moved.service, db.session.get(Resource, moved.resources[0].resource_id), start_at=TEN, capacity=1)

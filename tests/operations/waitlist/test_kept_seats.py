@@ -6,12 +6,12 @@ from datetime import timedelta
 
 import pytest
 
-from portal.booking.fixed import change_capacity
+from portal.booking.fixed.dates import change_capacity
 from portal.booking.models import Offer, WaitlistEntry
-from portal.booking.queries import soonest_slots
-from portal.booking.standing import find_standing
+from portal.booking.time.joinable import find_standing
+from portal.booking.time.queries import soonest_slots
 from portal.business.models import Resource, Service
-from portal.db import transaction
+from portal.database.engine import transaction
 from portal.extensions import db
 from portal.intervals import Interval
 from tests.operations.waitlist.house import NOW, TEN, cancel, entry, look, make_class, offers, take, wait, waitlist

@@ -5,18 +5,18 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from portal.adoption import adopt
-from portal.booking.fixed import call_off, change_capacity, change_date
+from portal.booking.fixed.dates import call_off, change_capacity, change_date
 from portal.booking.models import Booking
 from portal.booking.operations import place_hold, release_hold, sweep_expired_holds
-from portal.booking.queries import soonest_slots
+from portal.booking.time.queries import soonest_slots
 from portal.business.models import Resource
 from portal.calendars.models import BusyInterval
 from portal.clock import now_utc
-from portal.db import database_now
+from portal.database.engine import database_now
 from portal.errors import LimitReached, NotAllowedNow, NotFound, OfferOver, SlotTaken, TryAgain
 from portal.extensions import db
 from portal.outbox import OutboxEntry, work_of
+from portal.upkeep.adoption import adopt
 from tests.factories import make_calendar
 from tests.operations.waitlist.house import (
     NOW,
@@ -383,7 +383,7 @@ def test_a_look_with_nothing_to_do_writes_nothing(app, monkeypatch):
     klass = make_class(1)
     take(klass, "Eva")
     wait(klass, "Bea")
-    monkeypatch.setattr("portal.waitlist.look.write_transaction", None)
+    monkeypatch.setattr("portal.waitlist.allot.write_transaction", None)
     assert look(klass.service_id) == []
     assert waitlist.look_at_waitlists(NOW) == []
 
@@ -401,7 +401,7 @@ def test_trouble_with_one_waitlist_does_not_hold_up_the_others(app, monkeypatch)
             raise TryAgain("The portal is very busy at this moment.")
         return waitlist.look(service_id, **more)
 
-    monkeypatch.setattr("portal.waitlist.staff.look", stumble)
+    monkeypatch.setattr("portal.waitlist.by_hand.look", stumble)
     assert len(waitlist.look_at_waitlists(NOW)) == 1
     assert [entry(each).status for each in joined] == ["waiting", "offered"]
 

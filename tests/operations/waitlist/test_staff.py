@@ -90,7 +90,7 @@ def test_the_dry_run_says_who_would_be_offered_and_changes_nothing(app):
 
 
 def test_what_the_dry_run_says_is_what_then_happens(app):
-    from portal.booking.fixed import change_capacity
+    from portal.booking.fixed.dates import change_capacity
 
     klass, _, _ = three_who_wait(capacity=3)
     would = waitlist.dry_run(klass.service.slug, appointment_id=klass.id, more_seats=4, now=NOW)

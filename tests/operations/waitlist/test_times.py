@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from portal.booking.models import Appointment, Booking
 from portal.booking.operations import place_hold, release_hold, sweep_expired_holds
-from portal.booking.queries import free_slots
+from portal.booking.time.queries import free_slots
 from portal.business.models import Resource, WeeklyHours
 from portal.errors import OfferOver
 from portal.extensions import db

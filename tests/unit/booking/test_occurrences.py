@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portal.booking.occurrences import Weekly, begins_at, dates_between, same_week
+from portal.booking.fixed.occurrences import Weekly, begins_at, dates_between, same_week
 
 ZONES = ["Europe/Madrid", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "Pacific/Apia", "America/Nuuk"]
 WEEK = timedelta(days=7)

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portal import dates
 from portal.availability.model import Slot
 from portal.intervals import Interval
+from portal.language import dates
 from portal.public.booking import view
 from portal.public.booking.view import Choice
 

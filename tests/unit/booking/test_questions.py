@@ -6,7 +6,7 @@ import pytest
 
 from portal.booking.questions import answer_lines, check_answers, typed_answers
 from portal.errors import Invalid
-from portal.i18n import speaking
+from portal.language.say import speaking
 
 
 def question(name="allergies", kind="text", *, is_required=False, choices=(), label="Allergies?"):

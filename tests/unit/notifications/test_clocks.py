@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from portal import dates
+from portal.language import dates
 from portal.notifications.compose.wording import locale_for
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from icalendar import Calendar
 
-from portal.calendars.ical import CustomerEvent, customer_ics, customer_uid
+from portal.booking.invitation.customer_ics import CustomerEvent, customer_ics, customer_uid
 
 START = datetime(2026, 12, 3, 9, 30, tzinfo=UTC)
 EVENT = CustomerEvent(

@@ -31,5 +31,5 @@ def test_no_staff_page_says_so_either(path):
 def _catalog():
     from babel.messages.pofile import read_po
 
-    with open(ROOT / "portal/translations/es/LC_MESSAGES/messages.po", "rb") as file:
+    with open(ROOT / "portal/language/translations/es/LC_MESSAGES/messages.po", "rb") as file:
         return list(read_po(file))

@@ -9,7 +9,7 @@ import pytest
 from babel import Locale
 from lxml import html
 
-from portal import dates, i18n
+from portal.language import dates, say
 from portal.notifications.compose import letter
 from portal.notifications.compose.facts import Facts
 from portal.notifications.compose.messages import compose
@@ -21,7 +21,7 @@ MAILS = dict(all_mails("es"))
 
 @pytest.fixture(autouse=True)
 def marked(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for reader in (i18n, letter):
+    for reader in (say, letter):
         monkeypatch.setattr(reader, "catalog", lambda _tag: Marks())
     monkeypatch.setattr(dates, "locale_of", lambda _tag, _country="": Locale("el"))
     forget_names()

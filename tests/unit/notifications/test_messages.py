@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import pytest
 from icalendar import Calendar
 
-from portal.calendars.ical import CustomerEvent
+from portal.booking.invitation.customer_ics import CustomerEvent
 from portal.calendars.models import CONNECTION_STATES
 from portal.notifications.compose.facts import (
     BookingFacts,

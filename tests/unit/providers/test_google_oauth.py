@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from portal.outbound import guarded_session
+from portal.outbound.session import guarded_session
 from providers.calendars.google import oauth
 from providers.calendars.google.oauth import CALENDARS, EVENTS, GoogleClient
 from providers.errors import AccessRevoked, BadAnswer, Misconfigured, Temporary, Throttled

@@ -10,8 +10,9 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from portal.booking import operations, queries
+from portal.booking import operations
 from portal.booking.models import Booking
+from portal.booking.time import queries
 from portal.clock import now_utc
 from portal.extensions import db
 from tests.factories import make_resource, make_service

@@ -44,7 +44,8 @@ def test_upcoming_past_and_cancelled_are_apart(studio, admin, page):
 
 
 def test_a_time_that_is_only_held_is_no_booking(studio, admin, page):
-    from portal.booking import operations, queries
+    from portal.booking import operations
+    from portal.booking.time import queries
 
     slot = queries.soonest_slots(db.session(), studio.service, now=now_utc(), limit=1)[0]
     hold = operations.place_hold(service_slug="consultation", start_at=slot.interval.start, now=now_utc())

@@ -10,13 +10,14 @@ import pytest
 from sqlalchemy import select, update
 
 from portal.admin.dates import queries
-from portal.booking import fixed, operations
+from portal.booking import operations
+from portal.booking.fixed import dates
+from portal.booking.fixed.series import plan_series
 from portal.booking.models import Appointment, Booking, Series
-from portal.booking.series import plan_series
 from portal.business.models import Service
 from portal.clock import now_utc
-from portal.dates import day_starts_at
 from portal.extensions import db
+from portal.language.dates import day_starts_at
 from portal.sync.models import Conflict
 from portal.waitlist import operations as waitlist
 from tests.factories import make_calendar, make_service
@@ -37,7 +38,7 @@ def yoga(studio):
 
 
 def plan(start_at=None, **values):
-    return fixed.plan_date("yoga", start_at or at(IN_TEN_DAYS), resource_slug="ana", now=now_utc(), **values)
+    return dates.plan_date("yoga", start_at or at(IN_TEN_DAYS), resource_slug="ana", now=now_utc(), **values)
 
 
 def book(start_at=None, name="Clara", party_size=1):
@@ -241,7 +242,7 @@ def test_calling_off_this_and_later_leaves_the_earlier_ones(yoga, admin, page):
 
 def test_staff_see_and_change_their_own_dates_alone(yoga, staff, page):
     anas = plan()
-    bens = fixed.plan_date("yoga", at(IN_TEN_DAYS, 12), resource_slug="ben", now=now_utc())
+    bens = dates.plan_date("yoga", at(IN_TEN_DAYS, 12), resource_slug="ben", now=now_utc())
     text = page(staff, "/admin/services/yoga/dates")
     assert f"/admin/appointments/{bens}" in text
     assert f"/admin/appointments/{anas}" not in text

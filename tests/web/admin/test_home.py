@@ -7,12 +7,13 @@ from datetime import datetime, timedelta
 import pytest
 import time_machine
 
-from portal.booking import fixed, operations
+from portal.booking import operations
+from portal.booking.fixed import dates
 from portal.booking.models import EventLink
 from portal.clock import now_utc
 from portal.extensions import db
 from portal.sync.models import Lease, Question
-from portal.vitals import HEARTBEAT
+from portal.upkeep.vitals import HEARTBEAT
 from tests.factories import make_calendar, make_service
 from tests.support.people import make_user, signed_in
 
@@ -98,7 +99,7 @@ def test_a_request_for_approval_is_named_until_it_is_answered(studio, admin, sta
 def test_a_class_of_today_is_one_block_with_all_who_come(studio):
     make_service([studio.ana], slug="yoga", name="Yoga", timing="fixed", duration=60, capacity=12, horizon=60)
     start = (now_utc() + timedelta(days=10)).replace(hour=10, minute=0, second=0, microsecond=0)
-    yoga = fixed.plan_date("yoga", start, now=now_utc())
+    yoga = dates.plan_date("yoga", start, now=now_utc())
 
     def home(at: datetime) -> str:
         with time_machine.travel(at):

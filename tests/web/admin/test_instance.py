@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from portal.adoption import settle
 from portal.extensions import db
 from portal.instance.standing import standing
+from portal.upkeep.adoption import settle
 from tests.factories import make_calendar
 from tests.support.copies import make_foreign
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select, update
 
 from portal.api import present
-from portal.booking import fixed
+from portal.booking.fixed import dates
 from portal.booking.models import Appointment, Booking
 from portal.calendars.models import Calendar
 from portal.clock import now_utc
@@ -154,7 +154,7 @@ def weekly_class(studio):
     pull(calendar_id)
     slug = make_service([studio.ana], name="Yoga", timing="fixed", capacity=12, duration=60, step=60).slug
     start = (now_utc() + timedelta(days=3)).replace(hour=10, minute=0, second=0, microsecond=0)
-    appointment_id = fixed.plan_date(slug, start, now=now_utc())
+    appointment_id = dates.plan_date(slug, start, now=now_utc())
     publish(appointment_id)
     return MemoryCalendars.open(url), calendar_id, appointment_id
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from portal.booking import operations
-from portal.booking.queries import soonest_slots
+from portal.booking.time.queries import soonest_slots
 from portal.business.models import Service
 from portal.clock import now_utc
 from portal.extensions import db

@@ -9,8 +9,10 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import func, select, update
 
-from portal.booking import budgets, operations, queries
+from portal.booking import operations
 from portal.booking.models import Booking, Claim
+from portal.booking.strangers import budgets
+from portal.booking.time import queries
 from portal.business.models import Service
 from portal.calendars.models import BusyInterval
 from portal.clock import now_utc

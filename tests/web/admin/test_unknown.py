@@ -12,7 +12,7 @@ from portal.booking.models import Booking
 from portal.calendars.models import Calendar, UnknownBooking
 from portal.clock import now_utc
 from portal.extensions import db
-from portal.i18n import speaking
+from portal.language.say import speaking
 from portal.sync.event.text import Guest, Subject, description
 from providers.calendars.base import EventDraft, EventMark
 from providers.calendars.ical.draft import write_event

@@ -10,9 +10,10 @@ from flask.testing import FlaskClient
 from lxml import html
 from werkzeug.test import TestResponse
 
-from portal.booking import operations, queries
+from portal.booking import operations
 from portal.booking.models import Appointment, Offer, WaitlistEntry
 from portal.booking.rules import Customer
+from portal.booking.time import queries
 from portal.business.models import ServiceResource
 from portal.clock import now_utc
 from portal.extensions import db

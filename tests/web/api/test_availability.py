@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from portal.booking import fixed
+from portal.booking.fixed import dates
 from portal.clock import now_utc
 from tests.factories import make_resource, make_service
 
@@ -140,7 +140,7 @@ def test_fixed_dates_are_free_times_and_nothing_else_is(client, service):
     ana = make_resource(weekly={})
     make_service([ana], slug="yoga", timing="fixed", duration=60, step=60, capacity=12)
     start = (now_utc() + timedelta(days=3)).replace(minute=0, second=0, microsecond=0)
-    fixed.plan_date("yoga", start, now=now_utc())
+    dates.plan_date("yoga", start, now=now_utc())
     day, at = start.date(), start.strftime("%Y-%m-%dT%H:%M:%SZ")
     slots = client.get(f"{URL}?service=yoga&zone=UTC&from={day}&to={day}").get_json()["slots"]
     assert [(slot["start_at"], slot["seats_left"], slot["resources"]) for slot in slots] == [(at, 12, [ana.slug])]

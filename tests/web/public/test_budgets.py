@@ -9,20 +9,22 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import func, select, update
 
-from portal.booking import budgets, by_mail, operations, queries
+from portal.booking import operations
 from portal.booking.models import Booking, Claim, Spending
+from portal.booking.strangers import budgets, by_mail
+from portal.booking.time import queries
 from portal.business.models import Business, Service
 from portal.calendars.models import BusyInterval
 from portal.clock import now_utc
-from portal.customers import erase
-from portal.dates import day_starts_at
-from portal.db import transaction
+from portal.database.engine import transaction
 from portal.errors import BudgetSpent
 from portal.extensions import db, limiter
 from portal.intervals import Interval
+from portal.language.dates import day_starts_at
 from portal.notifications.compose.messages import compose
 from portal.notifications.gather import bookings
 from portal.outbox import OutboxEntry, work_of
+from portal.privacy import erase
 from tests.factories import make_calendar, make_resource, make_service
 from tests.support.people import make_user, signed_in
 from tests.support.visitor import Visitor

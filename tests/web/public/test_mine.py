@@ -13,10 +13,11 @@ from sqlalchemy import select, update
 from portal.booking import operations
 from portal.booking.models import Booking
 from portal.clock import now_utc
-from portal.customers import codes, erase
+from portal.customers import codes
 from portal.customers.models import MailedCode
-from portal.db import transaction
+from portal.database.engine import transaction
 from portal.extensions import db
+from portal.privacy import erase
 from portal.public import manage
 from portal.public.mine import view
 from portal.waitlist import operations as waitlist

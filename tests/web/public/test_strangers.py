@@ -15,9 +15,9 @@ import time_machine
 from sqlalchemy import select
 
 from portal.booking import operations
-from portal.booking.fixed import move_appointment
+from portal.booking.fixed.dates import move_appointment
 from portal.booking.models import Appointment, Booking
-from portal.booking.records import manage_token
+from portal.booking.steps import manage_token
 from portal.business.models import Resource
 from portal.clock import now_utc
 from portal.customers import codes

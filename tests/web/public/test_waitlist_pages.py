@@ -10,11 +10,12 @@ from zoneinfo import ZoneInfo
 import pytest
 from flask import Flask
 
-from portal.booking import operations, queries
-from portal.booking.fixed import plan_date
+from portal.booking import operations
+from portal.booking.fixed.dates import plan_date
 from portal.booking.models import Appointment, Booking, Offer, Seat, WaitlistEntry
-from portal.booking.records import manage_token
 from portal.booking.rules import Customer
+from portal.booking.steps import manage_token
+from portal.booking.time import queries
 from portal.business.models import Resource, Service, ServiceResource
 from portal.calendars.models import BusyInterval
 from portal.clock import now_utc
@@ -23,7 +24,7 @@ from portal.outbox import OutboxEntry
 from portal.public.booking.view import instant_text
 from portal.security import new_token
 from portal.waitlist import operations as waitlist
-from portal.waitlist.records import entry_token
+from portal.waitlist.steps import entry_token
 from tests import factories
 from tests.operations.waitlist.house import cancel, make_class, run_out, take
 from tests.support.visitor import Visitor

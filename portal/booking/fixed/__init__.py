@@ -1,0 +1,1 @@
+"""Dates and weekly series that staff set."""

@@ -1,0 +1,1 @@
+"""The appointment as customers put it into their own calendars, and its video meeting."""

@@ -1,0 +1,1 @@
+"""Consent and tokens of accounts that sign in at their provider."""

@@ -1,0 +1,68 @@
+"""Giving a permission back to Google when the portal has no more use for it. Best effort: its owner can end it in the account's settings, too.
+
+Called when a consent is refused or not used, when a connection goes over to another account, and when the last connection of an account
+is disconnected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import structlog
+from flask import current_app
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from portal.calendars.models import Connection, ConnectionDraft
+from portal.calendars.oauth import drafts
+from portal.calendars.oauth.client import google_client
+from portal.calendars.open import refuse_open_transaction
+from portal.clock import now_utc
+from portal.database.engine import read_transaction, transaction
+from portal.instance.standing import require_ours
+from portal.outbound.session import guarded_session
+from portal.outbox import Work
+from providers.errors import ProviderError
+
+BUDGET = 5.0
+log = structlog.get_logger()
+
+
+def is_used(session: Session, subject: str | None) -> bool:
+    """Whether anything of this Google account is connected, or just being connected: giving back one token ends the whole grant, and with it
+    the tokens of all."""
+    connected = select(Connection.account).where(Connection.provider == "google")
+    coming = select(ConnectionDraft.account).where(
+        ConnectionDraft.provider == "google", ConnectionDraft.expires_at > now_utc()
+    )
+    accounts = [*session.scalars(connected), *session.scalars(coming)]
+    return any(account.get("subject") == subject for account in accounts)
+
+
+def give_back(secret: Mapping[str, str]) -> bool:
+    """End the grant that these tokens belong to. Never raises for what goes wrong at Google; True when it ended. No transaction may be open."""
+    from providers.calendars.google import oauth
+
+    refuse_open_transaction()
+    token = secret.get("refresh_token") or secret.get("access_token")
+    if not token:
+        return False
+    settings = current_app.extensions["settings"]
+    try:
+        require_ours()
+        with guarded_session(allow=settings.outbound_allow) as session, session.budget(BUDGET):
+            oauth.revoke(google_client(settings), session, token=token)
+    except ProviderError as error:
+        log.info("grant not given back", reason=str(error))
+        return False
+    return True
+
+
+def forget_draft(work: Work) -> None:
+    """Handler of `calendar.draft`: somebody began to connect an account and went away. Its secret is deleted, its permission given back."""
+    left = transaction(lambda session: drafts.take_expired(session, work.subject_id, now=now_utc()))
+    if left is None or left.provider != "google":
+        return
+    subject = left.account.get("subject")
+    if not read_transaction(lambda session: is_used(session, subject)):
+        give_back(left.secret)

@@ -1,0 +1,198 @@
+"""From a connection's row to an open provider: unseals the secret, and hands the provider the one guarded HTTP session.
+
+No transaction may be open while a provider is used; opening one here checks that. Called by sync, the last look and connecting.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from flask import current_app
+
+from portal.calendars.models import Calendar, Connection
+from portal.errors import Invalid
+from portal.extensions import db
+from portal.instance.standing import require_ours
+from portal.security import token_hash
+from providers.calendars.base import AccessTokens, CalendarProvider, CalendarRef
+from providers.calendars.own_addresses import plain
+from providers.errors import Misconfigured
+from providers.kinds import open_calendar_provider
+
+if TYPE_CHECKING:
+    from portal.config import Settings
+    from portal.security import Sealer
+
+KEPT_PER_THREAD = 4
+WITH_TOKENS = frozenset({"google"})
+"""Providers whose secret is a pair of tokens, which end and are renewed; the others have a password."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What it takes to sign in, as values that outlive the transaction in which they were read."""
+
+    connection_id: int
+    provider: str
+    account: Mapping[str, str]
+    sealed_secret: str | None
+
+
+def account_of(connection: Connection) -> Account:
+    """The connection's credentials, still sealed."""
+    return Account(connection.id, connection.provider, dict(connection.account), connection.sealed_secret)
+
+
+def open_provider(connection: Connection | Account, *, budget: float | None = None) -> CalendarProvider:
+    """A provider signed in with the connection's credentials; the caller closes it.
+
+    `budget` limits its requests to so many seconds all together. The network is not touched yet. Raises Misconfigured for an unknown kind,
+    or when the stored secret does not open.
+    """
+    account = connection if isinstance(connection, Account) else account_of(connection)
+    if account.provider in WITH_TOKENS:
+        from portal.calendars.oauth.tokens import StoredTokens
+
+        tokens = StoredTokens(account, is_hurried=budget is not None)
+        return _opened(account.provider, account.account, {}, budget=budget, tokens=tokens)
+    try:
+        secret = unseal_secret(account)
+    except Invalid as error:
+        raise Misconfigured(str(error)) from error
+    return open_with(account.provider, account.account, secret, budget=budget)
+
+
+def open_with(
+    kind: str, account: Mapping[str, str], secret: Mapping[str, str], *, budget: float | None = None
+) -> CalendarProvider:
+    """A provider for credentials that are not stored (yet)."""
+    if kind in WITH_TOKENS:
+        from portal.calendars.oauth.tokens import GivenTokens
+
+        return _opened(kind, account, {}, budget=budget, tokens=GivenTokens(secret))
+    return _opened(kind, account, secret, budget=budget)
+
+
+@contextmanager
+def provider_of(connection: Connection | Account, *, budget: float | None = None) -> Iterator[CalendarProvider]:
+    """An open provider for the length of a `with`. Raises RuntimeError when a transaction is open: nobody else may have to wait for it."""
+    account = connection if isinstance(connection, Account) else account_of(connection)
+    refuse_open_transaction()
+    provider = open_provider(account, budget=budget)
+    try:
+        yield provider
+    finally:
+        provider.close()
+
+
+@contextmanager
+def kept_provider(account: Account) -> Iterator[CalendarProvider]:
+    """Like `provider_of`, for the worker: this thread keeps the provider open, and its HTTP connections with it, until it fails."""
+    refuse_open_transaction()
+    require_ours()
+    kept = _kept_in_this_thread()
+    key = (account.connection_id, _lasting(account), json.dumps(dict(account.account), sort_keys=True))
+    provider = kept.pop(key, None) or open_provider(account)
+    try:
+        yield provider
+    except BaseException:
+        provider.close()
+        raise
+    kept[key] = provider  # the newest stands last
+    while len(kept) > KEPT_PER_THREAD:
+        kept.pop(next(iter(kept))).close()
+
+
+def calendar_ref(calendar: Calendar, *, own_addresses: frozenset[str] = frozenset()) -> CalendarRef:
+    """What the provider needs to know of a calendar. The account's name counts as an own address when it is one, and those by which its
+    server knows it do."""
+    username = str(calendar.connection.account.get("username", "")).lower()
+    addresses = {plain(address) for address in own_addresses} | ({username} if "@" in username else set())
+    addresses |= set(calendar.connection.account.get("addresses", ()))
+    return CalendarRef(remote_id=calendar.remote_id, zone=calendar.zone, own_addresses=frozenset(addresses))
+
+
+def seal_secret(connection_id: int, secret: Mapping[str, str]) -> str:
+    """The secret as it may be stored in this connection's row, and nowhere else."""
+    return _sealer().seal(json.dumps(dict(secret)), place=_place(connection_id))
+
+
+def unseal_secret(account: Account) -> dict[str, str]:
+    """The connection's secret; empty when it has none. Raises Invalid when it does not open."""
+    if not account.sealed_secret:
+        return {}
+    opened: dict[str, str] = json.loads(_sealer().open(account.sealed_secret, place=_place(account.connection_id)))
+    return opened
+
+
+def refuse_open_transaction() -> None:
+    """Guard of the rule that no transaction waits for somebody else's server. Raises RuntimeError."""
+    if db.session().in_transaction():
+        raise RuntimeError("A calendar server may not be asked while a transaction is open.")
+
+
+_threads = threading.local()
+
+
+def _kept_in_this_thread() -> dict[tuple[int, str | None, str], CalendarProvider]:
+    if not hasattr(_threads, "kept"):
+        _threads.kept = {}
+    kept: dict[tuple[int, str | None, str], CalendarProvider] = _threads.kept
+    return kept
+
+
+def _lasting(account: Account) -> str | None:
+    """What of the secret tells whether an open provider still has the right one: a new access token every hour is no reason to begin anew."""
+    if account.provider not in WITH_TOKENS:
+        return account.sealed_secret
+    try:
+        return token_hash(unseal_secret(account).get("refresh_token", ""))
+    except Invalid as error:
+        raise Misconfigured(str(error)) from error
+
+
+def _opened(
+    kind: str,
+    account: Mapping[str, str],
+    secret: Mapping[str, str],
+    *,
+    budget: float | None,
+    tokens: AccessTokens | None = None,
+) -> CalendarProvider:
+    require_ours()
+    settings: Settings = current_app.extensions["settings"]
+    session = None if kind == "memory" else _http_session(budget)
+    return open_calendar_provider(
+        kind,
+        account=account,
+        secret=secret,
+        http_session=session,
+        tokens=tokens,
+        api_url=settings.google_api_url,
+    )
+
+
+def _http_session(budget: float | None) -> Any:
+    from portal.outbound.session import guarded_session
+
+    settings: Settings = current_app.extensions["settings"]
+    session = guarded_session(allow=settings.outbound_allow)
+    if budget is not None:
+        limit = session.budget(budget)
+        limit.__enter__()
+        session.kept_budget = limit  # type: ignore[attr-defined]  # it would end when collected, so it lives as long as the session
+    return session
+
+
+def _sealer() -> Sealer:
+    sealer: Sealer = current_app.extensions["sealer"]
+    return sealer
+
+
+def _place(connection_id: int) -> str:
+    return f"connection/{connection_id}/sealed_secret"

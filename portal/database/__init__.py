@@ -1,0 +1,1 @@
+"""The two databases: engine and transactions, the tables' revision, SQLite's line of writers."""

@@ -1,0 +1,1 @@
+"""Everything into one file and back, and the backup before an upgrade."""
