@@ -23,7 +23,9 @@ PAGES = (
     "portal.api.health",
     "portal.web.reader_language",
     "portal.admin.people.sign_in",
+    "portal.admin.home.routes",
     "portal.admin.bookings.routes",
+    "portal.admin.questions.routes",
     "portal.admin.dates.appointment",
     "portal.admin.customers",
     "portal.admin.dates.routes",
@@ -33,7 +35,7 @@ PAGES = (
     "portal.admin.services.routes",
     "portal.admin.mails.texts",
     "portal.admin.people.tokens",
-    "portal.admin.bookings.unknown",
+    "portal.admin.questions.unknown",
     "portal.admin.waitlist.routes",
     "portal.admin.integrations.consent",
     "portal.admin.integrations.routes",
@@ -49,7 +51,7 @@ PAGES = (
 )
 """Modules with routes, each for its blueprint `bp`, which some of them share."""
 FORMS = (
-    "portal.web.shown.staff",
+    "portal.admin.shown",
     "portal.web.shown.bookings",
     "portal.web.shown.calendars",
     "portal.web.shown.waitlist",

@@ -5,10 +5,13 @@ Each secret may also come from a file named by `NAME_FILE`. README's table is te
 
 from __future__ import annotations
 
+import base64
+import ipaddress
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 from portal.errors import Invalid
 
@@ -18,6 +21,22 @@ SECRETS = frozenset(
         "MICROSOFT_CLIENT_SECRET", "WHATSAPP_TOKEN", "WHATSAPP_APP_SECRET", "WHATSAPP_VERIFY_TOKEN", "METRICS_TOKEN",
     }
 )  # fmt: skip
+
+
+MAKE_ONE = "Make one with `openssl rand -base64 32`, or leave the setting out: then Lockstep makes one and keeps it in the data folder."
+GUESSABLE = (
+    "changeme",
+    "change-me",
+    "change_me",
+    "change me",
+    "your-secret",
+    "your_secret",
+    "yoursecret",
+    "insecure",
+    "password",
+)
+LEAST_LENGTH = 32
+LEAST_LETTERS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,8 +106,6 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     if not url.startswith(("http://", "https://")):
         raise Invalid("LOCKSTEP_URL must start with http:// or https://.")
     texts = {_field(name): value for name, value in values.items() if value and name not in {"LOCKSTEP_URL", *_PARSED}}
-    from portal.upkeep.settings_checks import refuse_unsafe  # it needs this module
-
     texts.setdefault("database_url", f"sqlite:///{data / 'lockstep.sqlite3'}")
     settings = Settings(
         data=data,
@@ -101,6 +118,24 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     )
     refuse_unsafe(settings)
     return settings
+
+
+def refuse_unsafe(settings: Settings) -> None:
+    """Raises Invalid for keys that can be guessed, and for a Redis on another machine that asks nobody who they are."""
+    if settings.secret_key and _is_guessable(settings.secret_key):
+        raise Invalid(
+            f"SECRET_KEY can be guessed: it must be random, and have {LEAST_LENGTH} characters or more. "
+            f"Whoever guesses it signs in as anybody. {MAKE_ONE}"
+        )
+    if any(len(set(key)) < LEAST_LETTERS for key in _raw_keys(settings.encryption_keys)):
+        raise Invalid(f"ENCRYPTION_KEYS holds a key that can be guessed. {MAKE_ONE}")
+    if settings.metrics_token and len(settings.metrics_token) < 16:
+        raise Invalid("METRICS_TOKEN is too short: it must have 16 characters or more.")
+    if _is_open_redis(settings.redis_url):
+        raise Invalid(
+            "REDIS_URL leads to another machine without a password: whoever reaches it makes the worker run what they like. Set a password "
+            "there (requirepass), and give it here: redis://:password@host:6379/0."
+        )
 
 
 _PARSED = ("OUTBOUND_ALLOW", "TRUSTED_PROXIES", "LOCKSTEP_POLL_SECONDS", "LOCKSTEP_DEMO")
@@ -137,3 +172,35 @@ def _number(values: Mapping[str, str], name: str, *, default: int) -> int:
     if not text.isdigit():
         raise Invalid(f"{name} must be a whole number, not “{text}”.")
     return int(text)
+
+
+def _is_guessable(key: str) -> bool:
+    plain = key.lower()
+    return len(key) < LEAST_LENGTH or len(set(key)) < LEAST_LETTERS or any(word in plain for word in GUESSABLE)
+
+
+def _raw_keys(text: str) -> Iterator[bytes]:
+    """What is no base64 is refused where the keys are loaded."""
+    for part in filter(None, text.split(",")):
+        try:
+            yield base64.b64decode(part, altchars=b"-_", validate=True)
+        except ValueError:
+            return
+
+
+def _is_open_redis(url: str) -> bool:
+    parts = urlsplit(url)
+    if parts.scheme not in ("redis", "rediss") or is_local(parts.hostname or "localhost"):
+        return False
+    query = parse_qs(parts.query)
+    return not (parts.password or query.get("password") or query.get("ssl_certfile"))
+
+
+def is_local(host: str) -> bool:
+    """Whether this host is this machine."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

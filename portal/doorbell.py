@@ -1,4 +1,4 @@
-"""The doorbell: tells the worker through Redis that there is something to do. Best effort, and never awaited by anybody.
+"""The doorbell: `ring` tells the worker through Redis that there is something to do. Best effort, and never awaited by anybody.
 
 A thread of its own rings, so that no visitor waits for Redis; bells that come while it rings become one. After a failure it leaves
 Redis alone for some seconds. A bell that is lost costs a second or so: the worker looks into the database by itself.
@@ -12,8 +12,11 @@ import time
 from typing import Any
 
 import structlog
+from flask import current_app
 
 QUEUE = "lockstep"
+OUTBOX, CALENDARS = "portal.worker.jobs.look_into_outbox", "portal.worker.jobs.look_at_calendars"
+"""The jobs that RQ runs in the worker, by name: whoever rings need not know the worker."""
 REST = 5.0
 SOCKET_SECONDS = 0.2
 BELL_LIVES = 30
@@ -27,6 +30,13 @@ def connect(url: str, *, seconds: float | None = SOCKET_SECONDS) -> Any:
     from redis import Redis
 
     return Redis.from_url(url, socket_connect_timeout=SOCKET_SECONDS, socket_timeout=seconds)
+
+
+def ring(*, drain: bool = True) -> None:
+    """Wake the worker, if Redis carries the bell: for the outbox, or with `drain` False for the calendars. Returns at once, never raises."""
+    url = current_app.extensions["settings"].redis_url
+    if url:
+        bell_for(url).ring(OUTBOX if drain else CALENDARS)
 
 
 class Bell:

@@ -12,6 +12,7 @@ from typing import Any
 from flask import Response, flash, make_response, render_template, request, url_for
 from flask_login import current_user
 
+from portal import doorbell
 from portal.accounts import guesses
 from portal.accounts.guesses import TooManyTries
 from portal.admin.bookings import queries
@@ -21,10 +22,11 @@ from portal.clock import now_utc
 from portal.customers import queries as stored
 from portal.errors import Invalid, NotYet, Stale
 from portal.extensions import db, limiter
+from portal.language.dates import wish_in_words
 from portal.privacy import erase, export, retention
-from portal.public.mine.view import wished_start
-from portal.public.waitlist.view import wish_in_words
-from portal.web import after_answer, visitors
+from portal.privacy.mails import mails_of
+from portal.waitlist.queries import wished_start
+from portal.web import visitors
 from portal.web.hypermedia import see_other
 
 MOST_ROWS = 100
@@ -41,7 +43,7 @@ def customers() -> Any:
 def customer(key: str) -> Any:
     email = stored.email_of(db.session(), key)
     session, at = db.session(), moments()
-    mails = stored.mails_of(session, email, limit=MOST_MAILS + 1)
+    mails = mails_of(session, email, limit=MOST_MAILS + 1)
     page = {
         "key": key,
         "email": email,
@@ -92,7 +94,7 @@ def erase_customer(key: str) -> Any:
             "It is being erased: first the mails about it have to leave. That takes a minute, and goes on by itself.",
             "ok",
         )
-    after_answer.ring()
+    doorbell.ring()
     return see_other(url_for("admin.customers"))
 
 

@@ -7,9 +7,9 @@ from typing import Any
 from flask import Blueprint, current_app, request, url_for
 from flask_login import current_user
 
-from portal.admin.bookings.queries import resource_ids_of
 from portal.admin.moments import Moments
 from portal.admin.questions import queries
+from portal.admin.scope import resource_ids_of
 from portal.admin.waitlist import queries as queues
 from portal.clock import now_utc
 from portal.extensions import db

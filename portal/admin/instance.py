@@ -7,13 +7,13 @@ from typing import Any
 from flask import flash, render_template, url_for
 from flask_login import current_user
 
+from portal import doorbell
 from portal.admin.frame import bp, moments
 from portal.clock import now_utc
 from portal.errors import Refused
 from portal.extensions import db
 from portal.instance.standing import standing
 from portal.upkeep import adoption
-from portal.web import after_answer
 from portal.web.hypermedia import see_other
 
 
@@ -37,5 +37,5 @@ def adopt() -> Any:
         flash(str(error), "bad")
         return see_other(url_for("admin.instance"))
     flash("The portal is adopted. Its calendars are compared first, then written again.", "ok")
-    after_answer.ring()
+    doorbell.ring()
     return see_other(url_for("integrations.index") if done.paused else url_for("admin.home"))

@@ -13,6 +13,7 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request, url_for
 
+from portal import doorbell
 from portal.api import openapi as description
 from portal.api import present, schemas
 from portal.api.tokens import NoToken, ScopeMissing, current_bearer, reads_in_full
@@ -115,7 +116,7 @@ def book() -> Any:
         )
     except Invalid as error:
         raise Invalid(str(error), fields=schemas.in_body(error.fields)) from None
-    after_answer.ring()
+    doorbell.ring()
     told = _show(outcome.public_id)
     told["manage_url"] = present.manage_url(outcome.manage_token)
     response = jsonify(told)
@@ -147,7 +148,7 @@ def cancel(public_id: str) -> Any:
 def approve(public_id: str) -> Any:
     book_over = schemas.read_approval(_versioned(_optional_body()))
     approvals.approve(_find(public_id).id, now=now_utc(), by="A program", over=book_over)
-    after_answer.ring()
+    doorbell.ring()
     return jsonify(_show(public_id))
 
 

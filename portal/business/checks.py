@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from datetime import date
-from typing import Any
+from typing import Any, TypeAlias
 from zoneinfo import ZoneInfo
 
-from portal.seed.table import shown
-from portal.seed.values import Range
-
 # First parts of addresses that are the portal's own: a service of that name could not be reached.
+
+
+Range: TypeAlias = tuple[int, int]
+"""A working range `[starts, ends)` in minutes from local midnight."""
+
+
 RESERVED_SLUGS = frozenset({
     "admin", "api", "b", "embed", "healthz", "hooks", "language", "metrics", "mine", "readyz", "robots-txt", "setup", "static", "u", "w",
 })  # fmt: skip
@@ -79,3 +82,14 @@ def read_range(value: Any) -> Range | None:
     starts, ends = hour * 60 + minute, end_hour * 60 + end_minute
     fits = minute < 60 and end_minute < 60 and starts < ends <= 1440 and starts % 5 == ends % 5 == 0
     return (starts, ends) if fits else None
+
+
+def shown(value: Any) -> str:
+    """A value as it stood in the file, about."""
+    if isinstance(value, str):
+        return f"“{value[:60]}”"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (dict, list)):
+        return "a table" if isinstance(value, dict) else "a list"
+    return str(value)

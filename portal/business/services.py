@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from portal.admin.services.form import WantedQuestion, WantedService, keep_order
 from portal.business.models import Service, ServiceQuestion, ServiceResource
 
 TOLD_IN_CALENDARS = frozenset({"name", "location", "location_kind", "meeting"})
 """Columns of which the events in the calendars tell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantedQuestion:
+    name: str
+    label: str
+    kind: str
+    is_required: bool
+    choices: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantedService:
+    """`values` are columns of the service; `lists` are ids of resources, list by list, the main one first."""
+
+    slug: str
+    values: Mapping[str, Any]
+    lists: tuple[tuple[int, ...], ...]
+    questions: tuple[WantedQuestion, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +58,11 @@ def apply(session: Session, service: Service | None, wanted: WantedService) -> E
     _apply_questions(session, service, wanted.questions)
     session.flush()
     return Edited(service, changed)
+
+
+def keep_order(wanted: Sequence[int], present: Sequence[int]) -> list[int]:
+    """The wanted ids, those that are there already in their old order and the new ones after them: checkboxes know no order."""
+    return [id_ for id_ in present if id_ in wanted] + [id_ for id_ in wanted if id_ not in present]
 
 
 def _apply_lists(session: Session, service: Service, wanted: WantedService) -> None:

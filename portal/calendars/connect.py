@@ -14,8 +14,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.business.models import Resource
+from portal.calendars.account import seal_secret
 from portal.calendars.models import Calendar, Connection
-from portal.calendars.open import open_with, seal_secret
+from portal.calendars.open import open_with
 from portal.calendars.rewrite import rewrite_calendar
 from portal.clock import now_utc
 from portal.database.engine import read_transaction, transaction

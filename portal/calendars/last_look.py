@@ -19,8 +19,9 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from portal.business.models import Resource
+from portal.calendars.account import Account, account_of
 from portal.calendars.models import Calendar, Connection, RemoteObject
-from portal.calendars.open import Account, account_of, calendar_ref, open_provider
+from portal.calendars.open import calendar_ref, open_provider
 from portal.database.engine import read_transaction
 from portal.instance.standing import standing
 from portal.intervals import Interval

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -250,3 +251,12 @@ class UnknownBooking(Model):
             self.sealed_description = titles.seal_unknown(self.calendar_id, self.remote_id, "description", description)
 
     __table_args__ = (UniqueConstraint("calendar_id", "remote_id"),)
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarRules:
+    when_moved: str
+    when_deleted: str
+    when_unreadable: str
+    freshness: int
+    privacy: str = "initials"

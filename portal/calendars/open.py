@@ -9,14 +9,14 @@ import json
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flask import current_app
 
+from portal.calendars.account import Account, account_of, refuse_open_transaction, unseal_secret
 from portal.calendars.models import Calendar, Connection
+from portal.calendars.oauth.tokens import GivenTokens, StoredTokens
 from portal.errors import Invalid
-from portal.extensions import db
 from portal.instance.standing import require_ours
 from portal.security import token_hash
 from providers.calendars.base import AccessTokens, CalendarProvider, CalendarRef
@@ -26,26 +26,10 @@ from providers.kinds import open_calendar_provider
 
 if TYPE_CHECKING:
     from portal.config import Settings
-    from portal.security import Sealer
 
 KEPT_PER_THREAD = 4
 WITH_TOKENS = frozenset({"google"})
 """Providers whose secret is a pair of tokens, which end and are renewed; the others have a password."""
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """What it takes to sign in, as values that outlive the transaction in which they were read."""
-
-    connection_id: int
-    provider: str
-    account: Mapping[str, str]
-    sealed_secret: str | None
-
-
-def account_of(connection: Connection) -> Account:
-    """The connection's credentials, still sealed."""
-    return Account(connection.id, connection.provider, dict(connection.account), connection.sealed_secret)
 
 
 def open_provider(connection: Connection | Account, *, budget: float | None = None) -> CalendarProvider:
@@ -56,8 +40,6 @@ def open_provider(connection: Connection | Account, *, budget: float | None = No
     """
     account = connection if isinstance(connection, Account) else account_of(connection)
     if account.provider in WITH_TOKENS:
-        from portal.calendars.oauth.tokens import StoredTokens
-
         tokens = StoredTokens(account, is_hurried=budget is not None)
         return _opened(account.provider, account.account, {}, budget=budget, tokens=tokens)
     try:
@@ -72,8 +54,6 @@ def open_with(
 ) -> CalendarProvider:
     """A provider for credentials that are not stored (yet)."""
     if kind in WITH_TOKENS:
-        from portal.calendars.oauth.tokens import GivenTokens
-
         return _opened(kind, account, {}, budget=budget, tokens=GivenTokens(secret))
     return _opened(kind, account, secret, budget=budget)
 
@@ -115,25 +95,6 @@ def calendar_ref(calendar: Calendar, *, own_addresses: frozenset[str] = frozense
     addresses = {plain(address) for address in own_addresses} | ({username} if "@" in username else set())
     addresses |= set(calendar.connection.account.get("addresses", ()))
     return CalendarRef(remote_id=calendar.remote_id, zone=calendar.zone, own_addresses=frozenset(addresses))
-
-
-def seal_secret(connection_id: int, secret: Mapping[str, str]) -> str:
-    """The secret as it may be stored in this connection's row, and nowhere else."""
-    return _sealer().seal(json.dumps(dict(secret)), place=_place(connection_id))
-
-
-def unseal_secret(account: Account) -> dict[str, str]:
-    """The connection's secret; empty when it has none. Raises Invalid when it does not open."""
-    if not account.sealed_secret:
-        return {}
-    opened: dict[str, str] = json.loads(_sealer().open(account.sealed_secret, place=_place(account.connection_id)))
-    return opened
-
-
-def refuse_open_transaction() -> None:
-    """Guard of the rule that no transaction waits for somebody else's server. Raises RuntimeError."""
-    if db.session().in_transaction():
-        raise RuntimeError("A calendar server may not be asked while a transaction is open.")
 
 
 _threads = threading.local()
@@ -187,12 +148,3 @@ def _http_session(budget: float | None) -> Any:
         limit.__enter__()
         session.kept_budget = limit  # type: ignore[attr-defined]  # it would end when collected, so it lives as long as the session
     return session
-
-
-def _sealer() -> Sealer:
-    sealer: Sealer = current_app.extensions["sealer"]
-    return sealer
-
-
-def _place(connection_id: int) -> str:
-    return f"connection/{connection_id}/sealed_secret"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from portal import doorbell
 from portal.commands import instance
 
 
@@ -16,7 +17,6 @@ def adopt(yes: bool) -> None:
     from portal.errors import NotAllowedNow
     from portal.instance.standing import standing
     from portal.upkeep import adoption
-    from portal.worker import jobs
 
     with instance():
         found = read_transaction(standing)
@@ -30,7 +30,7 @@ def adopt(yes: bool) -> None:
         if not yes:
             click.confirm("Is it stopped, and shall this one go on in its place?", abort=True)
         done = adoption.adopt(by="the command line", now=now_utc())
-        jobs.ring()
+        doorbell.ring()
     click.echo("Adopted.")
     if done.paused:
         click.echo(f"{done.paused} calendar accounts are paused. Resume them on the integrations page.")

@@ -23,8 +23,8 @@ _read = click.option("--passphrase-stdin", "is_read", is_flag=True, help="Read t
 def backup(file: Path, is_asked: bool, is_read: bool, without_keys: bool) -> None:
     """Write everything into FILE, the encryption keys included; may be done while Lockstep runs. Keep it as safe as a password, or seal it with a
     passphrase: without that nobody can read it, you neither."""
-    from portal.upkeep.backups.backup import write_backup
-    from portal.upkeep.backups.sealed_file import require_passphrase
+    from portal.backups.backup import write_backup
+    from portal.backups.sealed_file import require_passphrase
 
     passphrase = _passphrase(is_asked, is_read, is_new=True)
     if passphrase is not None:
@@ -46,10 +46,10 @@ def backup(file: Path, is_asked: bool, is_read: bool, without_keys: bool) -> Non
 def restore(file: Path, is_asked: bool, is_read: bool) -> None:
     """Put the backup FILE into an empty instance. Connections are paused until you resume them; nothing is mailed for the past."""
     from portal.app import create_app
+    from portal.backups.backup import restore_backup
+    from portal.backups.sealed_file import is_sealed, verify
+    from portal.backups.upgrade import bring_up_to_date
     from portal.database.engine import read_transaction
-    from portal.upkeep.backups.backup import restore_backup
-    from portal.upkeep.backups.sealed_file import is_sealed, verify
-    from portal.upkeep.backups.upgrade import bring_up_to_date
     from portal.upkeep.keys import unreadable
     from portal.upkeep.vitals import require_stopped
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from portal import doorbell
 from portal.commands import instance, say_json
 
 _json = click.option("--json", "as_json", is_flag=True, help="Answer for a program.")
@@ -61,6 +62,5 @@ def export(file: Path) -> None:
 
 def _ring() -> None:
     """New calendars are read at once when a worker listens."""
-    from portal.worker import jobs
 
-    jobs.ring()
+    doorbell.ring()

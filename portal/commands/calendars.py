@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from portal import doorbell
 from portal.commands import instance, read_password, say_json, say_table
 
 if TYPE_CHECKING:
@@ -56,7 +57,6 @@ def caldav(
 ) -> None:
     """Connect a CalDAV calendar. Its first reading starts at once when a worker runs."""
     from portal.calendars.connect import ChosenCalendar, connect_caldav, list_remote
-    from portal.worker import jobs
 
     if not busy and not destination:
         raise click.UsageError("With --no-busy and --no-destination the calendar would be of no use.")
@@ -73,7 +73,7 @@ def caldav(
             privacy=privacy,
         )
         done = connect_caldav(resource_id=resource_id, url=url, username=username, password=password, chosen=[chosen])
-        jobs.ring(drain=False)
+        doorbell.ring(drain=False)
     count = done.busy_counts[remote.remote_id]
     if as_json:
         say_json(

@@ -14,8 +14,8 @@ def db() -> None:
 def upgrade() -> None:
     """Create or upgrade the tables, after a backup. Does nothing when they are up to date."""
     from portal.app import create_app
+    from portal.backups.upgrade import bring_up_to_date
     from portal.database import schema
-    from portal.upkeep.backups.upgrade import bring_up_to_date
 
     app = create_app()
     with app.app_context():

@@ -61,8 +61,8 @@ def retry(entry_ids: tuple[int, ...], retry_everything: bool, as_json: bool) -> 
             "Name the entries to be tried again by their numbers in `lockstep outbox`, or say --all."
         )
     from portal.clock import now_utc
+    from portal.doorbell import ring
     from portal.notifications import retrying
-    from portal.worker.jobs import ring
 
     with instance():
         found = retrying.retry_all(now=now_utc()) if retry_everything else retrying.retry(entry_ids, now=now_utc())

@@ -17,7 +17,6 @@ from sqlalchemy.orm import InstrumentedAttribute, Session, contains_eager, joine
 from portal.booking.models import Appointment, Booking, WaitlistEntry
 from portal.database.engine import small_letters
 from portal.errors import NotFound
-from portal.notifications.models import Mail
 
 PAGE_SIZE = 25
 MOST_SHOWN = 100
@@ -82,19 +81,6 @@ def entries_of(session: Session, email: str, *, limit: int | None = None) -> lis
         .order_by(WaitlistEntry.joined_at.desc(), WaitlistEntry.id.desc())
     )
     return list(session.scalars(statement.limit(limit)))
-
-
-def mails_of(session: Session, email: str, *, limit: int | None = None) -> list[Mail]:
-    """The mails to an address, and those about its bookings and entries to others, the latest first."""
-    statement = select(Mail).where(about(email)).order_by(Mail.created_at.desc(), Mail.id.desc())
-    return list(session.scalars(statement.limit(limit)))
-
-
-def about(email: str) -> ColumnElement[bool]:
-    """The mails that tell of a customer."""
-    bookings = select(Booking.id).where(is_of(Booking.customer_email, email))
-    entries = select(WaitlistEntry.id).where(is_of(WaitlistEntry.customer_email, email))
-    return or_(is_of(Mail.recipient, email), Mail.booking_id.in_(bookings), Mail.entry_id.in_(entries))
 
 
 def counts_of(session: Session, email: str, *, now: datetime) -> Counts:

@@ -44,7 +44,7 @@ def current() -> str:
 def upgrade(revision: str = "head") -> bool:
     """Bring the tables up to date, all of them or none; False when they were. Raises Invalid when a newer program has been at them.
 
-    `portal.upkeep.backups.upgrade` is the way for databases that hold something: it writes a backup first.
+    `portal.backups.upgrade` is the way for databases that hold something: it writes a backup first.
     """
     before = current()
     if before == newest():

@@ -21,6 +21,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import Headers
 
+from portal import doorbell
 from portal.calendars.models import Calendar, PushSubscription
 from portal.clock import now_utc
 from portal.config import Settings
@@ -65,9 +66,7 @@ def google() -> Response:
     with suppress(OSError):  # a full disk must not keep messages from being heard
         counts.count(settings.data, outcome)
     if outcome == "noted":
-        from portal.worker import jobs
-
-        jobs.ring(drain=False)
+        doorbell.ring(drain=False)
     elif outcome not in ("coalesced", "confirmed") and (times := _ignored.count(outcome)):
         log.info("messages were ignored", hook="google", reason=outcome, times=times)
     return Response(status=204)

@@ -18,7 +18,7 @@ from babel.core import get_global
 from babel.dates import format_date, format_skeleton, format_time, get_day_names
 
 from portal.language import say as i18n
-from portal.language.say import say, say_later, say_n
+from portal.language.say import capital, say, say_later, say_n
 
 # Patterns of our own where babel's carry commas that only slow the eye down, or say a weekday shorter than was asked for.
 _PATTERNS = {
@@ -249,3 +249,14 @@ def _pattern(name: str, locale: Locale) -> str:
     """Our own pattern; empty for languages in which the portal has no texts."""
     is_american = locale.language == "en" and locale.territory in {"US", "CA"}
     return _PATTERNS.get("en-US" if is_american else locale.language, {}).get(name, "")
+
+
+def wish_in_words(wish: str, on: date | None, locale: Locale) -> str:
+    """Thursday 3 December 2026; Monday 30 November to Sunday 6 December; any day."""
+    if on is None or wish == "any":
+        return say("Any day")
+    if wish == "week":
+        monday = on - timedelta(days=on.weekday())
+        first, last = (day_and_month(day, locale) for day in (monday, monday + timedelta(days=6)))
+        return capital(say("%(first)s to %(last)s", first=first, last=last))
+    return capital(long_date(on, locale))

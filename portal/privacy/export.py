@@ -22,6 +22,7 @@ from portal.customers.models import MailedCode
 from portal.errors import NotFound
 from portal.logs import without_links
 from portal.notifications.models import Mail, Reminder
+from portal.privacy.mails import mails_of
 
 _HEADS = ("From", "To", "Date", "Subject")
 _CODE = re.compile(r"\b\d{3} ?\d{3}\b")
@@ -30,7 +31,7 @@ _CODE = re.compile(r"\b\d{3} ?\d{3}\b")
 def export_customer(session: Session, email: str, *, now: datetime) -> dict[str, Any]:
     """All about this address, in whatever letters it was typed. Instants are ISO 8601 in UTC. Raises NotFound when nothing is stored."""
     bookings, entries = queries.bookings_of(session, email), queries.entries_of(session, email)
-    mails, asked = queries.mails_of(session, email), _codes(session, email)
+    mails, asked = mails_of(session, email), _codes(session, email)
     if not (bookings or entries or mails or asked):
         raise NotFound("Nothing is stored about this address.")
     return {

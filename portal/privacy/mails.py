@@ -18,6 +18,7 @@ from flask import current_app
 from sqlalchemy import ColumnElement, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from portal.booking.models import Booking, WaitlistEntry
 from portal.customers.queries import is_of
 from portal.database.engine import transaction
 from portal.notifications.models import Mail
@@ -112,3 +113,16 @@ def _written_at(path: Path) -> datetime | None:
 def _folder() -> Path:
     folder: Path = current_app.extensions["settings"].data / "mail"
     return folder
+
+
+def mails_of(session: Session, email: str, *, limit: int | None = None) -> list[Mail]:
+    """The mails to an address, and those about its bookings and entries to others, the latest first."""
+    statement = select(Mail).where(about(email)).order_by(Mail.created_at.desc(), Mail.id.desc())
+    return list(session.scalars(statement.limit(limit)))
+
+
+def about(email: str) -> ColumnElement[bool]:
+    """The mails that tell of a customer."""
+    bookings = select(Booking.id).where(is_of(Booking.customer_email, email))
+    entries = select(WaitlistEntry.id).where(is_of(WaitlistEntry.customer_email, email))
+    return or_(is_of(Mail.recipient, email), Mail.booking_id.in_(bookings), Mail.entry_id.in_(entries))

@@ -102,8 +102,8 @@ def start_queue(tree: ProcessTree, settings: Settings) -> QueueServer | None:
 def prepare(settings: Settings) -> Flask:
     """The application, its database brought up to date and proven to refuse double bookings."""
     from portal.app import create_app
+    from portal.backups.upgrade import bring_up_to_date
     from portal.upkeep import adoption
-    from portal.upkeep.backups.upgrade import bring_up_to_date
     from portal.upkeep.fitness import require_guards
 
     app = create_app(settings)

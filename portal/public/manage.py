@@ -16,11 +16,12 @@ from flask import Blueprint, Response, current_app, flash, make_response, render
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from portal import doorbell
 from portal.booking import operations, rules
 from portal.booking.invitation.customer_ics import CustomerEvent, customer_ics
 from portal.booking.invitation.invitation import customer_event
 from portal.booking.models import Booking
-from portal.booking.strangers import address, by_mail
+from portal.booking.strangers import address, confirming
 from portal.booking.time import queries
 from portal.business.models import Business
 from portal.clock import now_utc
@@ -32,6 +33,7 @@ from portal.public.booking import picker, responses, view
 from portal.public.booking.picker import Search
 from portal.public.booking.summary import Summary, summarize
 from portal.web import after_answer, visitors
+from portal.web.addresses import instant_text, read_instant
 from portal.web.hypermedia import see_other, wants_partial
 from portal.web.site import current_site
 
@@ -64,12 +66,12 @@ def confirm(token: str) -> Response:
     """The link in the mail was opened, and its reader says that the booking is theirs."""
     booking = _booking(token, held=True)
     try:
-        by_mail.confirm(token, now=now_utc())
+        confirming.confirm(token, now=now_utc())
     except SlotTaken as error:
         return _asked_page(booking, token, problem=str(error), status=409)
     except (HoldExpired, LimitReached) as error:
         return _asked_page(_booking(token, held=True), token, problem=str(error), status=409)
-    after_answer.ring()
+    doorbell.ring()
     return see_other(url_for("manage.show", token=token))
 
 
@@ -102,7 +104,7 @@ def move_form(token: str) -> Response:
     if values["state"] not in ("confirmed", "pending") or values["no_move"]:
         return _show(booking, token)
     search = _search(booking)
-    start_at = view.read_instant(request.args.get("start_at", ""))
+    start_at = read_instant(request.args.get("start_at", ""))
     if start_at is not None and start_at != booking.appointment.start_at:  # the own time is none to move to
         return _move_page(search, token, values, start_at)
     return _picker(search, token, values)
@@ -113,7 +115,7 @@ def move_form(token: str) -> Response:
 def move(token: str) -> Response:
     booking = _booking(token)
     booking_id, search = booking.id, _search(booking)
-    start_at = view.read_instant(request.form.get("start_at", ""))
+    start_at = read_instant(request.form.get("start_at", ""))
     if start_at is None:
         raise Invalid(
             say("Please go back and choose one of the times on the page."), fields={"start_at": say("Choose a time.")}
@@ -158,7 +160,7 @@ def correct_address(token: str) -> Response:
     except NotAllowedNow as error:
         return _show(_booking(token), token, problem=str(error), status=409)
     visitors.remember_booking(hold, new_token)
-    after_answer.ring()
+    doorbell.ring()
     flash(say("Thank you. We write to the new address, and the link in the former mail leads nowhere any more."), "ok")
     return see_other(url_for("manage.show", token=new_token))
 
@@ -232,7 +234,7 @@ def _move_page(
     search = search.opened_at(start_at)
     end_at = start_at + timedelta(minutes=search.service.duration)
     values["to"] = view.when(start_at, end_at, search.choice.zone, search.locale)
-    values["start_at"] = view.instant_text(start_at)
+    values["start_at"] = instant_text(start_at)
     values["page_url"] = url_for("manage.move_form", token=token)
     page = render_template("manage/move_confirm.html", choice=search.choice, problem=problem, **values)
     return make_response(page, status)
@@ -351,7 +353,7 @@ class CalendarLink:
 
 def _calendar_links(summary: Summary) -> list[CalendarLink]:
     """Plain links to other people's calendars. They hold no manage link: it would be theirs to use."""
-    start, end = view.instant_text(summary.start_at), view.instant_text(summary.end_at)
+    start, end = instant_text(summary.start_at), instant_text(summary.end_at)
     title = f"{summary.service}, {current_site().name}"
     google = {
         "action": "TEMPLATE",

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from flask import Blueprint, render_template
 from sqlalchemy.orm import Session
 
+from portal import doorbell
 from portal.booking.models import Booking, WaitlistEntry
 from portal.business.models import Business
 from portal.clock import now_utc
@@ -26,7 +27,7 @@ from portal.notifications.gather.sources import business_of
 from portal.notifications.stop_links import Kind, read_stop_token
 from portal.waitlist import operations as waitlist
 from portal.waitlist.steps import entry_token
-from portal.web import after_answer, visitors
+from portal.web import visitors
 
 bp = Blueprint("stop", __name__, url_prefix="/u")
 CLICKS = "60 per minute; 600 per hour"
@@ -48,7 +49,7 @@ def stop(token: str) -> str:
     kind, row_id = read_stop_token(token)
     facts = _facts(kind, row_id)
     problem = _end_reminders(row_id, now=now_utc()) if kind == "reminders" else _leave(row_id, now=now_utc())
-    after_answer.ring()
+    doorbell.ring()
     return render_template("stop/show.html", kind=kind, token=token, is_done=not problem, problem=problem, **facts)
 
 

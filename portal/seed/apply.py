@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from portal.business.checks import Range
 from portal.business.models import (
     Business,
     DateOverride,
@@ -27,8 +28,9 @@ from portal.business.services import TOLD_IN_CALENDARS
 from portal.calendars.rewrite import rewrite_service
 from portal.database.engine import read_transaction, transaction
 from portal.seed.apply_calendars import Proof, apply_calendars, prove_calendars
+from portal.seed.changes import set_values
 from portal.seed.file import WEEKDAYS, read_seed_file
-from portal.seed.values import SEED_KEYS, Range, SeedBusiness, SeedFile, SeedResource, SeedService
+from portal.seed.values import SeedBusiness, SeedFile, SeedResource, SeedService
 
 _APART = ("slug", "lists", "questions", "dates", "series")
 """What of a service is no column; dates and series are appointments, which `portal.seed.apply_dates` plans."""
@@ -178,27 +180,10 @@ def _apply_questions(service: Service, wanted: SeedService, label: str, changes:
             service.questions.append(ServiceQuestion(name=question.name, **values))
 
 
-def set_values(row: Any, label: str, values: Mapping[str, Any], changes: list[str]) -> None:
-    """Set what differs, and say so."""
-    for name, value in values.items():
-        old = getattr(row, name)
-        if old != value:
-            changes.append(f"{label}: {SEED_KEYS.get(name, name)} {_shown(old)} -> {_shown(value)}")
-            setattr(row, name, value)
-
-
 def _replace(rows: list[Any], old: Iterable[Any], new: Iterable[Any]) -> None:
     for row in old:
         rows.remove(row)
     rows.extend(new)
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list):
-        return ", ".join(map(str, value)) or "nothing"
-    return str(value) if value not in ("", None) else "nothing"
 
 
 def _ranges(ranges: Sequence[Range]) -> str:

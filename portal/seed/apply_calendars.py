@@ -15,12 +15,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.business.models import Resource
+from portal.calendars.account import account_of, unseal_secret
 from portal.calendars.connect import ChosenCalendar, list_remote, prove, renew, store
 from portal.calendars.models import Calendar, Connection
-from portal.calendars.open import account_of, unseal_secret
 from portal.calendars.rewrite import rewrite_calendar
 from portal.database.engine import read_transaction
 from portal.errors import Invalid
+from portal.seed.changes import set_values
 from portal.seed.values import SeedCalendar, SeedFile
 from providers.calendars.base import RemoteCalendar
 from providers.errors import ProviderError
@@ -60,8 +61,6 @@ def prove_calendars(file: SeedFile, *, name: str) -> list[Proof]:
 
 def apply_calendars(session: Session, proofs: Sequence[Proof], ids: Mapping[str, int], changes: list[str]) -> None:
     """Connect what is new, and change what differs."""
-    from portal.seed.apply import set_values
-
     for proof in proofs:
         label = f"calendar {proof.wanted.url} of {proof.slug}"
         if proof.calendar_id is None:

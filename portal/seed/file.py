@@ -12,6 +12,7 @@ from datetime import date
 from typing import Any
 
 from portal.business.checks import (
+    Range,
     check_email,
     check_language,
     check_slug,
@@ -19,10 +20,11 @@ from portal.business.checks import (
     check_zone,
     read_day,
     read_range,
+    shown,
 )  # fmt: skip
 from portal.errors import Invalid
 from portal.seed.file_services import read_service
-from portal.seed.table import REQUIRED, Problems, Table, shown
+from portal.seed.table import REQUIRED, Problems, Table
 from portal.seed.toml_lines import Path, line_numbers
 from portal.seed.values import (
     BY_CONSENT,
@@ -33,13 +35,12 @@ from portal.seed.values import (
     WHEN_DELETED,
     WHEN_MOVED,
     WHEN_UNREADABLE,
-    Range,
     SeedBusiness,
     SeedCalendar,
     SeedFile,
     SeedResource,
     SeedService,
-)  # fmt: skip
+)
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 

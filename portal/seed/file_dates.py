@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
-from portal.business.checks import read_day
-from portal.seed.table import Table, shown
+from portal.business.checks import read_day, shown
+from portal.seed.table import Table
 from portal.seed.values import SeedDate, SeedSeries, SeedService
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")

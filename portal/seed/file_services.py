@@ -6,9 +6,9 @@ import re
 from collections.abc import Collection
 from functools import partial
 
-from portal.business.checks import check_service_slug
+from portal.business.checks import check_service_slug, shown
 from portal.seed.file_dates import check_dates, read_dates, read_series
-from portal.seed.table import Table, shown
+from portal.seed.table import Table
 from portal.seed.toml_lines import Path
 from portal.seed.values import (
     ASSIGNMENTS,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from portal.business.checks import shown
 from portal.errors import Invalid
 from portal.language.names import read_name
 from portal.seed.toml_lines import Path, line_of
@@ -162,17 +163,6 @@ class Table:
     def _wrong(self, key: str, sentence: str, instead: T) -> T:
         self.wrong(key, sentence)
         return instead
-
-
-def shown(value: Any) -> str:
-    """A value as it stood in the file, about."""
-    if isinstance(value, str):
-        return f"“{value[:60]}”"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (dict, list)):
-        return "a table" if isinstance(value, dict) else "a list"
-    return str(value)
 
 
 def _listed(choices: Sequence[str]) -> str:

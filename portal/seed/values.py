@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import TypeAlias
 
-Range: TypeAlias = tuple[int, int]
-"""A working range `[starts, ends)` in minutes from local midnight."""
+from portal.business.checks import Range
 
 KINDS = ("staff", "room", "equipment")
 ASSIGNMENTS = ("choose", "any", "all")

@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session
 
 from portal import outbox
 from portal.booking.models import Appointment, AppointmentResource, EventLink
+from portal.calendars.account import Account, account_of
 from portal.calendars.models import Calendar, RemoteObject
-from portal.calendars.open import Account, account_of, calendar_ref, kept_provider
+from portal.calendars.open import calendar_ref, kept_provider
 from portal.clock import now_utc
 from portal.database.engine import read_transaction, transaction, write_transaction
 from portal.instance.ids import instance_ids
@@ -25,7 +26,7 @@ from portal.sync.event.desired import derived_uid
 from portal.sync.event.stands import standing, stands
 from portal.sync.models import Lease
 from portal.sync.outside import unknown
-from portal.sync.publish.receipts import forget_object
+from portal.sync.outside.conflicts import forget_object
 from portal.sync.pull.pull import Outcome, pull
 from portal.sync.pull.read import BACK
 from portal.sync.throttle import line_to

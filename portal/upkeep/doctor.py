@@ -25,6 +25,7 @@ from portal.errors import Invalid
 from portal.extensions import db
 from portal.instance.standing import RESTORED, standing
 from portal.outbox import OutboxEntry
+from portal.sync import clock_doubts
 from portal.sync.outside import left_open, unknown
 from portal.upkeep.invariants import invariants
 from portal.upkeep.keys import unreadable
@@ -32,7 +33,6 @@ from portal.upkeep.private_files import open_to_others
 from portal.upkeep.self_test import NotGuarded, self_test
 from portal.upkeep.settings_checks import warnings
 from portal.upkeep.vitals import read_vitals, words
-from portal.worker import clock_watch
 
 LEAST_SPACE = 500 * 2**20
 LONG_WAIT = timedelta(minutes=15)
@@ -211,8 +211,8 @@ def _keys(session: Session) -> Iterator[Finding]:
 
 
 def _clock(session: Session) -> Iterator[Finding]:
-    for sentence in clock_watch.doubts(session):
-        yield Finding("clock", "bad", f"{sentence} {clock_watch.WAITS}")
+    for sentence in clock_doubts.doubts(session):
+        yield Finding("clock", "bad", f"{sentence} {clock_doubts.WAITS}")
     skew = abs(database_now(session) - now_utc())
     if skew > CLOCK_TOLERANCE:
         yield Finding(

@@ -5,30 +5,14 @@ Pure but for the table of mounts. `refuse_unsafe` is called while the settings a
 
 from __future__ import annotations
 
-import base64
-import ipaddress
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
-from portal.config import NAMES, SECRETS, Settings
-from portal.errors import Invalid
+from portal.config import NAMES, SECRETS, Settings, is_local
 from portal.upkeep.private_files import sqlite_file
 
-LEAST_LENGTH, LEAST_LETTERS = 32, 8
-GUESSABLE = (
-    "changeme",
-    "change-me",
-    "change_me",
-    "change me",
-    "your-secret",
-    "your_secret",
-    "yoursecret",
-    "insecure",
-    "password",
-)
-MAKE_ONE = "Make one with `openssl rand -base64 32`, or leave the setting out: then Lockstep makes one and keeps it in the data folder."
 NETWORK_DISKS = frozenset(
     {
         "nfs",
@@ -51,59 +35,9 @@ KNOWN = frozenset({*NAMES, *ALSO_KNOWN, *(f"{name}_FILE" for name in SECRETS)})
 MOUNTS = Path("/proc/self/mounts")
 
 
-def refuse_unsafe(settings: Settings) -> None:
-    """Raises Invalid for keys that can be guessed, and for a Redis on another machine that asks nobody who they are."""
-    if settings.secret_key and _is_guessable(settings.secret_key):
-        raise Invalid(
-            f"SECRET_KEY can be guessed: it must be random, and have {LEAST_LENGTH} characters or more. "
-            f"Whoever guesses it signs in as anybody. {MAKE_ONE}"
-        )
-    if any(len(set(key)) < LEAST_LETTERS for key in _raw_keys(settings.encryption_keys)):
-        raise Invalid(f"ENCRYPTION_KEYS holds a key that can be guessed. {MAKE_ONE}")
-    if settings.metrics_token and len(settings.metrics_token) < 16:
-        raise Invalid("METRICS_TOKEN is too short: it must have 16 characters or more.")
-    if _is_open_redis(settings.redis_url):
-        raise Invalid(
-            "REDIS_URL leads to another machine without a password: whoever reaches it makes the worker run what they like. Set a password "
-            "there (requirepass), and give it here: redis://:password@host:6379/0."
-        )
-
-
 def warnings(settings: Settings, environ: Mapping[str, str]) -> list[str]:
     """What an admin should know and may have wanted, in sentences with what to do."""
     return [*_address(settings), *_disk(settings), *_names(environ)]
-
-
-def _is_guessable(key: str) -> bool:
-    plain = key.lower()
-    return len(key) < LEAST_LENGTH or len(set(key)) < LEAST_LETTERS or any(word in plain for word in GUESSABLE)
-
-
-def _raw_keys(text: str) -> Iterator[bytes]:
-    """What is no base64 is refused where the keys are loaded."""
-    for part in filter(None, text.split(",")):
-        try:
-            yield base64.b64decode(part, altchars=b"-_", validate=True)
-        except ValueError:
-            return
-
-
-def _is_open_redis(url: str) -> bool:
-    parts = urlsplit(url)
-    if parts.scheme not in ("redis", "rediss") or is_local(parts.hostname or "localhost"):
-        return False
-    query = parse_qs(parts.query)
-    return not (parts.password or query.get("password") or query.get("ssl_certfile"))
-
-
-def is_local(host: str) -> bool:
-    """Whether this host is this machine."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def _address(settings: Settings) -> Iterator[str]:

@@ -8,8 +8,9 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from threading import Lock, get_ident
 
+import structlog
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session, joinedload
 
 from portal.booking.models import Appointment, Offer, WaitlistEntry, WaitlistReceipt
@@ -17,6 +18,7 @@ from portal.booking.time import claims
 from portal.business.models import Service
 from portal.database.engine import database_now, read_transaction, write_transaction
 from portal.errors import PortalError
+from portal.extensions import db
 from portal.instance.standing import is_ours
 from portal.waitlist import plan
 from portal.waitlist.offering import make_offer
@@ -28,6 +30,8 @@ Key = tuple[datetime, int | None]
 _waits: set[tuple[int, int]] = set()
 """(service, thread) of those that wait for the locks and have read nothing under them yet."""
 _waits_lock = Lock()
+
+log = structlog.get_logger()
 
 
 def look(service_id: int, *, cause: str, now: datetime) -> list[int]:
@@ -51,6 +55,16 @@ def look(service_id: int, *, cause: str, now: datetime) -> list[int]:
         return write_transaction(locks, work)
     finally:
         _end_wait(service_id)
+
+
+def look_quietly(service_id: int, *, cause: str, now: datetime) -> list[int]:
+    """`look` for a request that has done its work already, and for one waitlist of many: what goes wrong here is done a moment later."""
+    try:
+        return look(service_id, cause=cause, now=now)
+    except (PortalError, SQLAlchemyError) as error:
+        db.session.rollback()
+        log.warning("a waitlist was not looked at now, but will be", service=service_id, reason=type(error).__name__)
+        return []
 
 
 def live_entries(session: Session, service_id: int, *, lock: bool = False) -> list[WaitlistEntry]:

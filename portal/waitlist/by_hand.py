@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from portal import outbox
@@ -16,10 +15,11 @@ from portal.booking.time.queries import find_service
 from portal.business.models import Service
 from portal.clock import now_utc
 from portal.database.engine import transaction, write_transaction
-from portal.errors import Invalid, NotAllowedNow, PortalError
+from portal.errors import Invalid, NotAllowedNow
 from portal.extensions import db
 from portal.waitlist import plan
-from portal.waitlist.allot import keep_receipts, live_entries, look, settle_offers
+from portal.waitlist.allot import keep_receipts, live_entries, look_quietly, settle_offers
+from portal.waitlist.customer_answers import take_off
 from portal.waitlist.offering import make_offer
 from portal.waitlist.plan import Considered, Receipt, Vacancy, Waiting
 from portal.waitlist.steps import found_entry, locked_entry, open_offer, resource_locks
@@ -40,16 +40,6 @@ class WouldOffer:
     end_at: datetime
     appointment_id: int | None
     length: timedelta
-
-
-def look_quietly(service_id: int, *, cause: str, now: datetime) -> list[int]:
-    """`look` for a request that has done its work already, and for one waitlist of many: what goes wrong here is done a moment later."""
-    try:
-        return look(service_id, cause=cause, now=now)
-    except (PortalError, SQLAlchemyError) as error:
-        db.session.rollback()
-        log.warning("a waitlist was not looked at now, but will be", service=service_id, reason=type(error).__name__)
-        return []
 
 
 def offer_by_hand(
@@ -90,8 +80,6 @@ def offer_by_hand(
 
 def remove(entry_id: int, *, now: datetime | None = None) -> None:
     """Take somebody off the waitlist; they are told. For an entry that has ended it changes nothing. Raises NotFound."""
-    from portal.waitlist.customer_answers import take_off
-
     moment = now or now_utc()
     session: Session = db.session()
     service_id = found_entry(session, entry_id).service_id

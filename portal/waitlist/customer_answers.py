@@ -23,7 +23,7 @@ from portal.database.engine import database_now, write_transaction
 from portal.errors import NotAllowedNow, OfferOver, SlotTaken
 from portal.extensions import db
 from portal.language.say import say
-from portal.waitlist.by_hand import look_quietly
+from portal.waitlist.allot import look_quietly
 from portal.waitlist.steps import (
     end_entry,
     end_offer,

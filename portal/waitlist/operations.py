@@ -15,8 +15,8 @@ from portal.business.models import Service
 from portal.clock import now_utc
 from portal.database.engine import database_clock, read_transaction
 from portal.outbox import Work
-from portal.waitlist.allot import look
-from portal.waitlist.by_hand import WouldOffer, dry_run, look_quietly, offer_by_hand, pause, remove
+from portal.waitlist.allot import look, look_quietly
+from portal.waitlist.by_hand import WouldOffer, dry_run, offer_by_hand, pause, remove
 from portal.waitlist.customer_answers import accept, decline, leave
 from portal.waitlist.joining import Joined, join
 

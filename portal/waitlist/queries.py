@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
 
-from portal.booking.models import WaitlistEntry
+from portal.booking.models import Appointment, WaitlistEntry
 
 
 def position(session: Session, entry: WaitlistEntry) -> int:
@@ -30,3 +32,11 @@ def _same_wish(entry: WaitlistEntry) -> ColumnElement[bool]:
     if entry.appointment_id is None:
         return same_start
     return or_(WaitlistEntry.appointment_id == entry.appointment_id, same_start)
+
+
+def wished_start(session: Session, entry: WaitlistEntry) -> datetime | None:
+    """The start of the one appointment that an entry waits for, as it stands now; None where it waits for a day, a week, or whatever comes."""
+    if entry.wish != "appointment":
+        return None
+    appointment = session.get(Appointment, entry.appointment_id) if entry.appointment_id else None
+    return appointment.start_at if appointment is not None and appointment.is_fixed else entry.start_at

@@ -1,7 +1,5 @@
-"""The bells that web pages ring: "there is something to do" and "somebody is looking, read the calendars". Best effort, never awaited.
-
-The worker polls anyway; a bell only makes it quick. `portal.worker.jobs` is imported when it is needed: pages need not load RQ.
-"""
+"""What a page sets going once its answer is out: what became free is offered, calendars that were not read lately are read. Best effort,
+never awaited: the worker finds both by itself."""
 
 from __future__ import annotations
 
@@ -12,28 +10,22 @@ from flask import Flask, Response, current_app
 from sqlalchemy import Select, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 
+from portal import doorbell
 from portal.booking.models import Appointment, Booking
 from portal.business.models import Service, ServiceResource
 from portal.calendars.models import Calendar
 from portal.clock import now_utc
 from portal.extensions import db
+from portal.sync.pull.ask import request_pull
+from portal.waitlist.allot import look_quietly
 
 RECENT = timedelta(seconds=30)
 log = structlog.get_logger()
 
 
-def ring() -> None:
-    """Tell the worker that the outbox has something new."""
-    from portal.worker import jobs
-
-    jobs.ring()
-
-
 def seats_freed(booking_id: int, *, cause: str) -> None:
     """Ring after a booking was cancelled, refused or moved; and look at its service's waitlist at once, before a page shows as free to
     everybody what somebody waits for. The outbox asks for the same look, so nothing here need succeed."""
-    from portal.waitlist.operations import look_quietly
-
     try:
         service_id = db.session.scalar(_with_waitlist(booking_id))
         db.session.rollback()
@@ -42,7 +34,7 @@ def seats_freed(booking_id: int, *, cause: str) -> None:
         service_id = None
     if service_id is not None:
         look_quietly(service_id, cause=cause, now=now_utc())
-    ring()
+    doorbell.ring()
 
 
 def pull_when_stale(response: Response, service_id: int, *, now: datetime) -> None:
@@ -52,14 +44,12 @@ def pull_when_stale(response: Response, service_id: int, *, now: datetime) -> No
 
 
 def _request_pull(app: Flask, service_id: int, now: datetime) -> None:
-    from portal.worker import jobs
-
     with app.app_context():
         try:
             stale = list(db.session.scalars(_stale_calendars(service_id, now)))
             db.session.rollback()
             if stale:
-                jobs.request_pull(stale, now=now)
+                request_pull(stale, now=now)
         except SQLAlchemyError as error:  # the page is out already, and the worker reads by itself
             log.warning("no pull requested", reason=type(error).__name__)
 

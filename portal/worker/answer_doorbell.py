@@ -10,10 +10,10 @@ from rq.exceptions import DeserializationError
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from portal.doorbell import QUEUE, connect
+from portal.doorbell import CALENDARS, OUTBOX, QUEUE, connect
 
 QUIET = "CRITICAL"
-BELLS = frozenset({"portal.worker.jobs.look_into_outbox", "portal.worker.jobs.look_at_calendars"})
+BELLS = frozenset({OUTBOX, CALENDARS})
 log = structlog.get_logger()
 
 

@@ -21,6 +21,7 @@ from portal.clock import now_utc
 from portal.database.engine import database_now, read_transaction, transaction
 from portal.extensions import db
 from portal.outbox import OutboxEntry
+from portal.sync.clock_doubts import ROW
 from portal.sync.models import Lease, LedgerLine
 from portal.timekeeping import timekeeper, witnesses
 from portal.timekeeping.timekeeper import TOLERANCE, Doubt, Timekeeper, steady
@@ -29,10 +30,8 @@ ASK_EVERY = 5.0
 TOLD_AFTER = 30.0
 """Seconds; a leap that is over sooner is in the log alone."""
 LASTS = timedelta(minutes=1)
-ROW = "clock "
 LONGEST_PAUSE = timedelta(hours=2)
 """No calendar is left alone for longer."""
-WAITS = "Reminders, offers from waitlists and whatever else is due by time wait until that is clear; bookings and calendars do not."
 log = structlog.get_logger()
 
 
@@ -106,13 +105,6 @@ class ClockWatch:
             row.holder = "told"
             outbox.record(session, "notify.staff", "clock:1", news="clock", sentence=sentence)
         row.note, row.last_done_at, row.until = sentence, now_utc(), now_utc() + LASTS
-
-
-def doubts(session: Session) -> list[str]:
-    """What the workers say of their clocks. A worker that is gone says nothing any more."""
-    now = now_utc()
-    rows = session.scalars(select(Lease).where(Lease.name.startswith(ROW), Lease.note != "", Lease.until > now))
-    return [row.note for row in rows]
 
 
 def mend(session: Session, *, now: datetime) -> None:

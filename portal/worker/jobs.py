@@ -1,4 +1,4 @@
-"""What the worker does: which handler each topic has, the RQ jobs, the periodic table, and the bells that others ring.
+"""What the worker does: which handler each topic has, the RQ jobs, and the periodic table.
 
 RQ is only the doorbell. Its jobs carry nothing and do nothing but wake the loops of `portal.worker.loops`, which find their work in
 the database; so Redis may be stopped, emptied or never started. `classify` is the one judgement about errors.
@@ -7,22 +7,20 @@ the database; so Redis may be stopped, emptied or never started. `classify` is t
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from importlib import import_module
 
-from flask import current_app
-from sqlalchemy import ColumnElement, and_, or_, select, true, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from portal.calendars.models import Calendar
 from portal.clock import now_utc
-from portal.database.engine import read_transaction, transaction
+from portal.database.engine import transaction
 from portal.outbox import Work
 from portal.sync.state.states import Decision, classify
 
-__all__ = ["PERIODIC", "TOPICS", "Decision", "Periodic", "classify", "handler_of", "request_pull", "ring"]
+__all__ = ["PERIODIC", "TOPICS", "Decision", "Periodic", "classify", "handler_of"]
 
 TOPICS = {
     "calendar.publish": "portal.sync.publish.publish:publish_entry",
@@ -60,45 +58,6 @@ def look_into_outbox() -> None:
 def look_at_calendars() -> None:
     """Somebody wants calendars read now."""
     reading_bell.set()
-
-
-# Bells: called by web pages, the API and the command line.
-
-
-def ring(*, drain: bool = True) -> None:
-    """Wake the worker, if Redis carries the bell: for the outbox, or with `drain` False for the calendars. Returns at once, never raises."""
-    url = current_app.extensions["settings"].redis_url
-    if url:
-        from portal.doorbell import bell_for
-
-        bell_for(url).ring("portal.worker.jobs.look_into_outbox" if drain else "portal.worker.jobs.look_at_calendars")
-
-
-def request_pull(calendar_ids: Collection[int], now: datetime | None = None, *, is_urgent: bool = False) -> None:
-    """Have these calendars read now instead of at their next turn; those that are being read, once more after that. Those in trouble keep
-    their pauses, unless a person insists (`is_urgent`)."""
-    moment = now or now_utc()
-    ids = list(calendar_ids)
-    may_come_forward = (Calendar.id.in_(ids), _lies_ahead(moment), true() if is_urgent else Calendar.failures == 0)
-
-    def work(session: Session) -> None:
-        asked = update(Calendar).where(*may_come_forward).values(next_read_at=moment)
-        session.execute(asked.execution_options(synchronize_session=False))
-        if is_urgent:
-            insisted = update(Calendar).where(Calendar.id.in_(ids)).values(asked_at=moment)
-            session.execute(insisted.execution_options(synchronize_session=False))
-
-    if ids and (
-        is_urgent or read_transaction(lambda s: s.scalar(select(Calendar.id).where(*may_come_forward).limit(1)))
-    ):
-        transaction(work)
-    ring(drain=False)
-
-
-def _lies_ahead(moment: datetime) -> ColumnElement[bool]:
-    """Its turn has not come yet; or it is being read just now, so that this turn may miss what happened a moment ago."""
-    is_being_read = and_(Calendar.read_lease_until > moment, Calendar.next_read_at <= Calendar.read_begun_at)
-    return or_(Calendar.next_read_at > moment, is_being_read)
 
 
 # The periodic table: done by one worker at a time, whichever comes first.

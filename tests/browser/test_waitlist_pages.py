@@ -13,9 +13,9 @@ from playwright.sync_api import Browser, Page, expect
 from portal.booking.models import Appointment, Offer, WaitlistEntry
 from portal.clock import now_utc
 from portal.extensions import db
-from portal.public.booking.view import instant_text
 from portal.waitlist import operations as waitlist
 from portal.waitlist.steps import entry_token
+from portal.web.addresses import instant_text
 from tests.operations.waitlist.house import cancel, make_class, run_out, take
 from tests.support.people import PASSWORD, make_user
 

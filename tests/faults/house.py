@@ -21,9 +21,10 @@ from sqlalchemy import update
 
 from portal.app import create_app
 from portal.business.models import Service
+from portal.calendars.account import account_of
 from portal.calendars.connect import ChosenCalendar, Connected, connect_caldav
 from portal.calendars.models import Calendar
-from portal.calendars.open import account_of, calendar_ref, provider_of
+from portal.calendars.open import calendar_ref, provider_of
 from portal.clock import now_utc
 from portal.config import NAMES, Settings
 from portal.database.engine import transaction

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from portal.booking.models import Booking
+from portal.calendars.account import account_of
 from portal.calendars.models import Connection
-from portal.calendars.open import account_of, calendar_ref, provider_of
+from portal.calendars.open import calendar_ref, provider_of
 from portal.clock import now_utc
 from portal.extensions import db
 from portal.sync.account import operations

@@ -13,10 +13,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from portal import doorbell
 from portal.outbox import OutboxEntry
 from portal.process.queue_server import QueueServer
 from portal.sync.account.operations import refresh_connection
-from portal.worker import jobs
 from tests.faults.house import House, Worker, environment, until
 from tests.operations.sync.conftest import at, rows
 
@@ -56,7 +56,7 @@ def worker_of(house: House) -> Worker:
 def book_and_wait(house: House, start_at, *, seconds: float = WITHIN) -> float:
     """Seconds from the booking to the event."""
     appointment_id = house.book(start_at)
-    jobs.ring()
+    doorbell.ring()
     return until(lambda: is_done(house, appointment_id), seconds=seconds, what="the event in the calendar")
 
 
@@ -82,7 +82,7 @@ def test_an_emptied_redis_loses_nothing(running: House, redis: QueueServer):
     with connect(redis.url) as client:
         for n in range(4):
             appointment_id = running.book(at(2, 8 + n))
-            jobs.ring()
+            doorbell.ring()
             client.flushall()
             until(lambda i=appointment_id: is_done(running, i), seconds=WITHIN, what="the event in the calendar")
     assert len(running.own_events()) == 4
@@ -98,7 +98,7 @@ def test_a_server_that_was_down_gets_everything_when_it_is_back(running: House):
     running.server.stop()
     try:
         appointments = [running.book(at(2, 8 + n)) for n in range(4)]
-        jobs.ring()
+        doorbell.ring()
         until(lambda: running.calendar().failures >= 1, what="the failure to be seen")
         until(lambda: bool(failed_entries()), what="a failed try")
         assert not any(entry.state == "stuck" for entry in rows(OutboxEntry))
@@ -118,13 +118,13 @@ def test_a_changed_password_is_known_at_once_and_a_new_one_lets_everything_go(ru
     passwords.write_text("ana:another\n")
     try:
         appointment_id = running.book(at(2, 8))
-        jobs.ring()
+        doorbell.ring()
         took = until(lambda: running.connection().state == "needs reauth", what="the state to change")
         assert timedelta(seconds=took) < timedelta(minutes=1)
         news = [e.payload for e in running.news("notify.staff") if e.subject.startswith("connection:")]
         assert [n["state"] for n in news] == ["needs reauth"]
         refresh_connection(running.connection().id, password="another")
-        jobs.ring()
+        doorbell.ring()
         until(lambda: is_done(running, appointment_id), what="the waiting booking")
         assert running.connection().state == "connected"
     finally:

@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import select
 
 from portal.app import create_app
+from portal.backups.backup import restore_backup, write_backup
 from portal.booking.models import Booking, Claim
 from portal.booking.operations import Customer, book
 from portal.booking.time.queries import free_slots
@@ -28,7 +29,6 @@ from portal.intervals import Interval
 from portal.notifications.models import Reminder
 from portal.outbox import OutboxEntry
 from portal.privacy import erase
-from portal.upkeep.backups.backup import restore_backup, write_backup
 from portal.upkeep.doctor import examine, invariants
 from tests.factories import make_calendar, make_resource, make_service
 from tests.support import databases

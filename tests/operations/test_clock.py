@@ -22,7 +22,7 @@ from portal.database.engine import transaction
 from portal.extensions import db
 from portal.notifications.models import Mail, Reminder
 from portal.outbox import OutboxEntry
-from portal.sync import leases
+from portal.sync import clock_doubts, leases
 from portal.sync.models import Lease
 from portal.timekeeping import timekeeper
 from portal.timekeeping.timekeeper import SETTLES_AFTER
@@ -161,7 +161,7 @@ def test_after_a_pause_of_the_machine_what_is_still_of_use_is_sent(machine, work
         machine.goes_on(SETTLES_AFTER / 6)
         worker.works()
     assert reminded(sent) == 8 - 3
-    assert clock_watch.doubts(db.session()) == []
+    assert clock_doubts.doubts(db.session()) == []
 
 
 def test_a_leap_back_sends_nothing_twice_and_stops_nothing(machine, worker, eight, sent):
@@ -237,7 +237,7 @@ def test_it_is_said_in_the_log_on_the_home_page_and_once_by_mail(machine, worker
     for _ in range(12):
         worker.works()
         machine.goes_on(timedelta(seconds=5))
-    assert clock_watch.doubts(db.session()) == [
+    assert clock_doubts.doubts(db.session()) == [
         "This machine's clock leapt forward by 1 day. Is it right? Have it set by NTP."
     ]
     [mail] = [mail for mail in sent if str(mail["To"]) == "Olga <owner@studio.example>"]
@@ -246,7 +246,7 @@ def test_it_is_said_in_the_log_on_the_home_page_and_once_by_mail(machine, worker
     machine.leaps(-DAY)
     machine.goes_on(timedelta(seconds=6))
     worker.works()
-    assert clock_watch.doubts(db.session()) == []
+    assert clock_doubts.doubts(db.session()) == []
     assert said == ["the clock is in doubt, so what is due by time waits", "the clock is believed again"]
 
 
@@ -301,5 +301,5 @@ def test_a_database_with_another_clock_is_a_reason_to_wait(machine, worker, eigh
     machine.goes_on(DAY + timedelta(hours=6))
     worker.works()
     assert reminders() == {"waiting"}
-    assert "the database's differ by 1 day" in clock_watch.doubts(db.session())[0]
+    assert "the database's differ by 1 day" in clock_doubts.doubts(db.session())[0]
     assert db.session.scalars(select(Mail).where(Mail.kind == "reminder")).all() == []

@@ -12,8 +12,8 @@ from sqlalchemy import select
 from portal.booking.models import Booking
 from portal.booking.operations import Customer, book
 from portal.booking.time.queries import free_slots
+from portal.calendars.account import seal_secret
 from portal.calendars.models import Connection
-from portal.calendars.open import seal_secret
 from portal.clock import now_utc
 from portal.database.engine import transaction
 from portal.errors import Invalid

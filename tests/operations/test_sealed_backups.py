@@ -11,12 +11,12 @@ import pytest
 from sqlalchemy import select
 
 from portal.app import create_app
+from portal.backups import sealed_file
+from portal.backups.sealed_file import PIECE, SealedWriter, WrongPassphrase, is_sealed, open_sealed
 from portal.booking.models import Booking
 from portal.commands import main
 from portal.errors import Invalid
 from portal.extensions import db
-from portal.upkeep.backups import sealed_file
-from portal.upkeep.backups.sealed_file import PIECE, SealedWriter, WrongPassphrase, is_sealed, open_sealed
 from tests.operations.test_cli import business, lockstep  # noqa: F401
 
 PHRASE = "five words of a fine day"

@@ -22,8 +22,8 @@ from portal.business.models import (
     Service,
 )
 from portal.calendars import models as calendars
+from portal.calendars.account import account_of, unseal_secret
 from portal.calendars.models import Calendar, Connection
-from portal.calendars.open import account_of, unseal_secret
 from portal.clock import now_utc
 from portal.database.engine import read_transaction
 from portal.errors import Invalid

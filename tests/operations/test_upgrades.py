@@ -19,14 +19,14 @@ from sqlalchemy import CheckConstraint, UniqueConstraint, inspect, select, text
 
 from portal.accounts.models import SCOPES, ApiToken, SetupLink
 from portal.app import create_app
+from portal.backups import upgrade
+from portal.backups.backup import restore_backup
+from portal.backups.upgrade import bring_up_to_date
 from portal.calendars.models import UnknownBooking
 from portal.database import schema
 from portal.errors import Invalid, Refused
 from portal.extensions import db
 from portal.process.serve import prepare
-from portal.upkeep.backups import upgrade
-from portal.upkeep.backups.backup import restore_backup
-from portal.upkeep.backups.upgrade import bring_up_to_date
 from tests.support import databases, filling
 
 FORMER = sorted(set(schema.revisions()) - {schema.newest()})

@@ -22,8 +22,8 @@ from sqlalchemy import (
     select,
 )
 
+from portal.backups.archive import tables_of
 from portal.database.engine import Instant
-from portal.upkeep.backups.archive import tables_of
 
 Rows = dict[str, list[dict[str, Any]]]
 EACH = 3

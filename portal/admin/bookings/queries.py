@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select, true
-from sqlalchemy.orm import InstrumentedAttribute, Session, contains_eager
+from sqlalchemy.orm import Session, contains_eager
 
 from portal.accounts.models import User
+from portal.admin.scope import appointment_scope
 from portal.booking.invitation.meetings import Meeting, meeting_of
 from portal.booking.models import STANDING, Appointment, AppointmentResource, Booking, EventLink
 from portal.booking.strangers import by_mail
@@ -54,13 +55,6 @@ class Page:
     @property
     def has_next(self) -> bool:
         return self.number * PAGE_SIZE < self.total
-
-
-def resource_ids_of(user: User) -> list[int] | None:
-    """Whose things this user sees; None is everybody's."""
-    if user.is_admin:
-        return None
-    return [user.resource_id] if user.resource_id is not None else []
 
 
 def list_bookings(session: Session, user: User, *, shown: str, search: str, page: int, now: datetime) -> Page:
@@ -128,16 +122,6 @@ def _full() -> Select[Booking]:
 
 def _scope(user: User) -> ColumnElement[bool]:
     return appointment_scope(user, Booking.appointment_id)
-
-
-def appointment_scope(user: User, appointment_id: InstrumentedAttribute[int]) -> ColumnElement[bool]:
-    """Whether an appointment is the user's to see."""
-    ids = resource_ids_of(user)
-    if ids is None:
-        return true()
-    return appointment_id.in_(
-        select(AppointmentResource.appointment_id).where(AppointmentResource.resource_id.in_(ids))
-    )
 
 
 def _shown(shown: str, now: datetime) -> ColumnElement[bool]:

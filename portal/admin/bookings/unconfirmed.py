@@ -6,10 +6,10 @@ from typing import Any
 
 from flask import flash, url_for
 
-from portal.booking.strangers import by_mail
+from portal import doorbell
+from portal.booking.strangers import confirming
 from portal.clock import now_utc
 from portal.errors import HoldExpired
-from portal.web import after_answer
 from portal.web.hypermedia import see_other
 
 TOO_LATE = "The customer has not confirmed this booking in time, so it is deleted, and its time is free again."
@@ -19,13 +19,13 @@ def settle(booking_id: int, *, says_yes: bool) -> Any:
     """The booking counts, or is gone with its page. Raises what the rules refuse (Refused)."""
     try:
         if says_yes:
-            by_mail.confirm_for_customer(booking_id, now=now_utc())
+            confirming.confirm_for_customer(booking_id, now=now_utc())
         else:
-            by_mail.let_go(booking_id)
+            confirming.let_go(booking_id)
     except HoldExpired:
         flash(TOO_LATE, "bad")
         return see_other(url_for("admin.bookings"))
-    after_answer.ring()
+    doorbell.ring()
     if not says_yes:
         flash("The booking is deleted, and its time is free again. The customer is not told.", "ok")
         return see_other(url_for("admin.bookings"))

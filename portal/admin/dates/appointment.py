@@ -10,6 +10,7 @@ from babel.dates import get_day_names
 from flask import abort, flash, render_template, request, url_for
 from flask_login import current_user
 
+from portal import doorbell
 from portal.admin.bookings import queries
 from portal.admin.dates import queries as date_queries
 from portal.admin.dates.forms import MOST_SEATS, Reader, read_start, time_of_day
@@ -23,7 +24,6 @@ from portal.clock import now_utc
 from portal.errors import Invalid, Refused, Stale
 from portal.extensions import db
 from portal.waitlist import operations as waitlist
-from portal.web import after_answer
 from portal.web.hypermedia import see_other
 
 
@@ -114,7 +114,7 @@ def _act(appointment_id: int, act: Callable[[], str], again: Callable[[DateRow, 
         db.session.rollback()
         problem = " ".join(error.fields.values()) if isinstance(error, Invalid) and error.fields else str(error)
         return again(_find(appointment_id), problem), error.http_status
-    after_answer.ring()
+    doorbell.ring()
     return see_other(url_for("admin.appointment", appointment_id=appointment_id))
 
 

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from portal.accounts.models import User
 from portal.admin.bookings import queries
 from portal.admin.bookings.queries import InCalendar
+from portal.admin.scope import appointment_scope
 from portal.booking.fixed.series import Missing, find_missing
 from portal.booking.fixed.series_changes import later_of
 from portal.booking.models import ACTIVE, STANDING, Appointment, Booking, Seat, Series
@@ -60,14 +61,14 @@ def coming_dates(session: Session, user: User, service: Service, *, now: datetim
         Appointment.is_active,
         Appointment.end_at > now,
     )
-    scope = queries.appointment_scope(user, Appointment.id)
+    scope = appointment_scope(user, Appointment.id)
     wanted = select(Appointment).where(*coming, scope).order_by(Appointment.start_at, Appointment.id).limit(MOST_DATES)
     return rows_of(session, session.scalars(wanted).all())
 
 
 def find_date(session: Session, user: User, appointment_id: int) -> DateRow:
     """One appointment, called off or not. Raises NotFound for one that is not there or not this user's."""
-    scope = queries.appointment_scope(user, Appointment.id)
+    scope = appointment_scope(user, Appointment.id)
     row = session.scalar(select(Appointment).where(Appointment.id == appointment_id, scope))
     if row is None:
         raise NotFound("There is no such appointment.")
@@ -120,7 +121,7 @@ def is_theirs(session: Session, user: User, appointment: Appointment, *, now: da
     later = [row.id for row in later_of(session, appointment, now=now)]
     if not later:
         return False
-    scope = queries.appointment_scope(user, Appointment.id)
+    scope = appointment_scope(user, Appointment.id)
     return len(session.scalars(select(Appointment.id).where(Appointment.id.in_(later), scope)).all()) == len(later)
 
 

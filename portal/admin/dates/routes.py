@@ -12,6 +12,7 @@ from flask import abort, flash, render_template, request, url_for
 from flask_login import current_user
 from sqlalchemy import select
 
+from portal import doorbell
 from portal.admin.dates import queries
 from portal.admin.dates.forms import read_date, read_series, time_of_day
 from portal.admin.frame import bp, moments
@@ -25,7 +26,6 @@ from portal.business.models import Service
 from portal.clock import now_utc
 from portal.errors import Invalid, Refused
 from portal.extensions import db
-from portal.web import after_answer
 from portal.web.hypermedia import see_other
 
 FIELDS_OF_SERIES = {"resource": "who", "capacity": "seats"}
@@ -91,7 +91,7 @@ def _act(service: Service, act: Callable[[], str], *, form: str) -> Any:
     except Refused as error:
         db.session.rollback()
         return _page(_find(slug), problem=str(error), form=form), error.http_status
-    after_answer.ring()
+    doorbell.ring()
     return see_other(url_for("admin.dates", slug=slug))
 
 

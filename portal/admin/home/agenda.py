@@ -13,8 +13,9 @@ from sqlalchemy import ColumnElement, and_, exists, or_, select
 from sqlalchemy.orm import Session, joinedload
 
 from portal.accounts.models import User
-from portal.admin.bookings.queries import appointment_scope, stands_or_waits
+from portal.admin.bookings.queries import stands_or_waits
 from portal.admin.dates.queries import DateRow, rows_of
+from portal.admin.scope import appointment_scope
 from portal.booking.models import PRESENT, Appointment, Booking
 from portal.booking.time.outside_events import Over, standing_over
 

@@ -9,8 +9,8 @@ from typing import Literal
 from portal.admin.integrations.words import state_badge, state_sentence
 from portal.notifications.failures import Unreached
 from portal.notifications.models import Mail
+from portal.sync.clock_doubts import WAITS
 from portal.sync.state.overview import CalendarFacts
-from portal.worker.clock_watch import WAITS
 
 Kind = Literal["warn", "bad"]
 MOST_NAMED = 3

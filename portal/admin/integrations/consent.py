@@ -16,10 +16,10 @@ from sqlalchemy import select
 from portal.admin.integrations import forms, words
 from portal.business.models import Resource
 from portal.calendars import connect as connecting
+from portal.calendars.account import account_of, unseal_secret
 from portal.calendars.models import Connection
 from portal.calendars.oauth import consents, drafts, grants, tokens
 from portal.calendars.oauth.client import consent_origin, google_client, is_configured, is_refused, redirect_url
-from portal.calendars.open import account_of, unseal_secret
 from portal.clock import now_utc
 from portal.config import Settings
 from portal.errors import Invalid, NotFound

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from portal.admin.integrations.words import freshness_choices
-from portal.calendars.models import PRIVACY, WHEN_DELETED, WHEN_MOVED, WHEN_UNREADABLE
+from portal.calendars.models import PRIVACY, WHEN_DELETED, WHEN_MOVED, WHEN_UNREADABLE, CalendarRules
 from portal.errors import Invalid
 from providers.calendars.base import RemoteCalendar
 
@@ -24,15 +24,6 @@ class Credentials:
     url: str
     username: str
     password: str
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    when_moved: str
-    when_deleted: str
-    when_unreadable: str
-    freshness: int
-    privacy: str = "initials"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +99,9 @@ def read_roles(form: Mapping[str, str], found: Sequence[RemoteCalendar]) -> list
     return chosen
 
 
-def read_rules(form: Mapping[str, str], *, present_freshness: int = 600, present_privacy: str = "initials") -> Rules:
+def read_rules(
+    form: Mapping[str, str], *, present_freshness: int = 600, present_privacy: str = "initials"
+) -> CalendarRules:
     """The rules of a calendar. What customers' data it shows stays as it is when the form does not say. Raises Invalid with all that are wrong."""
     errors: dict[str, str] = {}
     for name, allowed in (
@@ -126,7 +119,7 @@ def read_rules(form: Mapping[str, str], *, present_freshness: int = 600, present
         errors["freshness"] = "Please choose one from the list."
     if errors:
         raise Invalid(CHECK, fields=errors)
-    return Rules(form["when_moved"], form["when_deleted"], form["when_unreadable"], int(freshness), privacy)
+    return CalendarRules(form["when_moved"], form["when_deleted"], form["when_unreadable"], int(freshness), privacy)
 
 
 def _url(text: str, errors: dict[str, str]) -> str:

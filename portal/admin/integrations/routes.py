@@ -12,6 +12,7 @@ from flask import current_app, flash, render_template, request, url_for
 from flask_login import current_user
 from sqlalchemy import select
 
+from portal import doorbell
 from portal.admin.integrations import forms, words
 from portal.admin.integrations.frame import bp, find_calendar, find_connection, own_resources, resource_of, who
 from portal.business.models import Resource
@@ -27,7 +28,7 @@ from portal.instance.standing import standing
 from portal.sync.account import operations, view
 from portal.sync.outside import left_open
 from portal.sync.state import overview
-from portal.web import access, after_answer, visitors
+from portal.web import access, visitors
 from portal.web.hypermedia import see_other, wants_partial
 from providers.errors import ProviderError
 
@@ -215,7 +216,7 @@ def leave_open(calendar_id: int) -> Any:
     except NotAllowedNow as error:
         flash(str(error), "bad")
         return see_other(url_for("integrations.index"))
-    after_answer.ring()
+    doorbell.ring()
     flash(
         "It closes no times any more." if wish == "open" else "It closes times again; the calendar is being read.", "ok"
     )

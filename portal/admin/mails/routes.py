@@ -7,6 +7,7 @@ from typing import Any
 from flask import flash, render_template, url_for
 from flask_login import current_user
 
+from portal import doorbell
 from portal.admin.bookings import queries
 from portal.admin.frame import bp
 from portal.booking.models import Booking
@@ -15,7 +16,6 @@ from portal.errors import NotFound, Refused
 from portal.extensions import db
 from portal.notifications import again, failures
 from portal.notifications.failures import SentMail
-from portal.web import after_answer
 from portal.web.hypermedia import see_other
 
 _NOTHING = "There is no mail that another try could help."
@@ -29,7 +29,7 @@ def send_mail_again(booking_id: int, mail_id: int) -> Any:
     try:
         again.send_again(mail_id, now=now_utc())
         flash("The mail is on its way again, as it would read now.", "ok")
-        after_answer.ring()
+        doorbell.ring()
     except Refused as error:
         flash(str(error), "bad")
     return see_other(url_for("admin.booking", booking_id=booking_id))
@@ -47,7 +47,7 @@ def send_undelivered_again(mail_id: int) -> Any:
     try:
         again.try_again(mail_id, now=now_utc())
         flash("The mail is tried again.", "ok")
-        after_answer.ring()
+        doorbell.ring()
     except Refused as error:
         flash(str(error), "bad")
     return see_other(url_for("admin.undelivered"))
@@ -56,7 +56,7 @@ def send_undelivered_again(mail_id: int) -> Any:
 @bp.post("/mails/again")
 def send_all_mails_again() -> Any:
     count = again.try_all_again(now=now_utc())
-    after_answer.ring()
+    doorbell.ring()
     flash(f"{count} {'mail is' if count == 1 else 'mails are'} tried again." if count else _NOTHING, "ok")
     return see_other(url_for("admin.undelivered"))
 

@@ -8,6 +8,7 @@ from flask import Blueprint, current_app, flash, make_response, redirect, render
 from flask_login import current_user, login_user, logout_user
 from itsdangerous import BadData, URLSafeTimedSerializer
 
+from portal import doorbell
 from portal.accounts import operations, queries, resets
 from portal.accounts.devices import device_name
 from portal.accounts.forms import read_new_password, read_setup, zone_options
@@ -17,7 +18,7 @@ from portal.business.models import Business
 from portal.clock import now_utc
 from portal.errors import Invalid, NotFound, Refused
 from portal.extensions import db, limiter, login_manager
-from portal.web import access, after_answer, visitors
+from portal.web import access, visitors
 from portal.web.hypermedia import see_other, wants_partial
 
 bp = Blueprint("accounts", __name__)
@@ -112,7 +113,7 @@ def forgotten() -> Any:
         return render_template("accounts/forgotten.html", email=email, errors=error.fields), 422
     except resets.TooManyResets as error:
         return render_template("accounts/forgotten.html", email=email, errors={}, problem=str(error)), error.http_status
-    after_answer.ring()
+    doorbell.ring()
     minutes = int(resets.LIVES.total_seconds() // 60)
     return render_template("accounts/forgotten_sent.html", email=email.strip(), minutes=minutes)
 

@@ -12,7 +12,8 @@ from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session, selectinload
 
 from portal.accounts.models import User
-from portal.admin.bookings.queries import appointment_scope, resources_of
+from portal.admin.bookings.queries import resources_of
+from portal.admin.scope import appointment_scope
 from portal.booking.models import ACTIVE, PRESENT, Appointment, Booking
 from portal.booking.time.outside_events import Over, standing_at
 from portal.business.models import Resource, Service

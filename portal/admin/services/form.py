@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from portal.business.checks import check_service_slug
 from portal.business.models import ASSIGNMENTS, LOCATION_KINDS, MEETINGS, QUESTION_KINDS, TIMINGS, Service
+from portal.business.services import WantedQuestion, WantedService
 from portal.errors import Invalid
 from portal.language.lengths import length_text, lengths_text, read_length, read_lengths
 from portal.language.names import can_be_seen, read_name
@@ -36,25 +36,6 @@ FLAGS = ("is_active", "is_hidden", "needs_approval", "confirm_by_mail", "has_wai
 _CHOICES = (
     ("timing", TIMINGS), ("location_kind", LOCATION_KINDS), ("meeting", ("", *MEETINGS)), ("assignment", ASSIGNMENTS),
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WantedQuestion:
-    name: str
-    label: str
-    kind: str
-    is_required: bool
-    choices: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WantedService:
-    """`values` are columns of the service; `lists` are ids of resources, list by list, the main one first."""
-
-    slug: str
-    values: Mapping[str, Any]
-    lists: tuple[tuple[int, ...], ...]
-    questions: tuple[WantedQuestion, ...]
 
 
 def shown(service: Service) -> dict[str, Any]:
@@ -264,8 +245,3 @@ def _clean(value: Any, *, multiline: bool = False) -> str:
     if not can_be_seen(text):
         return ""
     return text.strip() if multiline else " ".join(text.split())
-
-
-def keep_order(wanted: Sequence[int], present: Sequence[int]) -> list[int]:
-    """The wanted ids, those that are there already in their old order and the new ones after them: checkboxes know no order."""
-    return [id_ for id_ in present if id_ in wanted] + [id_ for id_ in wanted if id_ not in present]

@@ -11,10 +11,10 @@ from sqlalchemy.orm import Session
 
 from portal.admin.frame import bp, moments
 from portal.admin.services import form
-from portal.admin.services.form import WantedService
 from portal.booking.models import Appointment
 from portal.business import services as service_edit
 from portal.business.models import Resource, Service, ServiceResource
+from portal.business.services import WantedService
 from portal.calendars.rewrite import rewrite_service
 from portal.clock import now_utc
 from portal.database.engine import transaction

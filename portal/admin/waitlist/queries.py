@@ -11,8 +11,8 @@ from sqlalchemy import ColumnElement, and_, or_, select, true
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from portal.accounts.models import User
-from portal.admin.bookings.queries import resource_ids_of
 from portal.admin.moments import Moments
+from portal.admin.scope import resource_ids_of
 from portal.availability.model import Slot
 from portal.booking.models import Appointment, AppointmentResource, Offer, WaitlistEntry
 from portal.booking.time.full import find_appointment, seats_left

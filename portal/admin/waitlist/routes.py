@@ -10,6 +10,7 @@ from flask import flash, render_template, request, url_for
 from flask_login import current_user
 from sqlalchemy.orm import Session
 
+from portal import doorbell
 from portal.admin.frame import bp, moments
 from portal.admin.moments import Moments
 from portal.admin.waitlist import queries, receipts
@@ -21,9 +22,8 @@ from portal.clock import now_utc
 from portal.errors import Invalid, Refused, Stale
 from portal.extensions import db
 from portal.language import dates
-from portal.public.booking.view import read_instant
 from portal.waitlist import operations
-from portal.web import after_answer
+from portal.web.addresses import read_instant
 from portal.web.hypermedia import see_other, wants_partial
 
 MOST_SEATS = 200
@@ -88,7 +88,7 @@ def offer(entry_id: int) -> Any:
             queries.find_entry(db.session(), current_user, entry_id), problem=str(error)
         ), error.http_status
     flash(f"It is kept for {name}, who is told by e-mail.", "ok")
-    after_answer.ring()
+    doorbell.ring()
     return see_other(url_for("admin.waitlist_service", slug=slug))
 
 
@@ -111,7 +111,7 @@ def remove(entry_id: int) -> Any:
     try:
         operations.remove(entry_id, now=now_utc())
         flash(f"{name} is off the waitlist, and is told by e-mail.", "ok")
-        after_answer.ring()
+        doorbell.ring()
     except Refused as error:
         flash(str(error), "bad")
     return see_other(url_for("admin.waitlist_service", slug=slug))
@@ -121,7 +121,7 @@ def _pause(slug: str, is_paused: bool, said: str) -> Any:
     service = queries.find_service(db.session(), current_user, slug)
     operations.pause(service.slug, is_paused)
     flash(said, "ok")
-    after_answer.ring()
+    doorbell.ring()
     return see_other(url_for("admin.waitlist_service", slug=slug))
 
 

@@ -13,10 +13,10 @@ from flask import current_app
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from portal.calendars.account import refuse_open_transaction
 from portal.calendars.models import Connection, ConnectionDraft
 from portal.calendars.oauth import drafts
 from portal.calendars.oauth.client import google_client
-from portal.calendars.open import refuse_open_transaction
 from portal.clock import now_utc
 from portal.database.engine import read_transaction, transaction
 from portal.instance.standing import require_ours

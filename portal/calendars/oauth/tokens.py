@@ -21,9 +21,9 @@ from flask import Flask, current_app, has_app_context
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
+from portal.calendars.account import Account, account_of, refuse_open_transaction, seal_secret, unseal_secret
 from portal.calendars.models import Connection
 from portal.calendars.oauth.client import google_client
-from portal.calendars.open import Account, account_of, refuse_open_transaction, seal_secret, unseal_secret
 from portal.clock import now_utc
 from portal.database.engine import read_transaction, transaction
 from portal.errors import Invalid

@@ -10,12 +10,12 @@ from portal.notifications.gather.history import event_key, read_history
 from portal.notifications.gather.people import admins
 from portal.notifications.gather.sources import business_of, house_of, silent
 from portal.outbox import Work
-from portal.worker import clock_watch
+from portal.sync import clock_doubts
 
 
 def clock_news(session: Session, work: Work) -> list[Facts | Silence]:
     """That the clock is in doubt, if it still is."""
-    reasons = clock_watch.doubts(session)
+    reasons = clock_doubts.doubts(session)
     if not reasons or read_history(session, work).has_later:
         return silent(work, "the clock is believed again")
     business = business_of(session)

@@ -27,6 +27,7 @@ from portal.public.booking.picker import Search
 from portal.public.booking.summary import place_words, summarize
 from portal.public.booking.view import Day, Time
 from portal.web import visitors
+from portal.web.addresses import instant_text, read_instant
 from portal.web.hypermedia import wants_partial
 
 
@@ -84,7 +85,7 @@ def form(form: BookingForm, booking: Booking, search: Search, *, error: Invalid 
     have one more. The time stays held in any case."""
     search = search.opened_at(booking.appointment.start_at)
     values = _form_values(form, search) | {
-        "held_at": view.instant_text(booking.appointment.start_at),
+        "held_at": instant_text(booking.appointment.start_at),
         "summary": summarize(search.session, booking, zone=search.choice.zone, locale=search.locale),
         "hold": _hold_words(booking, search),
         "errors": _errors(error),
@@ -110,7 +111,7 @@ def lost(form: BookingForm, search: Search, error: PortalError) -> Response:
             "asked_hold": form.hold,
         }
         return _render_form(values, status=200 if request.method == "GET" else 409)
-    start_at = view.read_instant(form.start_at or form.held_at)
+    start_at = read_instant(form.start_at or form.held_at)
     search = search.opened_at(start_at)
     values = _form_values(replace(form, hold=""), search) | {
         "held_at": form.held_at,
@@ -141,7 +142,7 @@ def make_offer(search: Search, error: PortalError, start_at: datetime | None) ->
     times = view.show_times(
         near, search.choice, search.locale, capacity=search.capacity, with_date=True, today=search.today
     )
-    wanted = view.instant_text(start_at) if start_at else ""
+    wanted = instant_text(start_at) if start_at else ""
     same = next((time for time in times if time.value == wanted), None)
     waitlist = "" if same or start_at is None else _waitlist_url(search, start_at, near)
     return Offer(str(error), same, [time for time in times if time is not same], waitlist)
@@ -182,7 +183,7 @@ def _waitlist_url(search: Search, start_at: datetime, near: Sequence[Slot]) -> s
     on = start_at.astimezone(zone).date()
     url = url_for("waitlist.join_form", slug=search.service.slug)
     if find_appointment(search.session, search.service, start_at):
-        return url + search.choice.query(day=None, month=None, appointment=view.instant_text(start_at))
+        return url + search.choice.query(day=None, month=None, appointment=instant_text(start_at))
     is_free = any(slot.interval.start.astimezone(zone).date() == on for slot in near)
     return "" if is_free else url + search.choice.query(day=on, month=None)
 
@@ -268,7 +269,7 @@ def _hold_words(booking: Booking, search: Search) -> dict[str, Any]:
     local = until.astimezone(ZoneInfo(search.choice.zone))
     return {
         "until": dates.clock(local, search.locale),
-        "until_at": view.instant_text(until),
+        "until_at": instant_text(until),
         "can_extend": not booking.hold_extended,
     }
 

@@ -13,6 +13,7 @@ from flask import Blueprint, Response, current_app, flash, render_template, requ
 from flask_limiter import RequestLimit
 from sqlalchemy.orm import Session
 
+from portal import doorbell
 from portal.booking import operations
 from portal.booking.rules import Customer
 from portal.booking.strangers import address, budgets, quietly
@@ -28,6 +29,7 @@ from portal.public.booking.forms import BookingForm, why_doubtful
 from portal.public.booking.picker import Search
 from portal.public.booking.summary import place_words
 from portal.web import after_answer, visitors
+from portal.web.addresses import read_instant
 from portal.web.hypermedia import see_other, wants_partial
 from portal.web.reader_language import page_tag
 from portal.web.site import current_site
@@ -81,7 +83,7 @@ def slots(slug: str) -> Response:
 def _no_hold_just_now(limit: RequestLimit) -> Response:
     """What a budget's end is answered with: the times, or the form with all that was typed."""
     error, form = _too_quick(limit), BookingForm.read(request.form)
-    search, start_at = _search((request.view_args or {})["slug"], request.form), view.read_instant(form.start_at)
+    search, start_at = _search((request.view_args or {})["slug"], request.form), read_instant(form.start_at)
     if form.key or start_at is None:
         return responses.lost(form, search, error)
     return responses.too_many(search, start_at, error)
@@ -108,7 +110,7 @@ def place_hold(slug: str) -> Response:
     """Keep a time. What is typed already (after an earlier hold was lost) comes along, and the answer is the new form itself."""
     form = BookingForm.read(request.form)
     search = _search(slug, request.form)
-    start_at = view.read_instant(form.start_at)
+    start_at = read_instant(form.start_at)
     if start_at is None:
         raise Invalid(
             say("Please go back and choose one of the times on the page."), fields={"start_at": say("Choose a time.")}
@@ -163,7 +165,7 @@ def release_hold(slug: str, token: str) -> Response:
     operations.release_hold(token)
     kept = visitors.kept(slug)
     if kept and kept.token == token:
-        search = search.opened_at(view.read_instant(kept.start_at))
+        search = search.opened_at(read_instant(kept.start_at))
         visitors.forget(slug)
     return see_other(url_for("booking.service", slug=slug) + search.choice.query())
 
@@ -193,7 +195,7 @@ def confirm(slug: str) -> Response:
     except (SlotTaken, HoldExpired, NotFound) as error:
         return responses.lost(form, search, error)
     visitors.forget(slug)
-    after_answer.ring()
+    doorbell.ring()
     if outcome.status == "held":  # its link is for the mail alone, not for this browser
         visitors.remember_asked(form.hold, customer.email.strip(), outcome.public_id)
         return see_other(url_for("booking.asked", slug=slug))
@@ -219,7 +221,7 @@ def correct_asked(slug: str, token: str) -> Response:
     except Refused as error:
         flash(str(error), "bad")
         return back
-    after_answer.ring()
+    doorbell.ring()
     flash(say("Thank you. We write to the new address, and the link in the former mail leads nowhere any more."), "ok")
     return back
 
@@ -269,7 +271,7 @@ def _confirm_quietly(form: BookingForm, customer: Customer, search: Search) -> R
     )
     visitors.forget(slug)
     visitors.remember_asked(form.hold, customer.email.strip())
-    after_answer.ring()
+    doorbell.ring()
     flash(say("We have written to %(email)s.", email=customer.email.strip()), "ok")
     return see_other(url_for("booking.answered", slug=slug))
 

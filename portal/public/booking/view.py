@@ -8,7 +8,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
@@ -18,6 +18,7 @@ from babel import Locale
 from portal.availability.model import Slot
 from portal.language import dates
 from portal.language.say import capital, say, say_later, say_n
+from portal.web.addresses import instant_text
 
 MOST_PEOPLE = 12
 """Longer lists of party sizes help nobody; larger parties call."""
@@ -286,20 +287,6 @@ def when(start_at: datetime, end_at: datetime, zone: str, locale: Locale) -> dic
         "time": f"{dates.clock(local, locale)} – {ends_on}{dates.clock(end, locale)}",
         "zone": dates.zone_in_words(zone, start_at),
     }
-
-
-def instant_text(instant: datetime) -> str:
-    """2026-12-03T09:30:00Z"""
-    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def read_instant(text: str) -> datetime | None:
-    """The instant of a button's value; None for anything that is not one."""
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return instant.astimezone(UTC) if instant.tzinfo and 2000 <= instant.year <= 2200 else None
 
 
 def next_month(on: date) -> date:

@@ -10,6 +10,7 @@ from typing import Any
 
 from flask import Blueprint, Response, flash, g, make_response, render_template, request, session, url_for
 
+from portal import doorbell
 from portal.booking.steps import manage_token
 from portal.clock import now_utc
 from portal.customers import codes
@@ -18,7 +19,7 @@ from portal.extensions import db, limiter
 from portal.language import dates
 from portal.language.say import say
 from portal.public.mine import view
-from portal.web import after_answer, visitors
+from portal.web import visitors
 from portal.web.hypermedia import see_other
 from portal.web.reader_language import page_tag
 from portal.web.site import current_site
@@ -49,7 +50,7 @@ def send_code() -> Response:
     except codes.TooManyCodes as error:
         return _ask_page(typed, problem=str(error), status=error.http_status)
     session[ASKED] = [name, typed.strip()[:254]]
-    after_answer.ring()
+    doorbell.ring()
     return see_other(url_for("mine.code_form"))
 
 

@@ -10,13 +10,14 @@ from babel import Locale
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal.booking.models import Appointment, AppointmentResource, Booking, Offer, WaitlistEntry
+from portal.booking.models import AppointmentResource, Booking, Offer, WaitlistEntry
 from portal.business.models import Resource
 from portal.customers import queries
 from portal.errors import NotFound
 from portal.language import dates
 from portal.language.say import say, say_n
 from portal.public.booking import view
+from portal.waitlist.queries import wished_start
 
 LINK_LASTS = timedelta(days=30)
 """As long after an appointment its own page can be opened (`portal.public.manage`)."""
@@ -114,14 +115,6 @@ def own_entry(session: Session, email: str, public_id: str) -> WaitlistEntry:
         if entry.public_id == public_id and _is_open(entry):
             return entry
     raise NotFound(say("There is no such entry of yours (any more)."))
-
-
-def wished_start(session: Session, entry: WaitlistEntry) -> datetime | None:
-    """The start of the one appointment that an entry waits for, as it stands now; None where it waits for a day, a week, or whatever comes."""
-    if entry.wish != "appointment":
-        return None
-    appointment = session.get(Appointment, entry.appointment_id) if entry.appointment_id else None
-    return appointment.start_at if appointment is not None and appointment.is_fixed else entry.start_at
 
 
 def _mine(booking: Booking, people: dict[int, list[str]], *, clock: Clock, now: datetime) -> Mine:

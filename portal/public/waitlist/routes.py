@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 from flask import Blueprint, Response, current_app, flash, make_response, render_template, request, url_for
 from sqlalchemy.orm import Session
 
+from portal import doorbell
 from portal.booking.models import Appointment, WaitlistEntry
 from portal.booking.rules import check_customer
 from portal.booking.strangers.budgets import spend_join
@@ -29,7 +30,7 @@ from portal.public.booking.view import MOST_PEOPLE
 from portal.public.waitlist import view
 from portal.public.waitlist.forms import WaitForm
 from portal.waitlist import operations
-from portal.web import after_answer, visitors
+from portal.web import visitors
 from portal.web.hypermedia import see_other, wants_partial
 from portal.web.reader_language import page_tag
 from portal.web.site import current_site
@@ -79,7 +80,7 @@ def join(slug: str) -> Response:
         return _show_form(form, search, errors={"email": str(error)}, status=409)
     except Refused as error:
         return _show_form(form, search, refusal=error, status=409)
-    after_answer.ring()
+    doorbell.ring()
     flash(say("We have written to %(email)s.", email=form.email.strip()), "ok")
     names = ("appointment", "day", "wish", "resource", "people")
     wished = {"zone": search.choice.zone} | {name: getattr(form, name) for name in names}
@@ -114,7 +115,7 @@ def accept(token: str) -> Response:
         outcome = operations.accept(token, now=now_utc())
     except (Refused, Stale) as error:
         return _show(_entry(token), token, problem=str(error), status=409)
-    after_answer.ring()
+    doorbell.ring()
     return see_other(url_for("manage.show", token=outcome.manage_token))
 
 
@@ -127,7 +128,7 @@ def decline(token: str) -> Response:
         operations.decline(token, keep_waiting=keep, now=now_utc())
     except Refused as error:
         return _show(_entry(token), token, problem=str(error), status=409)
-    after_answer.ring()
+    doorbell.ring()
     if keep:
         flash(say("Noted: this one is not kept for you any more, and you keep your place."), "ok")
     return see_other(url_for("waitlist.show", token=token))
@@ -150,7 +151,7 @@ def leave(token: str) -> Response:
         operations.leave(token, now=now_utc())
     except Refused as error:
         return _show(_entry(token), token, problem=str(error), status=409)
-    after_answer.ring()
+    doorbell.ring()
     return see_other(url_for("waitlist.show", token=token))
 
 
@@ -236,8 +237,8 @@ def _wishes(form: WaitForm, search: Search) -> list[tuple[str, str, str]]:
     if not form.day:
         return [any_day]
     return [
-        ("day", say("This day"), view.wish_in_words("day", on, locale)),
-        ("week", say("This week"), view.wish_in_words("week", on, locale)),
+        ("day", say("This day"), dates.wish_in_words("day", on, locale)),
+        ("week", say("This week"), dates.wish_in_words("week", on, locale)),
         any_day,
     ]
 

@@ -17,11 +17,13 @@ from portal.booking.steps import manage_token
 from portal.business.models import Resource, Service
 from portal.errors import NotFound
 from portal.language import dates
-from portal.language.say import capital, given_name, in_a_row, say, say_n
+from portal.language.dates import wish_in_words
+from portal.language.say import given_name, in_a_row, say, say_n
 from portal.public.booking import view
 from portal.public.booking.summary import names_of, place_words
 from portal.waitlist import queries
 from portal.waitlist.steps import entry_of_token, last_offer
+from portal.web.addresses import instant_text
 
 LINK_LASTS = timedelta(days=30)
 """After the entry has ended; then the link leads nowhere."""
@@ -170,17 +172,6 @@ def describe(
     )
 
 
-def wish_in_words(wish: str, on: date | None, locale: Locale) -> str:
-    """Thursday 3 December 2026; Monday 30 November to Sunday 6 December; any day."""
-    if on is None or wish == "any":
-        return say("Any day")
-    if wish == "week":
-        monday = on - timedelta(days=on.weekday())
-        first, last = (dates.day_and_month(day, locale) for day in (monday, monday + timedelta(days=6)))
-        return capital(say("%(first)s to %(last)s", first=first, last=last))
-    return capital(dates.long_date(on, locale))
-
-
 def until_in_words(until: datetime, *, zone: str, locale: Locale, now: datetime) -> str:
     """14:05, or with its date when that is not today."""
     local = until.astimezone(ZoneInfo(zone))
@@ -213,7 +204,7 @@ def _offered(session: Session, service: Service, offer: Offer, *, zone: str, loc
     return Offered(
         what=what,
         until=until_in_words(offer.ends_at, zone=zone, locale=locale, now=now),
-        until_at=view.instant_text(offer.ends_at),
+        until_at=instant_text(offer.ends_at),
         is_open=offer.state == "open" and offer.ends_at > now,
     )
 
@@ -239,7 +230,7 @@ def _again(session: Session, entry: WaitlistEntry) -> str:
     if entry.wish == "appointment":
         appointment = _fixed(session, entry)
         start_at = appointment.start_at if appointment else entry.start_at
-        return f"?appointment={view.instant_text(start_at)}" if start_at else ""
+        return f"?appointment={instant_text(start_at)}" if start_at else ""
     return f"?day={entry.wish_on.isoformat()}&wish={entry.wish}" if entry.wish_on else ""
 
 

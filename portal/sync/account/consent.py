@@ -9,9 +9,9 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from portal.calendars.account import seal_secret
 from portal.calendars.connect import is_same_account
 from portal.calendars.models import Connection
-from portal.calendars.open import seal_secret
 from portal.database.engine import transaction
 from portal.errors import NotFound
 from portal.sync import ledger

@@ -16,8 +16,9 @@ from sqlalchemy.orm import Session
 
 from portal import outbox
 from portal.booking.models import Appointment, EventLink
+from portal.calendars.account import Account, account_of
 from portal.calendars.models import BusyInterval, Calendar, Connection, RemoteObject
-from portal.calendars.open import Account, account_of, calendar_ref, kept_provider
+from portal.calendars.open import calendar_ref, kept_provider
 from portal.clock import now_utc
 from portal.database.engine import read_transaction, transaction
 from portal.errors import TryAgain

@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 
 from portal import outbox
 from portal.booking.models import Appointment, EventLink
+from portal.calendars.account import Account, account_of, unseal_secret
 from portal.calendars.models import Calendar, Connection
 from portal.calendars.oauth import grants
-from portal.calendars.open import Account, account_of, unseal_secret
 from portal.clock import now_utc
 from portal.errors import Invalid
 from portal.outbox import OutboxEntry

@@ -13,11 +13,12 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal.admin.integrations.forms import Rules
+from portal import doorbell
 from portal.booking.approval import settle_pending
+from portal.calendars.account import Account, account_of
 from portal.calendars.connect import BUDGET, renew
-from portal.calendars.models import Calendar, Connection
-from portal.calendars.open import Account, account_of, open_with
+from portal.calendars.models import Calendar, CalendarRules, Connection
+from portal.calendars.open import open_with
 from portal.calendars.rewrite import rewrite_calendar
 from portal.clock import now_utc
 from portal.database.engine import read_transaction, transaction, write_transaction
@@ -26,9 +27,8 @@ from portal.instance.standing import require_adopted
 from portal.sync import ledger
 from portal.sync.account import disconnect as farewell
 from portal.sync.account import disconnecting
+from portal.sync.pull.ask import request_pull
 from portal.sync.state import catch_up_note, states
-from portal.web import after_answer
-from portal.worker import jobs
 
 
 def read_now(connection_id: int, *, now: datetime) -> None:
@@ -48,8 +48,8 @@ def read_now(connection_id: int, *, now: datetime) -> None:
 def catch_up(calendar_ids: Collection[int], *, now: datetime) -> None:
     """Have these calendars read, and what waits for them written, as soon as the worker can: a person asked for it. Best effort."""
     if calendar_ids:
-        jobs.request_pull(calendar_ids, now=now, is_urgent=True)
-        jobs.ring()
+        request_pull(calendar_ids, now=now, is_urgent=True)
+        doorbell.ring()
 
 
 def try_again(connection_id: int, *, now: datetime) -> int:
@@ -62,11 +62,11 @@ def try_again(connection_id: int, *, now: datetime) -> int:
         return states.release(session, connection_id, now=now)
 
     released = transaction(work)
-    after_answer.ring()
+    doorbell.ring()
     return released
 
 
-def set_rules(calendar_id: int, rules: Rules, *, is_busy_source: bool, by: str) -> None:
+def set_rules(calendar_id: int, rules: CalendarRules, *, is_busy_source: bool, by: str) -> None:
     """Change how a calendar is treated. What has happened already is not judged anew; but with another privacy setting all its events to come are
     written anew."""
 
@@ -92,7 +92,7 @@ def set_rules(calendar_id: int, rules: Rules, *, is_busy_source: bool, by: str) 
         )
 
     transaction(work)
-    after_answer.ring()
+    doorbell.ring()
 
 
 def decide_quarantine(calendar_id: int, *, accept: bool, by: str, now: datetime) -> None:
@@ -177,7 +177,7 @@ def disconnect(connection_id: int, *, take_away: bool, by: str, now: datetime) -
     is_done = write_transaction([resource_id] if resource_id else [], work)
     if resource_id:
         settle_pending(resource_id, now=now)  # what waited only for this calendar
-    after_answer.ring()
+    doorbell.ring()
     return is_done
 
 
@@ -210,7 +210,7 @@ def finish_disconnecting(connection_id: int) -> None:
         disconnecting.try_again(session, connection)
 
     transaction(work)
-    after_answer.ring()
+    doorbell.ring()
 
 
 def _resource_id(session: Session, connection_id: int) -> int | None:

@@ -20,8 +20,8 @@ from portal.errors import PortalError, Refused, TryAgain
 from portal.outbox import Work
 from portal.sync import ledger
 from portal.sync.outside import dragged
+from portal.sync.outside.closing import close_questions
 from portal.sync.outside.steps import Matter, ask, cancel, follow, matter_of_link, put_back
-from portal.sync.publish.receipts import close_questions
 from portal.sync.sentences import moment
 from providers.calendars.base import RemoteEvent
 

@@ -10,12 +10,13 @@ from bisect import bisect_left
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from portal import outbox
 from portal.booking.models import PRESENT, Appointment, AppointmentResource, EventLink
-from portal.calendars.models import BusyInterval, Calendar
+from portal.calendars.models import BusyInterval, Calendar, RemoteObject
+from portal.clock import now_utc
 from portal.database.engine import read_transaction, write_transaction
 from portal.sync import ledger
 from portal.sync.event.stands import standing, stands
@@ -65,6 +66,12 @@ def end_with_object(session: Session, calendar_id: int, remote_id: str, *, now: 
     )
     for conflict in session.scalars(open_ones):
         _resolve(session, conflict, now=now)
+
+
+def forget_object(session: Session, calendar_id: int, remote_id: str) -> None:
+    for table in (RemoteObject, BusyInterval):
+        session.execute(delete(table).where(table.calendar_id == calendar_id, table.remote_id == remote_id))
+    end_with_object(session, calendar_id, remote_id, now=now_utc())
 
 
 def end_those_over(session: Session, *, now: datetime) -> None:

@@ -19,7 +19,7 @@ from portal.database.engine import write_transaction
 from portal.sync import ledger
 from portal.sync.models import Question
 from portal.sync.outside import conflicts
-from portal.sync.publish.receipts import close_questions
+from portal.sync.outside.closing import close_questions
 from portal.sync.sentences import moment
 
 

@@ -19,8 +19,9 @@ from portal import outbox
 from portal.booking.models import Appointment, AppointmentResource, EventLink
 from portal.booking.taking_up import Person, Wanted, take_up_in
 from portal.calendars import titles
+from portal.calendars.account import Account, account_of
 from portal.calendars.models import BusyInterval, Calendar, UnknownBooking
-from portal.calendars.open import Account, account_of, calendar_ref, kept_provider
+from portal.calendars.open import calendar_ref, kept_provider
 from portal.clock import now_utc
 from portal.database.engine import read_transaction, transaction, write_transaction
 from portal.errors import NotAllowedNow, NotFound, NotYet
@@ -31,7 +32,7 @@ from portal.sync import ledger
 from portal.sync.event.desired import derived_uid
 from portal.sync.event.stands import stands
 from portal.sync.outside import conflicts
-from portal.sync.publish.receipts import forget_object
+from portal.sync.outside.conflicts import forget_object
 from portal.sync.sentences import moment
 from portal.sync.throttle import line_to
 from providers.calendars.base import CalendarRef, EventMark, RemoteEvent

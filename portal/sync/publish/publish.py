@@ -16,8 +16,9 @@ from sqlalchemy.orm import Session
 
 from portal.booking.invitation.meetings import Meeting, meeting_of
 from portal.booking.models import Appointment, EventLink
+from portal.calendars.account import Account, account_of
 from portal.calendars.models import Calendar, Connection
-from portal.calendars.open import Account, account_of, calendar_ref, kept_provider
+from portal.calendars.open import calendar_ref, kept_provider
 from portal.clock import now_utc
 from portal.database.engine import read_transaction, transaction, write_transaction
 from portal.failpoints import reach

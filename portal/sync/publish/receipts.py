@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from portal import outbox
 from portal.booking.models import Appointment, EventLink
-from portal.calendars.models import BusyInterval, Calendar, RemoteObject
+from portal.calendars.models import Calendar, RemoteObject
 from portal.clock import now_utc
 from portal.database.engine import transaction, write_transaction
 from portal.failpoints import reach
@@ -22,8 +22,8 @@ from portal.outbox import OutboxEntry, Work
 from portal.sync import ledger
 from portal.sync.event import meeting
 from portal.sync.event.desired import LinkView
-from portal.sync.models import Question
-from portal.sync.outside import conflicts
+from portal.sync.outside.closing import close_questions
+from portal.sync.outside.conflicts import forget_object
 from portal.sync.sentences import moment
 from providers.calendars.base import Receipt
 
@@ -172,21 +172,6 @@ def give_up(session: Session, appointment_id: int, reason: str) -> None:
     ledger.write(session, "stuck", f"Gave up after a day: {reason}", appointment_id=appointment_id)
 
 
-def close_questions(
-    session: Session, appointment_id: int, calendar_id: int, *, now: datetime, answer: str = "settled"
-) -> None:
-    """Open questions about this event need no answer any more."""
-    session.execute(
-        update(Question)
-        .where(
-            Question.appointment_id == appointment_id,
-            Question.calendar_id == calendar_id,
-            Question.answered_at.is_(None),
-        )
-        .values(answered_at=now, answer=answer)
-    )
-
-
 def _with_newest(hashes: str | None, newest: str) -> str:
     """The hashes of what was sent and not answered, the newest last; the oldest are dropped."""
     known = [one for one in (hashes or "").split() if one != newest]
@@ -205,12 +190,6 @@ def _link(session: Session, intent: Intent) -> EventLink | None:
             EventLink.appointment_id == intent.appointment_id, EventLink.calendar_id == intent.calendar_id
         )
     )
-
-
-def forget_object(session: Session, calendar_id: int, remote_id: str) -> None:
-    for table in (RemoteObject, BusyInterval):
-        session.execute(delete(table).where(table.calendar_id == calendar_id, table.remote_id == remote_id))
-    conflicts.end_with_object(session, calendar_id, remote_id, now=now_utc())
 
 
 def _set_absent(link: EventLink, intent: Intent) -> None:

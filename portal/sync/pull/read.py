@@ -12,8 +12,9 @@ from sqlalchemy.orm import Session
 
 from portal.booking.models import Appointment, AppointmentResource, EventLink
 from portal.business.models import Resource, Service
+from portal.calendars.account import Account, account_of
 from portal.calendars.models import BusyInterval, Calendar, RemoteObject
-from portal.calendars.open import Account, account_of, calendar_ref
+from portal.calendars.open import calendar_ref
 from portal.clock import now_utc
 from portal.errors import NotFound
 from portal.instance.ids import instance_ids

@@ -18,8 +18,9 @@ from sqlalchemy import ColumnElement, and_, delete, select, update
 from sqlalchemy.orm import Session, joinedload
 
 from portal import outbox
+from portal.calendars.account import Account, account_of
 from portal.calendars.models import Calendar, Connection, PushSubscription
-from portal.calendars.open import Account, account_of, calendar_ref, kept_provider
+from portal.calendars.open import calendar_ref, kept_provider
 from portal.clock import now_utc
 from portal.config import Settings
 from portal.database.engine import read_transaction, transaction

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import select
 
 from portal.app import create_app
+from portal.backups.backup import restore_backup, write_backup
 from portal.booking.models import Booking
 from portal.booking.operations import cancel_booking
 from portal.booking.rules import Customer
@@ -31,7 +32,6 @@ from portal.sync.account import operations
 from portal.sync.outside import unknown
 from portal.sync.pull.pull import pull
 from portal.upkeep.adoption import adopt, settle
-from portal.upkeep.backups.backup import restore_backup, write_backup
 from tests.factories import make_resource, make_service
 from tests.operations.sync.conftest import ALL_DAY, Studio, at, clean_slate, fresh, rows
 from tests.providers.servers import RadicaleServer
@@ -147,7 +147,7 @@ def _events(studio: Studio) -> list:
     """When the events with our mark stand, as the server has them."""
     calendar = fresh(Calendar, studio.calendar_id)
     ref, connection = calendar_ref(calendar), db.session.get_one(Connection, calendar.connection_id)
-    from portal.calendars.open import account_of
+    from portal.calendars.account import account_of
 
     account = account_of(connection)
     db.session.rollback()

@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 
+from portal import doorbell
 from portal.booking.models import Booking
 from portal.clock import now_utc
 from portal.database.engine import read_transaction, transaction
@@ -17,6 +18,7 @@ from portal.extensions import db
 from portal.sync import leases
 from portal.sync.account import operations
 from portal.sync.models import Lease
+from portal.sync.pull.ask import request_pull
 from portal.upkeep.vitals import HEARTBEAT, require_stopped
 from portal.worker import jobs
 from portal.worker.loops import Background
@@ -48,7 +50,7 @@ def test_a_new_calendar_is_read_and_its_changes_followed(studio: Studio, backgro
     until(lambda: any(event.mark for event in studio.events()))
     until(lambda: studio.link(appointment_id).state == "done")
     studio.store.move_event("calendar", studio.own_event().remote_id, at(4, 16))
-    jobs.request_pull([studio.calendar_id])
+    request_pull([studio.calendar_id])
     jobs.look_at_calendars()
     until(lambda: studio.appointment(appointment_id).start_at == at(4, 16))
 
@@ -156,7 +158,7 @@ def test_every_topic_has_a_handler_and_every_recorded_topic_is_known():
 
 class TestBells:
     def test_ringing_without_redis_does_nothing(self, studio: Studio):
-        assert jobs.ring() is None
+        assert doorbell.ring() is None
 
     def test_a_dead_redis_costs_a_visitor_nothing(self, studio: Studio, tmp_path, monkeypatch):
         from portal.doorbell import Bell
@@ -183,14 +185,14 @@ class TestBells:
     def test_request_pull_brings_forward_only_what_lies_ahead_and_is_well(self, studio: Studio):
         studio.pull()
         now = now_utc()
-        jobs.request_pull([studio.calendar_id], now=now)
+        request_pull([studio.calendar_id], now=now)
         assert studio.calendar().next_read_at == now
-        jobs.request_pull([studio.calendar_id], now=now + timedelta(seconds=9))
+        request_pull([studio.calendar_id], now=now + timedelta(seconds=9))
         assert studio.calendar().next_read_at == now, "its turn had come already"
         calendar = studio.calendar()
         calendar.failures, calendar.next_read_at = 2, now + timedelta(minutes=3)
         db.session.commit()
-        jobs.request_pull([studio.calendar_id], now=now)
+        request_pull([studio.calendar_id], now=now)
         assert studio.calendar().next_read_at == now + timedelta(minutes=3)
 
     def test_a_person_who_asks_for_a_read_gets_one_though_the_calendar_is_in_trouble(self, studio: Studio):

@@ -6,9 +6,10 @@ import pytest
 
 from portal.booking.models import EventLink
 from portal.calendars import connect
+from portal.calendars.account import account_of, unseal_secret
 from portal.calendars.connect import ChosenCalendar, connect_caldav, list_remote
 from portal.calendars.models import BusyInterval, Calendar, Connection, RemoteObject
-from portal.calendars.open import account_of, kept_provider, provider_of, unseal_secret
+from portal.calendars.open import kept_provider, provider_of
 from portal.clock import now_utc
 from portal.errors import Invalid, NotFound
 from portal.extensions import db

@@ -12,9 +12,9 @@ from portal.booking.models import Appointment, EventLink
 from portal.booking.operations import cancel_booking, move_booking
 from portal.booking.time.demand import stale_calendars
 from portal.business.models import Resource
+from portal.calendars.account import seal_secret
 from portal.calendars.models import BusyInterval, Calendar, Connection, RemoteObject
 from portal.calendars.oauth import grants
-from portal.calendars.open import seal_secret
 from portal.clock import now_utc
 from portal.database.engine import read_transaction, transaction
 from portal.errors import NotAllowedNow, NotFound

@@ -9,6 +9,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import event
 
+from portal import doorbell
 from portal.calendars.models import PushSubscription
 from portal.clock import now_utc
 from portal.database.engine import transaction
@@ -16,7 +17,6 @@ from portal.extensions import db
 from portal.sync import due
 from portal.sync.models import LedgerLine
 from portal.sync.push import counts
-from portal.worker import jobs
 from tests.operations.sync.conftest import HOUR, Studio, at, give_public_address, make_studio, rows
 from tests.operations.sync.messenger import Messenger, headers_of
 
@@ -73,7 +73,7 @@ class TestBelieved:
     @pytest.mark.parametrize("state", ["exists", "not_exists"])
     def test_a_change_brings_the_reading_forward_and_rings(self, pushed, messenger, monkeypatch, state):
         rung = []
-        monkeypatch.setattr(jobs, "ring", lambda **more: rung.append(more))
+        monkeypatch.setattr(doorbell, "ring", lambda **more: rung.append(more))
         messenger.send("sync")
         wait_for_turn(pushed)
         assert messenger.send(state) == [204]

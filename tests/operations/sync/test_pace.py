@@ -12,6 +12,7 @@ import time_machine
 from flask import Flask
 from sqlalchemy import select
 
+from portal import doorbell
 from portal.calendars.models import PushSubscription
 from portal.clock import now_utc
 from portal.database.engine import transaction
@@ -20,6 +21,7 @@ from portal.sync import due
 from portal.sync import throttle as lines
 from portal.sync.account import operations
 from portal.sync.publish import publish
+from portal.sync.pull.ask import request_pull
 from portal.sync.pull.pull import pull
 from portal.sync.reconcile import reconcile
 from portal.sync.throttle import LineBusy, line_to
@@ -84,13 +86,13 @@ class TestPushes:
         background.start()
         time.sleep(0.3)
         studio.store.add_event("calendar", "Dentist", at(2, 14), at(2, 15))
-        monkeypatch.setattr(jobs, "ring", lambda **_: jobs.reading_bell.set())
+        monkeypatch.setattr(doorbell, "ring", lambda **_: jobs.reading_bell.set())
         Messenger(app, studio.store).send()
         assert until(lambda: len(studio.busy()) == 1) < 0.8
 
     def test_a_push_right_after_a_reading_is_read_as_soon_as_the_distance_allows(self, app, background, monkeypatch):
         monkeypatch.setattr("portal.worker.loops.POLL", 10.0)
-        monkeypatch.setattr(jobs, "ring", lambda **_: jobs.reading_bell.set())
+        monkeypatch.setattr(doorbell, "ring", lambda **_: jobs.reading_bell.set())
         studio = pushed_studio(app, monkeypatch)
         background.start()
         studio.store.add_event("calendar", "Dentist", at(2, 14), at(2, 15))
@@ -159,7 +161,7 @@ class TestPeopleWhoAsk:
         def meanwhile(*args, **more):
             batch = changes(*args, **more)
             studio.store.add_event("calendar", "Dentist", at(2, 14), at(2, 15))
-            jobs.request_pull([studio.calendar_id])
+            request_pull([studio.calendar_id])
             return batch
 
         monkeypatch.setattr(studio.store, "changes", meanwhile)

@@ -7,12 +7,12 @@ from datetime import timedelta
 import pytest
 
 from portal import outbox
-from portal.admin.integrations.forms import Rules
 from portal.booking.models import Appointment, Booking, EventLink
 from portal.booking.operations import book, cancel_booking
 from portal.booking.rules import Customer
 from portal.business.models import Resource, Service
 from portal.calendars.connect import ChosenCalendar, connect_caldav
+from portal.calendars.models import CalendarRules
 from portal.clock import now_utc
 from portal.database.engine import transaction
 from portal.outbox import OutboxEntry
@@ -25,7 +25,7 @@ from tests.operations.sync.conftest import ALL_DAY, DEFAULT_CALENDAR, Studio, at
 
 
 def switch(calendar_id, privacy):
-    rules = Rules("follow", "ask", "pending", 600, privacy)
+    rules = CalendarRules("follow", "ask", "pending", 600, privacy)
     operations.set_rules(calendar_id, rules, is_busy_source=True, by="Ana")
 
 

@@ -9,8 +9,8 @@ import pytest
 from flask import Flask
 from sqlalchemy import select, update
 
+from portal.calendars.account import account_of
 from portal.calendars.models import Calendar, Connection, PushSubscription
-from portal.calendars.open import account_of
 from portal.clock import now_utc
 from portal.config import Settings
 from portal.database.engine import read_transaction, transaction

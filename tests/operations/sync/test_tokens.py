@@ -17,11 +17,12 @@ import pytest
 import time_machine
 from sqlalchemy import select, update
 
+from portal.calendars.account import account_of, seal_secret, unseal_secret
 from portal.calendars.last_look import look
 from portal.calendars.models import Calendar, Connection
 from portal.calendars.oauth import tokens
 from portal.calendars.oauth.tokens import StoredTokens
-from portal.calendars.open import account_of, kept_provider, seal_secret, unseal_secret
+from portal.calendars.open import kept_provider
 from portal.clock import now_utc
 from portal.config import NAMES
 from portal.database.engine import transaction

@@ -16,8 +16,8 @@ from sqlalchemy import update
 from werkzeug.serving import make_server
 
 from portal.business.models import Resource
+from portal.calendars.account import account_of
 from portal.calendars.models import BusyInterval, Calendar, Connection, PushSubscription
-from portal.calendars.open import account_of
 from portal.clock import now_utc
 from portal.database.engine import read_transaction, transaction
 from portal.extensions import db

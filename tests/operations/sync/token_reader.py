@@ -8,9 +8,9 @@ from __future__ import annotations
 import sys
 
 from portal.app import create_app
+from portal.calendars.account import account_of
 from portal.calendars.models import Connection
 from portal.calendars.oauth.tokens import StoredTokens
-from portal.calendars.open import account_of
 from portal.database.engine import read_transaction
 
 

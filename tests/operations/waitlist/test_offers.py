@@ -401,7 +401,7 @@ def test_trouble_with_one_waitlist_does_not_hold_up_the_others(app, monkeypatch)
             raise TryAgain("The portal is very busy at this moment.")
         return waitlist.look(service_id, **more)
 
-    monkeypatch.setattr("portal.waitlist.by_hand.look", stumble)
+    monkeypatch.setattr("portal.waitlist.allot.look", stumble)
     assert len(waitlist.look_at_waitlists(NOW)) == 1
     assert [entry(each).status for each in joined] == ["waiting", "offered"]
 

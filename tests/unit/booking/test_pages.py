@@ -15,6 +15,7 @@ from portal.intervals import Interval
 from portal.language import dates
 from portal.public.booking import view
 from portal.public.booking.view import Choice
+from portal.web.addresses import instant_text, read_instant
 
 BRITISH = dates.locale_of("en")
 HERE = Choice(business_zone="Europe/Madrid", zone="Europe/Madrid")
@@ -145,10 +146,10 @@ def test_an_appointment_over_midnight_says_on_which_day_it_ends() -> None:
 
 @given(st.text())
 def test_a_buttons_value_is_an_instant_or_nothing(text: str) -> None:
-    found = view.read_instant(text)
+    found = read_instant(text)
     assert found is None or found.tzinfo is UTC
 
 
 def test_instants_survive_the_way_through_a_button() -> None:
     instant = datetime(2026, 12, 3, 9, 30, tzinfo=UTC)
-    assert view.read_instant(view.instant_text(instant)) == instant
+    assert read_instant(instant_text(instant)) == instant

@@ -15,9 +15,9 @@ from sqlalchemy import select
 
 from portal.admin.integrations import forms, words
 from portal.booking.models import EventLink
+from portal.calendars.account import account_of, seal_secret, unseal_secret
 from portal.calendars.models import Calendar, Connection, ConnectionDraft
 from portal.calendars.oauth import drafts
-from portal.calendars.open import account_of, seal_secret, unseal_secret
 from portal.clock import now_utc
 from portal.extensions import db, limiter
 from portal.sync.account import operations

@@ -13,8 +13,8 @@ from sqlalchemy import select
 
 from portal.booking.models import EventLink
 from portal.calendars import connect, titles
+from portal.calendars.account import account_of, unseal_secret
 from portal.calendars.models import Calendar, Connection, ConnectionDraft, RemoteObject
-from portal.calendars.open import account_of, unseal_secret
 from portal.clock import now_utc
 from portal.extensions import db, limiter
 from portal.outbox import OutboxEntry

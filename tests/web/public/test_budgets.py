@@ -11,7 +11,7 @@ from sqlalchemy import func, select, update
 
 from portal.booking import operations
 from portal.booking.models import Booking, Claim, Spending
-from portal.booking.strangers import budgets, by_mail
+from portal.booking.strangers import budgets, confirming
 from portal.booking.time import queries
 from portal.business.models import Business, Service
 from portal.calendars.models import BusyInterval
@@ -325,7 +325,7 @@ class TestConfirmingByMail:
         db.session.execute(update(Service).values(needs_approval=True))
         db.session.commit()
         book(app, starts[0])
-        by_mail.confirm(link_in_mail().removeprefix("/b/"), now=now_utc())
+        confirming.confirm(link_in_mail().removeprefix("/b/"), now=now_utc())
         assert statuses() == ["pending"]
 
     def test_nothing_is_confirmed_over_an_event_that_came_meanwhile(self, app, starts):
@@ -377,7 +377,7 @@ class TestConfirmingByMail:
         assert "This time is not held any more" in client.get(kept.location).get_data(as_text=True)
         db.session.execute(update(Booking).values(held_until=now_utc() + timedelta(minutes=10)))
         db.session.commit()
-        by_mail.confirm(link.removeprefix("/b/"), now=now_utc())
+        confirming.confirm(link.removeprefix("/b/"), now=now_utc())
         assert "You have answered our e-mail" in client.get(kept.location).get_data(as_text=True)
 
     def test_a_mistyped_address_is_put_right_and_asked_to_confirm(self, app, starts):

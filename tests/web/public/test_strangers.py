@@ -23,9 +23,9 @@ from portal.clock import now_utc
 from portal.customers import codes
 from portal.customers.models import MailedCode
 from portal.extensions import db
-from portal.public.booking.view import instant_text
 from portal.sync.publish.publish import publish
 from portal.waitlist import operations as waitlist
+from portal.web.addresses import instant_text
 from portal.worker import jobs
 from providers.calendars.memory import MemoryCalendars
 from tests.factories import make_calendar

@@ -21,10 +21,10 @@ from portal.calendars.models import BusyInterval
 from portal.clock import now_utc
 from portal.extensions import db
 from portal.outbox import OutboxEntry
-from portal.public.booking.view import instant_text
 from portal.security import new_token
 from portal.waitlist import operations as waitlist
 from portal.waitlist.steps import entry_token
+from portal.web.addresses import instant_text
 from tests import factories
 from tests.operations.waitlist.house import cancel, make_class, run_out, take
 from tests.support.visitor import Visitor

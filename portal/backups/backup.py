@@ -1,6 +1,6 @@
 """Everything of an instance in one file, and back: the rows of every table, and the keys that open what is sealed in them.
 
-The file (`portal.upkeep.backups.archive`) is the same for both databases, so it is also the way from SQLite to PostgreSQL. It holds secrets: it is
+The file (`portal.backups.archive`) is the same for both databases, so it is also the way from SQLite to PostgreSQL. It holds secrets: it is
 written for its owner's eyes only. One that a former version made is brought to this version's tables first, in a scratch database: what is restored
 went through the same migrations as a database that was upgraded.
 """
@@ -23,6 +23,8 @@ from sqlalchemy import Connection, MetaData, delete, func, select, text, update
 from sqlalchemy.orm import Session
 
 from portal.accounts.models import PasswordReset
+from portal.backups.archive import Progress, read_table, tables_of, write_tables
+from portal.backups.sealed_file import SealedWriter, is_sealed, open_sealed
 from portal.calendars.models import Connection as CalendarConnection
 from portal.clock import now_utc
 from portal.config import Settings
@@ -35,8 +37,6 @@ from portal.outbox import OutboxEntry
 from portal.security import load_sealer
 from portal.sync.models import Lease
 from portal.upkeep.adoption import stand_back
-from portal.upkeep.backups.archive import Progress, read_table, tables_of, write_tables
-from portal.upkeep.backups.sealed_file import SealedWriter, is_sealed, open_sealed
 from portal.upkeep.private_files import create_private
 
 FORMAT = 1

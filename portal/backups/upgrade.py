@@ -15,12 +15,12 @@ from pathlib import Path
 
 from sqlalchemy import select
 
+from portal.backups.archive import tables_of
 from portal.clock import now_utc
 from portal.config import Settings
 from portal.database import schema
 from portal.errors import Refused
 from portal.extensions import db
-from portal.upkeep.backups.archive import tables_of
 
 KEPT = 5
 _NAME = re.compile(r"\d{8}T\d{6}Z-revision-(\w+)\.zip(\.part)?")
@@ -61,7 +61,7 @@ def _holds_something() -> bool:
 
 
 def _back_up(settings: Settings, revision: str) -> Path:
-    from portal.upkeep.backups.backup import write_backup
+    from portal.backups.backup import write_backup
 
     folder = settings.data / "backups"
     path = folder / f"{now_utc():%Y%m%dT%H%M%SZ}-revision-{revision}.zip"

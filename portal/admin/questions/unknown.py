@@ -12,9 +12,10 @@ from flask_login import current_user
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from portal import doorbell
 from portal.accounts.models import User
-from portal.admin.bookings import queries
 from portal.admin.frame import bp, moments
+from portal.admin.scope import resource_ids_of
 from portal.booking.models import Appointment, AppointmentResource, Booking
 from portal.booking.rules import Customer
 from portal.booking.taking_up import Person, Wanted
@@ -27,7 +28,7 @@ from portal.intervals import Interval
 from portal.sync.event.stands import stands
 from portal.sync.event.text import guests_told
 from portal.sync.outside import unknown
-from portal.web import access, after_answer
+from portal.web import access
 from portal.web.hypermedia import see_other
 
 MOST_PEOPLE = 6
@@ -58,7 +59,7 @@ class Listed:
 def list_unknown(session: Session, user: User) -> list[Listed]:
     """What waits for an answer, by time."""
     found: dict[tuple[str, int], Listed] = {}
-    for row in unknown.open_rows(session, queries.resource_ids_of(user)):
+    for row in unknown.open_rows(session, resource_ids_of(user)):
         calendar = session.get_one(Calendar, row.calendar_id)
         key = (row.instance_id, row.appointment_no)
         if key in found:
@@ -94,7 +95,7 @@ def take_up(unknown_id: int) -> Any:
     except Refused as error:
         return _page(_find(unknown_id), request.form, {"time": str(error)}), 409
     flash("The booking stands again. Whoever has an address is mailed it, with a new link.", "ok")
-    after_answer.ring()
+    doorbell.ring()
     return see_other(url_for("admin.appointment", appointment_id=appointment_id))
 
 
@@ -112,7 +113,7 @@ def answer_unknown(unknown_id: int) -> Any:
         flash(said, "ok")
     except Refused as error:
         flash(str(error), "bad")
-    after_answer.ring()
+    doorbell.ring()
     return see_other(url_for("admin.questions"))
 
 
