@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Executable, Select, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from portal import outbox
@@ -181,8 +182,6 @@ def _write(session: Session, changes: dict[int, Changes]) -> None:
 
 
 def _insert_missing(session: Session) -> Executable:
-    from sqlalchemy.dialects import postgresql, sqlite
-
     insert_into = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     return insert_into(Reminder.__table__).on_conflict_do_nothing(index_elements=["booking_id", "lead"])  # type: ignore[arg-type]
 

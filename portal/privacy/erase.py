@@ -37,6 +37,7 @@ from portal.outbox import OutboxEntry, Work
 from portal.privacy import forget
 from portal.privacy.mails import forget_mails, forget_mentions
 from portal.security import Sealer
+from portal.waitlist import operations as waitlist
 
 LONGEST_WAIT = timedelta(days=1)
 """So long mails about cancelled bookings may take to leave; then the data goes all the same."""
@@ -118,8 +119,6 @@ def _wanted(session: Session, erasure_id: int) -> tuple[str, bool, datetime] | N
 
 def _cancel_all(email: str, *, is_told: bool, now: datetime) -> None:
     """Nothing to come and nothing to wait for is left. Each is one transaction of its own, as if staff had done it."""
-    from portal.waitlist import operations as waitlist
-
     for entry_id in read_transaction(lambda session: list(session.scalars(_waiting(email)))):
         waitlist.remove(entry_id, now=now)
         if not is_told:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from portal import outbox
 from portal.clock import now_utc
 from portal.database.engine import read_transaction, transaction
-from portal.errors import NotYet
+from portal.errors import NotYet, PortalError
 from portal.failpoints import reach
 from portal.instance.standing import standing
 from portal.outbox import GiveUp, LeaseLost, OutboxEntry, Work
@@ -20,6 +20,7 @@ from portal.sync.publish import receipts
 from portal.sync.state.states import Decision, classify
 from portal.sync.throttle import FIRST_REST, LineBusy
 from portal.timekeeping import timekeeper
+from providers.errors import ProviderError
 
 log = structlog.get_logger()
 BY_CLOCK = ("notify.reminder", "waitlist.look", "calendar.draft")
@@ -114,9 +115,6 @@ def _give_back(work: Work, *, after: timedelta, error: str | None) -> None:
 
 
 def _log(work: Work, error: Exception, decision: Decision) -> None:
-    from portal.errors import PortalError
-    from providers.errors import ProviderError
-
     about = {"topic": work.topic, "subject": work.subject, "attempts": work.attempts, "decision": decision.kind}
     if isinstance(error, ProviderError | PortalError):
         log.warning("an entry could not be done", reason=decision.reason, **about)

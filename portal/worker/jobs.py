@@ -12,13 +12,27 @@ from dataclasses import dataclass
 from datetime import timedelta
 from importlib import import_module
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
+from portal.accounts import guesses, resets
+from portal.booking import operations
+from portal.booking.fixed import series
 from portal.clock import now_utc
 from portal.database.engine import transaction
-from portal.outbox import Work
+from portal.notifications import reminders
+from portal.notifications.models import Mail
+from portal.outbox import OutboxEntry, Work
+from portal.privacy import retention
+from portal.sync import leases, ledger
+from portal.sync.outside import questions, unknown
+from portal.sync.pull.pull import pull
+from portal.sync.push import subscriptions
+from portal.sync.reconcile import reconcile
+from portal.sync.state import states
 from portal.sync.state.states import Decision, classify
+from portal.waitlist import operations as waitlists
+from portal.worker import clock_watch
 
 __all__ = ["PERIODIC", "TOPICS", "Decision", "Periodic", "classify", "handler_of"]
 
@@ -77,55 +91,39 @@ class Periodic:
 
 def sweep_holds() -> None:
     """Delete holds whose time is over."""
-    from portal.booking.operations import sweep_expired_holds
-
-    sweep_expired_holds()
+    operations.sweep_expired_holds()
 
 
 def refuse_unanswered() -> None:
     """Refuse the requests that nobody answered before their start."""
-    from portal.booking.operations import refuse_unanswered
-
-    refuse_unanswered(now=now_utc())
+    operations.refuse_unanswered(now=now_utc())
 
 
 def look_at_waitlists() -> None:
     """Offer what has become free without anybody's doing, and settle the offers that have ended."""
-    from portal.waitlist.operations import look_at_waitlists
-
-    if look_at_waitlists():
+    if waitlists.look_at_waitlists():
         outbox_bell.set()
 
 
 def seal_ledger() -> None:
     """Chain the ledger's new lines, a batch at a time."""
-    from portal.sync import ledger
-
     while transaction(ledger.seal_lines) == ledger.BATCH:
         continue
 
 
 def try_refused_writes() -> None:
     """Try again what a server refused: a calendar that was made writable again does not tell."""
-    from portal.sync.state import states
-
     transaction(lambda session: states.release_refused(session, now=now_utc()))
 
 
 def end_old_questions() -> None:
     """Questions and clashes about appointments that are over concern nobody any more."""
-    from portal.sync.outside import questions, unknown
-
     transaction(lambda session: questions.end_those_over(session, now=now_utc()))
     transaction(lambda session: unknown.end_those_over(session, now=now_utc()))
 
 
 def forget_finished() -> None:
     """Delete outbox entries that were done a month ago; the ledger keeps the story."""
-    from sqlalchemy import delete
-
-    from portal.notifications.models import Mail
-    from portal.outbox import OutboxEntry
 
     old = (OutboxEntry.finished_at < now_utc() - timedelta(days=30), OutboxEntry.state.in_(("done", "dropped")))
 
@@ -141,31 +139,22 @@ def forget_finished() -> None:
 
 def queue_reminders() -> None:
     """Hand the reminders that are due to the outbox."""
-    from portal.notifications import reminders
-
     if reminders.queue_due(now_utc()):
         outbox_bell.set()
 
 
 def plan_reminders() -> None:
     """Give every booking to come the reminders of its service."""
-    from portal.notifications import reminders
-
     reminders.plan_everything()
 
 
 def keep_subscriptions() -> None:
     """Set on their way: push subscriptions that are missing, must be renewed, or are wanted no more."""
-    from portal.sync.push import subscriptions
-
     subscriptions.keep_subscriptions()
 
 
 def keep_retention() -> None:
     """Forget customers, codes, mails and links to new passwords that are older than they are kept."""
-    from portal.accounts import guesses, resets
-    from portal.privacy import retention
-
     guesses.forget_old(now=now_utc())
     resets.forget_old(now=now_utc())
     retention.keep_retention(now=now_utc())
@@ -173,15 +162,11 @@ def keep_retention() -> None:
 
 def extend_series() -> None:
     """Make the dates of weekly series, as far as customers may book ahead."""
-    from portal.booking.fixed import series
-
     series.extend_series(now=now_utc())
 
 
 def mend_times() -> None:
     """Let nothing wait for an hour that a machine with a wrong clock wrote down."""
-    from portal.worker import clock_watch
-
     transaction(lambda session: clock_watch.mend(session, now=now_utc()))
 
 
@@ -211,13 +196,7 @@ def handler_of(topic: str) -> Callable[[Work], None]:
 
 def read_calendar(calendar_id: int, *, in_full: bool) -> None:
     """Read one calendar as the worker does it: its lease is prolonged by the heartbeat. Raises the errors of `providers.errors`."""
-    from portal.sync import leases
-
     if in_full:
-        from portal.sync.reconcile import reconcile
-
         reconcile(calendar_id, lease_for=leases.READ_LEASE)
     else:
-        from portal.sync.pull.pull import pull
-
         pull(calendar_id, lease_for=leases.READ_LEASE)

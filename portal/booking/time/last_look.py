@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from portal.booking import statements
 from portal.booking.statements import rows
+from portal.calendars.last_look import look
 from portal.extensions import db
 from portal.intervals import Interval
 
@@ -37,8 +38,6 @@ def look_ahead(resource_ids: Iterable[int], window: Interval, *, now: datetime) 
     session.rollback()  # the read is over: nothing stays open while outside servers think
     if not asked:
         return NOTHING_SEEN
-    from portal.calendars.last_look import look
-
     answer = look(ids, window, now=now)
     busy: dict[int, list[Interval]] = defaultdict(list)
     for found in answer.busy:

@@ -19,6 +19,7 @@ from portal.extensions import db, limiter
 from portal.language import dates
 from portal.language.say import say
 from portal.public.mine import view
+from portal.waitlist.steps import entry_token
 from portal.web import visitors
 from portal.web.hypermedia import see_other
 from portal.web.reader_language import page_tag
@@ -116,8 +117,6 @@ def open_entry(public_id: str) -> Response:
     if email is None:
         return _ask_again()
     entry = view.own_entry(db.session(), email, public_id)
-    from portal.waitlist.steps import entry_token
-
     try:
         return see_other(f"/w/{entry_token(entry)}")
     except Invalid:

@@ -12,7 +12,9 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from portal import outbox
+from portal.booking.fixed.dates import call_off, move_appointment
 from portal.booking.models import STANDING, Appointment, Booking, EventLink
+from portal.booking.operations import cancel_booking
 from portal.booking.rules import By
 from portal.calendars.models import BusyInterval, Calendar
 from portal.database.engine import write_transaction
@@ -107,8 +109,6 @@ def follow(matter: Matter, *, now: datetime, over: bool = False) -> None:
 
     Raises SlotTaken or another Refused when that cannot be, OutsideEvent where another event stands there.
     """
-    from portal.booking.fixed.dates import move_appointment
-
     assert matter.start_at is not None
     move_appointment(
         matter.appointment_id, matter.start_at, end_at=matter.end_at, by="calendar", now=now, keep_event=True, over=over
@@ -149,9 +149,6 @@ def put_back(matter: Matter, *, now: datetime) -> None:
 
 def cancel(matter: Matter, *, by: By, now: datetime) -> None:
     """End the appointment: all its bookings are cancelled, each customer is told, and a fixed one is called off."""
-    from portal.booking.fixed.dates import call_off
-    from portal.booking.operations import cancel_booking
-
     if matter.is_fixed:
         call_off(matter.appointment_id, by=by, now=now)
     else:
