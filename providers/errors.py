@@ -1,4 +1,4 @@
-"""What can go wrong at an outside system, in our words.
+"""What can go wrong at an outside system, in our words. Pure.
 
 ::
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -10,108 +14,277 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 MODULES = sorted([*ROOT.glob("portal/**/*.py"), *ROOT.glob("providers/**/*.py"), ROOT / "worker.py"])
 
-# A room may import the rooms below it. `availability` stands apart: it knows only intervals.
-LAYERS = [
-    {"clock", "config", "errors", "intervals", "failpoints", "i18n", "logs", "hypermedia", "headers"},
-    {"availability", "security", "outbound"},
-    {"extensions", "db"},
-    {"business", "accounts", "outbox", "calendars", "instance"},
-    {"booking"},
-    {"waitlist"},
-    {"sync", "notifications", "channels", "api", "customers"},
-    {"admin"},
-]
-PURE = [
-    "portal/availability/*.py",
-    "portal/intervals.py",
-    "portal/errors.py",
-    "portal/language/say.py",
-    "portal/language/names.py",
-    "portal/booking/rules.py",
-    "portal/booking/fixed/occurrences.py",
-    "portal/waitlist/plan.py",
-    "portal/sync/pull/plan.py",
-    "portal/sync/due.py",
-    "portal/notifications/compose/messages.py",
-    "portal/notifications/compose/due.py",
-    "portal/notifications/compose/facts.py",
-    "portal/notifications/compose/letter.py",
-    "portal/notifications/compose/manage_link.py",
-    "portal/notifications/compose/news.py",
-    "portal/notifications/compose/own_words.py",
-    "portal/notifications/compose/sheet.py",
-    "portal/notifications/compose/samples.py",
-    "portal/notifications/compose/wording.py",
-    "portal/booking/invitation/customer_ics.py",
-]
-# Routes stand at the edge of their room and may look across; the pages of a room are not used by other code.
-EDGES = {"routes.py", "google_routes.py", "parting_routes.py", "manage.py", "forms.py"}
+# The floors of the house, from the ground up. A room may import what stands on a lower floor; rooms on one floor do not know each other.
+LINE = """
+clock errors failpoints intervals < config < extensions doorbell logs security language availability < database timekeeping < outbox outbound
+< business < accounts instance < calendars < booking < waitlist sync customers < notifications < privacy seed upkeep
+< web < public api admin hooks < app < worker backups < process < demo < commands < start
+"""
+FLOORS = {room: number for number, floor in enumerate(LINE.split("<")) for room in floor.split()}
+START = {"portal.__main__", "worker"}
+"""What is started by name stands on top of all."""
+BESIDE = {"portal.migrations"}
+"""Alembic's own folder: it is run, and imported by nobody."""
+
+FILES_IN_A_ROOM = 12
+HISTORY = {"portal/migrations/versions"}
+"""Grows by a file with each change of the tables."""
+
+HEAVY = {
+    "_typeshed": "for type checkers alone",
+    "authlib": "the sign-in at a provider; few processes need it",
+    "cryptography": "loaded when the first secret is opened",
+    "ctypes": "where the system has what is asked of it",
+    "dotenv": "once at the start, and not where the settings are given",
+    "flask_migrate": "Alembic, for upgrades alone",
+    "googleapiclient": "a quarter of a second, and 20 MB of each process",
+    "icalendar": "for mails and calendar files, not for pages",
+    "prometheus_client": "for /metrics alone",
+    "redis": "pages ring the doorbell in a thread of their own",
+    "rq": "the same",
+    "portal.outbound": "requests and urllib3: pages ask no server",
+    "portal.worker.answer_doorbell": "RQ",
+    "providers.calendars.caldav": "lxml and caldav",
+    "providers.calendars.google": "authlib, and Google's library",
+    "providers.calendars.memory": "for tests",
+}
+"""What may be imported inside functions, and why it is not loaded with the module."""
+PARENTS = {
+    "portal.__main__": "sets the mode of files before anything is loaded",
+    "portal.commands": "`lockstep --help` does not wait for the portal",
+    "portal.demo": "loads the portal in the process that runs it",
+    "portal.process": "loads the application once, just before it forks",
+}
+"""Rooms that start others: these load them when they are needed."""
+
+SAYS_PURE = re.compile(r"\bPure[.;:]")
+IMPURE = (
+    "flask",
+    "flask_login",
+    "sqlalchemy",
+    "requests",
+    "urllib3",
+    "urllib.request",
+    "http",
+    "socket",
+    "caldav",
+    "redis",
+    "rq",
+    "time",
+    "random",
+)
+SHAPES = {"requests.Response", "requests.exceptions", "requests"}
 
 
-def imports(path: Path) -> list[str]:
-    """Modules that a file imports when it is loaded or run, as dotted names; imports for type checking do not count."""
+def dotted(path: Path) -> str:
+    """The name by which a file is imported; a folder's `__init__.py` is the folder."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+NAMES = {dotted(path): path for path in MODULES}
+
+
+@dataclass(frozen=True)
+class Arrow:
+    """One import: the module that holds it, the whole name, and where it stands."""
+
+    source: str
+    name: str
+    is_lazy: bool
+    for_types: bool
+
+    @property
+    def target(self) -> str:
+        """Our module that is meant; what is not ours is as it was written."""
+        name = self.name
+        while name not in NAMES and "." in name:
+            name = name.rpartition(".")[0]
+        return name if name in NAMES else self.name
+
+
+@cache
+def arrows(path: Path) -> tuple[Arrow, ...]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    skipped = {
+    for_types = {
         id(node)
         for block in ast.walk(tree)
         if isinstance(block, ast.If) and isinstance(block.test, ast.Name) and block.test.id == "TYPE_CHECKING"
         for node in ast.walk(block)
     }
-    names: list[str] = []
+    lazy = {
+        id(node)
+        for function in ast.walk(tree)
+        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+        for node in ast.walk(function)
+    }
+    found = []
     for node in ast.walk(tree):
-        if id(node) in skipped:
-            continue
+        names = []
         if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names += [f"{node.module}.{alias.name}" for alias in node.names]
-    return names
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.module, f"{path}:{node.lineno}: imports have whole names"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        found += [Arrow(dotted(path), name, id(node) in lazy, id(node) in for_types) for name in names]
+    return tuple(found)
+
+
+def imports(path: Path) -> list[str]:
+    """Modules that a file imports when it is loaded or run, as dotted names; imports for type checking do not count."""
+    return [arrow.name for arrow in arrows(path) if not arrow.for_types]
+
+
+def is_in(name: str, rooms: Iterable[str]) -> bool:
+    return any(name == room or name.startswith(f"{room}.") for room in rooms)
 
 
 def room(name: str) -> str:
-    """The room of a dotted name or path inside portal: "portal.booking.rules" -> "booking"."""
+    """The room of a dotted name: "portal.booking.rules" -> "booking"."""
+    if name in START:
+        return "start"
     return name.split(".")[1] if name.startswith("portal.") else ""
 
 
-def level(name: str) -> int | None:
-    return next((number for number, layer in enumerate(LAYERS) if name in layer), None)
+def circles(arrows_of: Mapping[str, set[str]]) -> list[list[str]]:
+    """Groups of which each member leads to every other (Tarjan)."""
+    order: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    found = []
+
+    def visit(name: str) -> None:
+        order[name] = low[name] = len(order)
+        stack.append(name)
+        for other in arrows_of.get(name, ()):
+            if other not in order:
+                visit(other)
+                low[name] = min(low[name], low[other])
+            elif other in stack:
+                low[name] = min(low[name], order[other])
+        if low[name] == order[name]:
+            group = stack[stack.index(name) :]
+            del stack[stack.index(name) :]
+            if len(group) > 1:
+                found.append(sorted(group))
+
+    for name in arrows_of:
+        if name not in order:
+            visit(name)
+    return found
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+OURS = [path for path in MODULES if dotted(path) != "portal" and not is_in(dotted(path), {"providers", *BESIDE})]
+ids = pytest.mark.parametrize("path", OURS, ids=dotted)
+
+
+@ids
 def test_a_room_imports_only_rooms_below_it(path):
-    here = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-    own = level(room(here))
-    if own is None or path.name in EDGES:
-        return
-    above = {name for name in imports(path) if room(name) != room(here) and (level(room(name)) or 0) > own}
-    assert not above, f"{here} imports from above: {sorted(above)}"
+    here = dotted(path)
+    assert room(here) in FLOORS, f"{here} stands on no floor: name its room in LINE"
+    own = FLOORS[room(here)]
+    above = {
+        arrow.target
+        for arrow in arrows(path)
+        if not arrow.for_types
+        and room(arrow.target) not in ("", room(here))
+        and arrow.target in NAMES
+        and FLOORS.get(room(arrow.target), own) >= own
+    }
+    assert not above, f"{here} imports from above, or from beside: {sorted(above)}"
 
 
-@pytest.mark.parametrize("path", sorted({p for pattern in PURE for p in ROOT.glob(pattern)}), ids=lambda p: p.stem)
-def test_pure_rooms_import_neither_web_nor_database_nor_network(path):
-    forbidden = (
-        "flask",
-        "sqlalchemy",
-        "requests",
-        "caldav",
-        "portal.database.engine",
-        "portal.extensions",
-        "portal.clock",
-        "redis",
-        "rq",
-    )
-    assert not [name for name in imports(path) if name.split(".")[0] in forbidden or name.startswith(forbidden)]
+def test_every_floor_of_the_line_is_lived_on():
+    assert {room(dotted(path)) for path in OURS} == set(FLOORS)
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("providers/**/*.py")), ids=lambda path: path.stem)
+def test_no_two_files_need_each_other():
+    own = {
+        name: {a.target for a in arrows(path) if not a.for_types and a.target != name} for name, path in NAMES.items()
+    }
+    assert circles(own) == []
+
+
+def test_no_two_folders_of_a_room_need_each_other():
+    own: dict[str, set[str]] = {}
+    for name, path in NAMES.items():
+        here = name.rpartition(".")[0]
+        for arrow in arrows(path):
+            there = arrow.target.rpartition(".")[0]
+            if (
+                room(name)
+                and room(name) == room(arrow.target)
+                and here.count(".") > 1
+                and there.count(".") > 1
+                and not arrow.for_types
+            ):
+                own.setdefault(here, set()).update({there} - {here})
+    assert circles(own) == []
+
+
+@pytest.mark.parametrize("path", MODULES, ids=dotted)
+def test_only_what_is_heavy_is_imported_inside_of_functions(path):
+    late = [
+        arrow.name for arrow in arrows(path) if arrow.is_lazy and not arrow.for_types and not is_in(arrow.name, HEAVY)
+    ]
+    assert not late or is_in(dotted(path), PARENTS) or is_in(dotted(path), {"providers.standins", *BESIDE}), late
+
+
+@pytest.mark.parametrize(
+    "folder", sorted({path.parent for path in MODULES}), ids=lambda folder: str(folder.relative_to(ROOT))
+)
+def test_a_folder_can_be_taken_in_at_a_glance(folder):
+    files = [path.name for path in folder.glob("*.py") if path.name != "__init__.py"]
+    assert len(files) <= FILES_IN_A_ROOM or str(folder.relative_to(ROOT)) in HISTORY, files
+
+
+def says_pure(path: Path) -> bool:
+    return bool(SAYS_PURE.search(ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""))
+
+
+PURE = {dotted(path): path for path in MODULES if says_pure(path)}
+
+
+@pytest.mark.parametrize("name", sorted(PURE))
+def test_what_calls_itself_pure_is_held_to_it(name):
+    """Neither web nor database, clock nor network; and only what is pure itself. Tables are not, whatever is taken from them."""
+    path = PURE[name]
+    used = {arrow for arrow in arrows(path) if not arrow.for_types}
+    assert not [a.name for a in used if is_in(a.name, IMPURE) and not is_in(a.name, SHAPES)]
+    assert not [a.target for a in used if a.target in NAMES and a.target not in PURE]
+
+
+def test_pages_are_not_domain():
+    """Routes and templates stand in the rooms of pages, of programs and of providers' calls; the rooms of the domain know neither."""
+    for path in OURS:
+        if room(dotted(path)) in {"public", "admin", "api", "hooks", "web", "app"}:
+            continue
+        used = {name for name in imports(path) if name.startswith("flask.")}
+        assert used.isdisjoint(
+            {
+                "flask.Blueprint",
+                "flask.render_template",
+                "flask.redirect",
+                "flask.url_for",
+                "flask.request",
+                "flask.flash",
+            }
+        ), path
+
+
+def test_the_portal_imports_no_stand_in():
+    for path in MODULES:
+        if not is_in(dotted(path), {"providers.standins"}):
+            assert not [name for name in imports(path) if name.startswith("providers.standins")], path
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("providers/**/*.py")), ids=dotted)
 def test_providers_know_nothing_of_the_portal(path):
     assert not [name for name in imports(path) if name.startswith("portal")]
 
 
 def test_booking_tells_the_world_through_the_outbox_only():
-    for path in ROOT.glob("portal/booking/*.py"):
-        if path.name in EDGES:
-            continue
+    for path in ROOT.glob("portal/booking/**/*.py"):
         rooms = {room(name) for name in imports(path)}
         assert rooms.isdisjoint({"sync", "notifications", "channels", "api", "admin"}), path
 
@@ -129,7 +302,7 @@ def test_one_module_alone_speaks_http_to_the_outside():
     for path in MODULES:
         name = str(path.relative_to(ROOT))
         found = [imported for imported in imports(path) if imported.startswith(clients)]
-        if name in allowed or name.startswith("portal/demo/"):
+        if name in allowed or name.startswith(("portal/demo/", "providers/standins/")):
             continue
         # exceptions and types may be named anywhere; sessions and functions that connect may not
         connecting = [
@@ -168,7 +341,7 @@ def test_no_statement_is_put_together_from_strings():
 
 
 def test_handlers_read_what_was_posted_and_never_the_query_in_its_place():
-    for path in MODULES:
+    for path in OURS:
         assert "request.values" not in path.read_text(encoding="utf-8"), path
 
 

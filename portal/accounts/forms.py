@@ -1,4 +1,4 @@
-"""What is typed on the account pages, checked field by field. Pure: takes the form's values, gives values or raises Invalid."""
+"""What is typed on the account pages, checked field by field. Takes the form's values, gives values or raises Invalid."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What programs send and get, field by field. Pure: takes parsed JSON and query strings, gives values or raises Invalid with a sentence per field."""
+"""What programs send and get, field by field. Takes parsed JSON and query strings, gives values or raises Invalid with a sentence per field."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why a slot is not offered, in words for the admin who wonders and for the API's `availability/explain`.
+"""Why a slot is not offered, in words for the admin who wonders and for the API's `availability/explain`. Pure.
 
 The reasons are empty if and only if the engine offers a slot at that instant (a property test holds them together).
 Sentences name times in the service's zone and leave the name of the resource to the caller. They tell when a resource

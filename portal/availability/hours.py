@@ -1,4 +1,4 @@
-"""Weekly hours and date overrides become stretches of UTC. The only place in the engine where wall-clock time exists.
+"""Weekly hours and date overrides become stretches of UTC. Pure. The only place in the engine where wall-clock time exists.
 
 A time range means: every instant at which the wall clock of the zone shows a time in it. Nothing is ever added to a
 local midnight, so the changes of summer time need no special case. A local hour that does not exist yields no

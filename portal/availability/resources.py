@@ -1,4 +1,4 @@
-"""The time of one resource in whole seconds, and which resources fit together. Used by `slots` and `explain`."""
+"""The time of one resource in whole seconds, and which resources fit together. Pure. Used by `slots` and `explain`."""
 
 from __future__ import annotations
 

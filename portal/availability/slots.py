@@ -1,4 +1,4 @@
-"""Which slots can be booked: the question that the page asks, and that a hold asks again under the lock.
+"""Which slots can be booked: the question that the page asks, and that a hold asks again under the lock. Pure.
 
 Called by `booking/queries.py` for pages and the API and by `booking/operations.py` inside the transaction.
 """

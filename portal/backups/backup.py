@@ -23,6 +23,7 @@ from sqlalchemy import Connection, MetaData, delete, func, select, text, update
 from sqlalchemy.orm import Session
 
 from portal.accounts.models import PasswordReset
+from portal.app import create_app
 from portal.backups.archive import Progress, read_table, tables_of, write_tables
 from portal.backups.sealed_file import SealedWriter, is_sealed, open_sealed
 from portal.calendars.models import Connection as CalendarConnection
@@ -129,8 +130,6 @@ def _at_newest(archive: zipfile.ZipFile, revision: str, settings: Settings) -> I
     if revision == schema.newest():
         yield archive
         return
-    from portal.app import create_app
-
     with TemporaryDirectory(prefix="restore-", dir=settings.data) as folder:
         data = Path(folder)
         _restore_keys(archive, data)

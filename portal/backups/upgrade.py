@@ -16,6 +16,7 @@ from pathlib import Path
 from sqlalchemy import select
 
 from portal.backups.archive import tables_of
+from portal.backups.backup import write_backup
 from portal.clock import now_utc
 from portal.config import Settings
 from portal.database import schema
@@ -61,8 +62,6 @@ def _holds_something() -> bool:
 
 
 def _back_up(settings: Settings, revision: str) -> Path:
-    from portal.backups.backup import write_backup
-
     folder = settings.data / "backups"
     path = folder / f"{now_utc():%Y%m%dT%H%M%SZ}-revision-{revision}.zip"
     try:

@@ -99,8 +99,8 @@ def calendars(as_json: bool) -> None:
     """List the connected calendars and how they are. Exit status 1 when one needs attention."""
     from portal.clock import now_utc
     from portal.extensions import db
+    from portal.language.lengths import words
     from portal.sync.state.overview import list_calendars
-    from portal.upkeep.vitals import words
 
     with instance():
         now = now_utc()

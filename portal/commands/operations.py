@@ -23,8 +23,8 @@ def outbox(context: click.Context, show_all: bool, limit: int, as_json: bool) ->
 
     from portal.clock import now_utc
     from portal.extensions import db
+    from portal.language.lengths import words
     from portal.outbox import OutboxEntry
-    from portal.upkeep.vitals import words
 
     with instance():
         query = select(OutboxEntry).order_by(OutboxEntry.id.desc()).limit(limit)

@@ -75,6 +75,6 @@ def web(host: str, port: int) -> None:
 @click.command()
 def worker() -> None:
     """Run the worker alone: it reads calendars, writes bookings into them, and sends mails."""
-    import worker as process
+    from portal.worker import run as process
 
     process.main()

@@ -1,6 +1,6 @@
 """The demo's stand-in for Google, so that "Connect Google" can be tried with nothing but this machine: `make demo GOOGLE=1`.
 
-It is the one that the tests run against (`tests/google`), and keeps everything in memory: once stopped, its Google has forgotten all.
+It is the one that the tests run against (`providers.standins.google`), and keeps everything in memory: once stopped, its Google has forgotten all.
 """
 
 from __future__ import annotations

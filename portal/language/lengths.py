@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import timedelta
 
 _UNITS = {"w": 7 * 1440, "d": 1440, "h": 60, "m": 1}
 _NAMES = (("day", 1440), ("hour", 60), ("minute", 1))
@@ -43,3 +44,13 @@ def length_text(minutes: int) -> str:
 def lengths_text(lengths: Sequence[int]) -> str:
     """ "1 day, 2 hours" """
     return ", ".join(length_text(minutes) for minutes in sorted(lengths, reverse=True))
+
+
+def words(age: timedelta) -> str:
+    """An age for people: "45 seconds", "3 minutes", "2 days"."""
+    seconds = max(int(age.total_seconds()), 0)
+    for size, name in ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second")):
+        if seconds >= size:
+            number = seconds // size
+            return f"{number} {name}{'s' if number != 1 else ''}"
+    return "0 seconds"

@@ -1,4 +1,4 @@
-"""The portal's words in its reader's language: English stands in the code, Spanish and Hungarian in the catalogs of `portal/translations`.
+"""The portal's words in its reader's language: English stands in the code, Spanish and Hungarian in the catalogs of `portal/language/translations`.
 
 Pages ask Flask-Babel (`_("…")` in templates); what is said without a page (rules, errors, mails) asks `say` here, in the language that
 `speaking` has set for the thread. Both read the same catalogs. Pure: no Flask, no database.

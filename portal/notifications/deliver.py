@@ -47,6 +47,8 @@ from portal.outbox import GiveUp, LeaseLost, Work
 from portal.timekeeping import timekeeper
 from providers.errors import ProviderError, Temporary
 from providers.messaging.base import Delivery, DeliveryRefused, MailDraft, MailServerDown, Messenger
+from providers.messaging.email import SmtpMessenger, read_smtp_url
+from providers.messaging.file import FileMessenger
 
 log = structlog.get_logger()
 
@@ -110,11 +112,7 @@ def notify_again(work: Work) -> None:
 def messenger_of(settings: Settings) -> Messenger:
     """How mails leave: SMTP when SMTP_URL is set, files under `data`/mail until then. Raises TemporaryDeliveryError for a wrong URL."""
     if not settings.smtp_url:
-        from providers.messaging.file import FileMessenger
-
         return FileMessenger(settings.data / "mail")
-    from providers.messaging.email import SmtpMessenger, read_smtp_url
-
     try:
         return SmtpMessenger(read_smtp_url(settings.smtp_url))
     except ValueError as error:

@@ -238,9 +238,9 @@ def _with_queue(settings: Settings, queue: QueueServer | None) -> Settings:
 
 
 def _run_worker() -> None:
-    import worker
+    from portal.worker import run
 
-    worker.main(is_proven=True)
+    run.main(is_proven=True)
 
 
 def _say(sentence: str) -> None:

@@ -33,8 +33,8 @@ from portal.public.booking import picker, responses, view
 from portal.public.booking.picker import Search
 from portal.public.booking.summary import Summary, summarize
 from portal.web import after_answer, visitors
-from portal.web.addresses import instant_text, read_instant
 from portal.web.hypermedia import see_other, wants_partial
+from portal.web.instants import instant_text, read_instant
 from portal.web.site import current_site
 
 bp = Blueprint("manage", __name__, url_prefix="/b")

@@ -24,6 +24,7 @@ from portal.database.engine import database_now, read_transaction
 from portal.errors import Invalid
 from portal.extensions import db
 from portal.instance.standing import RESTORED, standing
+from portal.language.lengths import words
 from portal.outbox import OutboxEntry
 from portal.sync import clock_doubts
 from portal.sync.outside import left_open, unknown
@@ -32,7 +33,7 @@ from portal.upkeep.keys import unreadable
 from portal.upkeep.private_files import open_to_others
 from portal.upkeep.self_test import NotGuarded, self_test
 from portal.upkeep.settings_checks import warnings
-from portal.upkeep.vitals import read_vitals, words
+from portal.upkeep.vitals import read_vitals
 
 LEAST_SPACE = 500 * 2**20
 LONG_WAIT = timedelta(minutes=15)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from flask import current_app
 from sqlalchemy import delete, inspect, select, tuple_
 from sqlalchemy.orm import Session
 
@@ -78,8 +79,6 @@ def rotate(settings: Settings) -> int:
 
 def unreadable(session: Session, *, sealer: Sealer | None = None) -> list[str]:
     """A sentence for each connection whose secret does not open, and one for all bookings together."""
-    from flask import current_app
-
     opener = sealer or current_app.extensions["sealer"]
     sentences = []
     for sealed in SEALED:

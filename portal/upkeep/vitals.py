@@ -20,6 +20,7 @@ from portal.database.engine import Instant
 from portal.errors import Refused
 from portal.extensions import db
 from portal.instance.standing import standing
+from portal.language.lengths import words
 from portal.outbox import OutboxEntry
 from portal.sync.models import Conflict, Lease, Question
 
@@ -110,16 +111,6 @@ def require_stopped() -> None:
             f"Lockstep is running (its worker was seen {words(now - seen)} ago). Stop it first, then wait "
             f"{words(SILENT_AFTER)} if it was killed."
         )
-
-
-def words(age: timedelta) -> str:
-    """An age for people: "45 seconds", "3 minutes", "2 days"."""
-    seconds = max(int(age.total_seconds()), 0)
-    for size, name in ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second")):
-        if seconds >= size:
-            number = seconds // size
-            return f"{number} {name}{'s' if number != 1 else ''}"
-    return "0 seconds"
 
 
 def _oldest_left_undone(now: datetime) -> Select[Any]:

@@ -1,9 +1,6 @@
-"""Numbers of rows and instants, as they come in addresses and buttons: what no row can have is not found, before a database is asked that
-cannot hold it."""
+"""Numbers of rows, as they come in addresses: what no row can have is not found, before a database is asked that cannot hold it."""
 
 from __future__ import annotations
-
-from datetime import UTC, datetime
 
 from flask import Flask
 from sqlalchemy.exc import DataError
@@ -34,17 +31,3 @@ def is_too_large(error: BaseException) -> bool:
     if isinstance(error, OverflowError):
         return "SQLite INTEGER" in str(error)
     return isinstance(error, DataError) and getattr(error.orig, "sqlstate", None) == _OUT_OF_RANGE
-
-
-def instant_text(instant: datetime) -> str:
-    """2026-12-03T09:30:00Z"""
-    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def read_instant(text: str) -> datetime | None:
-    """The instant of a button's value; None for anything that is not one."""
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return instant.astimezone(UTC) if instant.tzinfo and 2000 <= instant.year <= 2200 else None

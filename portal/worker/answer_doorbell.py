@@ -24,7 +24,7 @@ class _Doorkeeper(SimpleWorker):
     stopping: threading.Event
 
     def _install_signal_handlers(self) -> None:
-        """worker.py has installed its own."""
+        """`run` has installed its own."""
 
     def execute_job(self, job: Job, queue: Queue) -> None:
         """Whoever can write to Redis names the function: any but ours is thrown away, for it would run as the portal."""

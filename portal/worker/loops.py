@@ -1,7 +1,7 @@
 """The worker's loops: drain the outbox, read the calendars whose turn it is, keep the periodic table. All find their work in the database.
 
 Each loop is a thread that waits for its bell, at most a second. Handlers and pulls run in small pools of their own, so that one slow
-server delays nobody else, and mails do not wait for calendars. Started by worker.py; stopped, it finishes what is in hand.
+server delays nobody else, and mails do not wait for calendars. Started by `run`; stopped, it finishes what is in hand.
 """
 
 from __future__ import annotations

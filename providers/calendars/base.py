@@ -1,4 +1,4 @@
-"""The contract that every calendar provider fulfils; `tests/providers/contract.py` is its test suite.
+"""The contract that every calendar provider fulfils; `tests/providers/contract.py` is its test suite. Pure.
 
 Words: a *calendar* is one collection at the provider, named by an opaque `remote_id`. A *remote event* is one
 object in it (a whole recurring series is one object for CalDAV). An *etag* is an opaque version of an object;

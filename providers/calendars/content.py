@@ -1,4 +1,4 @@
-"""What a remote event means, as one short hash: the same for every way in which a server may write it down.
+"""What a remote event means, as one short hash: the same for every way in which a server may write it down. Pure.
 
 Servers reorder parameters, fold lines anew and change etags without changing anything, so versions are
 compared by meaning. Called by the mappings of all providers; the portal only ever compares the hashes.

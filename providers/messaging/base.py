@@ -1,4 +1,4 @@
-"""The contract of everything that carries a message to a person, and what can go wrong on the way.
+"""The contract of everything that carries a message to a person, and what can go wrong on the way. Pure.
 
 A messenger takes one finished message and returns when it is out of our hands. It never repeats by itself: the portal's outbox does,
 with the same `message_key`, so that a mail which arrives twice can be recognised as one.

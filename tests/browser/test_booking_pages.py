@@ -13,7 +13,7 @@ from portal.booking.models import Booking
 from portal.business.models import Service
 from portal.clock import now_utc
 from portal.extensions import db
-from portal.web.addresses import read_instant
+from portal.web.instants import read_instant
 
 DAY = (now_utc() + timedelta(days=1)).date()
 MIDDLE = (now_utc().replace(day=1) + timedelta(days=32)).date().replace(day=11)

@@ -15,7 +15,7 @@ from portal.clock import now_utc
 from portal.extensions import db
 from portal.waitlist import operations as waitlist
 from portal.waitlist.steps import entry_token
-from portal.web.addresses import instant_text
+from portal.web.instants import instant_text
 from tests.operations.waitlist.house import cancel, make_class, run_out, take
 from tests.support.people import PASSWORD, make_user
 

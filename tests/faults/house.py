@@ -106,9 +106,9 @@ def run_worker(environment: dict[str, str], log: str) -> None:
         os.dup2(output, stream)
     os.environ.clear()
     os.environ.update(environment)
-    import worker
+    from portal.worker import run
 
-    worker.main()
+    run.main()
 
 
 class House(Studio):

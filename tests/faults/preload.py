@@ -2,9 +2,8 @@
 
 from importlib import import_module
 
-import worker
 from portal.app import MODELS, PAGES
-from portal.worker import jobs
+from portal.worker import jobs, run
 
 for name in (
     *PAGES,
@@ -18,4 +17,4 @@ for name in (
     import_module(name)
 for topic in jobs.TOPICS:
     jobs.handler_of(topic)
-assert worker
+assert run

@@ -30,7 +30,7 @@ from portal.notifications.stop_links import stop_url
 from portal.security import new_token
 from portal.waitlist import operations as waitlist
 from portal.web import access
-from portal.web.addresses import instant_text
+from portal.web.instants import instant_text
 from tests import factories
 from tests.operations.waitlist.house import cancel, make_class, take, wait
 from tests.support.people import make_user, signed_in

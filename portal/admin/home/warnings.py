@@ -1,4 +1,4 @@
-"""What on the home page needs a person, each in a sentence with the way to mend it. Pure: facts in, warnings out."""
+"""What on the home page needs a person, each in a sentence with the way to mend it. Facts in, warnings out."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from portal.upkeep.vitals import words
+from portal.language.lengths import words
 from providers.errors import AccessRevoked, BadAnswer, Misconfigured, PermissionMissing, Temporary
 
 _BADGES = {

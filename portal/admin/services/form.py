@@ -1,4 +1,4 @@
-"""The form of a service as staff send it: what it shows at first, and what is meant by what was typed. Pure; called by
+"""The form of a service as staff send it: what it shows at first, and what is meant by what was typed. Called by
 `portal.admin.services.routes`.
 
 `typed` holds all fields by name as texts, checkboxes as "1" or missing, resources as lists of ids. Questions are rows: `q-<number>-label` and

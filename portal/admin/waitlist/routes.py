@@ -23,8 +23,8 @@ from portal.errors import Invalid, Refused, Stale
 from portal.extensions import db
 from portal.language import dates
 from portal.waitlist import operations
-from portal.web.addresses import read_instant
 from portal.web.hypermedia import see_other, wants_partial
+from portal.web.instants import read_instant
 
 MOST_SEATS = 200
 """More cannot be tried out at once."""

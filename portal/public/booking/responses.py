@@ -27,8 +27,8 @@ from portal.public.booking.picker import Search
 from portal.public.booking.summary import place_words, summarize
 from portal.public.booking.view import Day, Time
 from portal.web import visitors
-from portal.web.addresses import instant_text, read_instant
 from portal.web.hypermedia import wants_partial
+from portal.web.instants import instant_text, read_instant
 
 
 @dataclass(frozen=True, slots=True)

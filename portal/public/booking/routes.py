@@ -29,8 +29,8 @@ from portal.public.booking.forms import BookingForm, why_doubtful
 from portal.public.booking.picker import Search
 from portal.public.booking.summary import place_words
 from portal.web import after_answer, visitors
-from portal.web.addresses import read_instant
 from portal.web.hypermedia import see_other, wants_partial
+from portal.web.instants import read_instant
 from portal.web.reader_language import page_tag
 from portal.web.site import current_site
 from portal.web.visitors import Kept

@@ -18,7 +18,7 @@ from babel import Locale
 from portal.availability.model import Slot
 from portal.language import dates
 from portal.language.say import capital, say, say_later, say_n
-from portal.web.addresses import instant_text
+from portal.web.instants import instant_text
 
 MOST_PEOPLE = 12
 """Longer lists of party sizes help nobody; larger parties call."""

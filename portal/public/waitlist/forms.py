@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from portal.public.booking.forms import BookingForm
-from portal.web.addresses import read_instant
+from portal.web.instants import read_instant
 
 WISHES = ("day", "week", "any")
 

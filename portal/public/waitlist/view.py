@@ -23,7 +23,7 @@ from portal.public.booking import view
 from portal.public.booking.summary import names_of, place_words
 from portal.waitlist import queries
 from portal.waitlist.steps import entry_of_token, last_offer
-from portal.web.addresses import instant_text
+from portal.web.instants import instant_text
 
 LINK_LASTS = timedelta(days=30)
 """After the entry has ended; then the link leads nowhere."""

@@ -20,7 +20,7 @@ from portal.booking.time.outside_events import standing_over
 from portal.booking.time.queries import booking_of_manage_token, booking_of_public_id
 from portal.language import dates
 from portal.language.say import say, say_later
-from portal.web.addresses import read_instant
+from portal.web.instants import read_instant
 from portal.web.shown.versions import At, Shown, shows
 from portal.web.site import current_site
 

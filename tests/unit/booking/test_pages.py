@@ -15,7 +15,7 @@ from portal.intervals import Interval
 from portal.language import dates
 from portal.public.booking import view
 from portal.public.booking.view import Choice
-from portal.web.addresses import instant_text, read_instant
+from portal.web.instants import instant_text, read_instant
 
 BRITISH = dates.locale_of("en")
 HERE = Choice(business_zone="Europe/Madrid", zone="Europe/Madrid")

@@ -18,7 +18,7 @@ from portal.business.models import ServiceResource
 from portal.clock import now_utc
 from portal.extensions import db
 from portal.waitlist import operations as waitlist
-from portal.web.addresses import instant_text
+from portal.web.instants import instant_text
 from tests.factories import ask, make_resource
 from tests.operations.waitlist.house import cancel, make_class, take, wait
 from tests.support.people import make_user, signed_in

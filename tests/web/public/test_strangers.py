@@ -25,7 +25,7 @@ from portal.customers.models import MailedCode
 from portal.extensions import db
 from portal.sync.publish.publish import publish
 from portal.waitlist import operations as waitlist
-from portal.web.addresses import instant_text
+from portal.web.instants import instant_text
 from portal.worker import jobs
 from providers.calendars.memory import MemoryCalendars
 from tests.factories import make_calendar

@@ -24,7 +24,7 @@ from portal.outbox import OutboxEntry
 from portal.security import new_token
 from portal.waitlist import operations as waitlist
 from portal.waitlist.steps import entry_token
-from portal.web.addresses import instant_text
+from portal.web.instants import instant_text
 from tests import factories
 from tests.operations.waitlist.house import cancel, make_class, run_out, take
 from tests.support.visitor import Visitor

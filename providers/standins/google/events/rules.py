@@ -1,4 +1,4 @@
-"""What an event must be like, beyond its schema: recurrence, links, and the rules of the special event types. Pure.
+"""What an event must be like, beyond its schema: recurrence, links, and the rules of the special event types.
 
 Sources: guides/calendar-status (out of office, focus time, working location), guides/event-types, `Event` in the discovery document.
 """

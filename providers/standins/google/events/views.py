@@ -1,4 +1,4 @@
-"""Events as a caller sees them: occurrences, tombstones, what a reader may see. Pure."""
+"""Events as a caller sees them: occurrences, tombstones, what a reader may see."""
 
 from __future__ import annotations
 

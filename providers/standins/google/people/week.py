@@ -1,4 +1,4 @@
-"""A person's week, as her calendar page shows it. Pure."""
+"""A person's week, as her calendar page shows it."""
 
 from __future__ import annotations
 
