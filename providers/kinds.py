@@ -11,7 +11,6 @@ from typing import Any
 from providers.calendars.base import AccessTokens, CalendarProvider
 from providers.errors import Misconfigured
 
-CALENDAR_KINDS = ("caldav", "google", "memory")
 MEETING_MAKERS = ("google", "memory")
 """Kinds whose calendars make a link to a video meeting when a draft asks for one."""
 

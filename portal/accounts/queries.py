@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, func, or_, select, text
+from sqlalchemy import ColumnElement, or_, select, text
 from sqlalchemy.orm import Session
 
 from portal.accounts.models import ApiToken, SetupLink, User, UserSession
@@ -90,10 +90,6 @@ def open_invitations(session: Session, *, now: datetime) -> list[SetupLink]:
     """Invitations that can still be used."""
     statement = select(SetupLink).where(SetupLink.email != "", *is_open(now))
     return list(session.scalars(statement.order_by(SetupLink.expires_at)))
-
-
-def count_users(session: Session) -> int:
-    return session.scalar(select(func.count()).select_from(User)) or 0
 
 
 def list_api_tokens(session: Session) -> list[tuple[ApiToken, str]]:

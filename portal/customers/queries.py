@@ -19,7 +19,6 @@ from portal.database.engine import small_letters
 from portal.errors import NotFound
 
 PAGE_SIZE = 25
-MOST_SHOWN = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,16 +121,6 @@ def email_of(session: Session, key: str) -> str:
         if email:
             return str(email)
     raise NotFound("There is no such customer (any more).")
-
-
-def key_of(session: Session, email: str) -> str:
-    """A key for pages about this customer. Raises NotFound."""
-    for model in (Booking, WaitlistEntry):
-        newest = select(model.public_id).where(is_of(model.customer_email, email)).order_by(model.id.desc()).limit(1)
-        key = session.scalar(newest)
-        if key and email:
-            return str(key)
-    raise NotFound("Nothing is stored about this address.")
 
 
 def _count(condition: ColumnElement[bool]) -> ColumnElement[int]:

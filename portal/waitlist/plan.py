@@ -6,8 +6,8 @@ whatever the order of the input. First come, first served: an entry is passed by
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -279,8 +279,3 @@ def _is_wanted_time(wanted: Wanted, vacancy: Vacancy) -> bool:
 
 def _midnight(on: date, zone: str) -> datetime:
     return datetime.combine(on, time(), ZoneInfo(zone)).astimezone(UTC)
-
-
-def with_more_seats(vacancies: Iterable[Vacancy], extra: Mapping[int, int]) -> list[Vacancy]:
-    """The vacancies as they would be with so many seats more, by id of the standing appointment."""
-    return [replace(each, seats=each.seats + extra.get(each.appointment_id or 0, 0)) for each in vacancies]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -17,7 +16,6 @@ from portal.booking.models import Appointment, Booking
 from portal.booking.statements import rows
 from portal.booking.time.demand import Question, build_demand, needed_lists, stale_calendars
 from portal.business.models import Resource, Service
-from portal.calendars.models import Calendar
 from portal.errors import HoldExpired, NotFound
 from portal.intervals import Interval
 from portal.language.say import say
@@ -167,12 +165,6 @@ def is_unknown(session: Session, service: Service, *, resource_id: int | None, n
     main, *further = needed_lists(session, service.id)
     ids = {*([resource_id] if resource_id else main), *(i for members in further for i in members)}
     return any(calendar.when_unreadable == "stop" for calendar in stale_calendars(session, ids, now=now))
-
-
-def busy_sources(session: Session, resource_ids: Iterable[int]) -> list[Calendar]:
-    """The calendars that close slots of these resources."""
-    wanted = select(Calendar).where(Calendar.resource_id.in_(list(resource_ids)), Calendar.is_busy_source)
-    return list(session.scalars(wanted))
 
 
 def booking_of_hold(session: Session, token: str, *, now: datetime) -> Booking:

@@ -34,7 +34,6 @@ MEANT, WRITTEN = "lockstepMeant", "lockstepWritten"
 
 _NEVER_BUSY = ("workingLocation", "birthday")
 _NOT_STORED = re.compile("[\x00\ud800-\udfff]")
-_LAST = datetime.max.replace(tzinfo=UTC)
 
 
 class _Unreadable(ValueError):
