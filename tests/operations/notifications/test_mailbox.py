@@ -13,7 +13,7 @@ from providers.messaging.file import FileMessenger
 from tests.operations.notifications.conftest import ZOE
 from tests.support.mails import deliver_all
 from tests.support.people import make_user, signed_in
-from tests.unit.notifications.test_mime import DRAFT
+from tests.unit.providers.messaging.test_mime import DRAFT
 
 
 @pytest.fixture

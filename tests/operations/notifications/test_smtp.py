@@ -20,7 +20,7 @@ from aiosmtpd.smtp import AuthResult
 from providers.messaging import email as smtp
 from providers.messaging.base import DeliveryRefused, MailServerDown, TemporaryDeliveryError
 from providers.messaging.email import SmtpMessenger, SmtpServer, read_smtp_url
-from tests.unit.notifications.test_mime import DRAFT, text_of
+from tests.unit.providers.messaging.test_mime import DRAFT, text_of
 
 
 class Mailbox:

@@ -16,7 +16,7 @@ from portal.extensions import db
 from portal.intervals import Interval
 from portal.outbox import OutboxEntry
 from tests.factories import ask, make_calendar, make_resource, make_service
-from tests.operations.test_races import in_processes
+from tests.operations.booking.test_races import in_processes
 
 NOW = datetime(2027, 3, 1, 6, 0, tzinfo=UTC)  # a Monday; Madrid is an hour ahead
 NINE = datetime(2027, 3, 1, 8, 0, tzinfo=UTC)

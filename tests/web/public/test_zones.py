@@ -7,7 +7,7 @@ from flask import Flask
 
 from tests import factories
 from tests.support.visitor import Visitor
-from tests.web.test_manage import booking_of, make_booking
+from tests.web.public.test_manage import booking_of, make_booking
 
 EVERY_DAY = {day: [(9 * 60, 17 * 60)] for day in range(7)}
 DEVICE = "lockstep-device-zone"

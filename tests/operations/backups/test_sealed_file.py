@@ -17,7 +17,7 @@ from portal.booking.models import Booking
 from portal.commands import main
 from portal.errors import Invalid
 from portal.extensions import db
-from tests.operations.test_cli import business, lockstep  # noqa: F401
+from tests.operations.commands.test_main import business, lockstep  # noqa: F401
 
 PHRASE = "five words of a fine day"
 

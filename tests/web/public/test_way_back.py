@@ -17,7 +17,7 @@ from portal.waitlist.steps import entry_token
 from tests import factories
 from tests.operations.waitlist.house import make_class, take
 from tests.support.visitor import Visitor
-from tests.web.test_manage import make_booking
+from tests.web.public.test_manage import make_booking
 
 MADRID = ZoneInfo("Europe/Madrid")
 EVERY_DAY = {day: [(9 * 60, 17 * 60)] for day in range(7)}

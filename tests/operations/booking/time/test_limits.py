@@ -13,7 +13,7 @@ from portal.errors import SlotTaken
 from portal.extensions import db
 from portal.intervals import Interval
 from tests.factories import make_resource, make_service
-from tests.operations.test_fixed import HOUR, NOW, TEN, book, make_class, offered
+from tests.operations.booking.fixed.test_dates import HOUR, NOW, TEN, book, make_class, offered
 
 MONDAY = datetime(2027, 3, 8, 8, 0, tzinfo=UTC)  # nine in Madrid
 DAY = timedelta(days=1)

@@ -20,7 +20,7 @@ from portal.upkeep.fitness import NotFit, require_fit
 from tests.providers.servers import free_port
 from tests.support import databases
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 DAMAGES = {
     "older": ("UPDATE alembic_version SET version_num = '0001'", "lockstep db upgrade"),
     "newer": ("UPDATE alembic_version SET version_num = '9999'", "newer Lockstep"),

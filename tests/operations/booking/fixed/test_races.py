@@ -21,8 +21,8 @@ from portal.booking.operations import Customer
 from portal.errors import Invalid, NotFound, Refused
 from portal.extensions import db
 from tests.factories import make_resource, make_service
-from tests.operations.test_fixed import HOUR, NOW, TEN, make_class, wrong
-from tests.operations.test_races import in_processes
+from tests.operations.booking.fixed.test_dates import HOUR, NOW, TEN, make_class, wrong
+from tests.operations.booking.test_races import in_processes
 
 
 def take_two_seats(number, slug):

@@ -18,7 +18,7 @@ from portal.security import token_hash
 from portal.waitlist.steps import token_place
 from tests import factories
 from tests.support.visitor import Visitor
-from tests.web.test_manage import booking_of, make_booking
+from tests.web.public.test_manage import booking_of, make_booking
 
 ONE_CLICK = {"List-Unsubscribe": "One-Click"}
 

@@ -160,7 +160,7 @@ def _address(url: str) -> tuple[str, dict[str, list[str]]]:
 def test_a_process_that_never_asks_google_or_has_only_a_last_look_does_not_load_its_library() -> None:
     code = (
         "import sys, portal.app, providers.kinds, providers.calendars.google.calendars\n"
-        "from tests.unit.providers.test_google_wire import Session, wire\n"
+        "from tests.unit.providers.google.test_wire import Session, wire\n"
         "list(wire(Session()).pages('events.list', is_hurried=True, calendarId='c'))\n"
         "loaded = [name for name in sys.modules if name.split('.')[0] in ('googleapiclient', 'httplib2')]\n"
         "assert not loaded, loaded"

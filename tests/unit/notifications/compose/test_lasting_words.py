@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 PASSING = re.compile(
     r"free again|free for others|others again|(goes|went|offered) to the next|went to others", re.IGNORECASE
 )

@@ -13,7 +13,7 @@ from portal.booking.models import Appointment, Booking, Series
 from portal.errors import Invalid, NotAllowedNow, SlotTaken
 from portal.extensions import db
 from tests.factories import make_resource
-from tests.operations.test_fixed import NOW, book, entries, forget_entries, make_class, offered, wrong
+from tests.operations.booking.fixed.test_dates import NOW, book, entries, forget_entries, make_class, offered, wrong
 
 MONDAY = date(2027, 3, 8)
 DAY, WEEK = timedelta(days=1), timedelta(days=7)
