@@ -10,7 +10,7 @@ from flask_login import current_user
 from portal.admin.moments import Moments
 from portal.admin.questions import queries
 from portal.admin.scope import resource_ids_of
-from portal.admin.waitlist import queries as queues
+from portal.admin.waitlist import queries as waitlist_queries
 from portal.clock import now_utc
 from portal.extensions import db
 from portal.language.dates import present_locale
@@ -85,8 +85,8 @@ def staff_nav() -> list[dict[str, Any]]:
     links = [
         ("admin.home", "Today", 0),
         ("admin.bookings", "Bookings", 0),
-        *([("admin.all_dates", "Dates", 0)] if queues.has_fixed_dates(db.session()) else []),
-        *([("admin.waitlist", "Waitlist", 0)] if queues.has_waitlists(db.session()) else []),
+        *([("admin.all_dates", "Dates", 0)] if waitlist_queries.has_fixed_dates(db.session()) else []),
+        *([("admin.waitlist", "Waitlist", 0)] if waitlist_queries.has_waitlists(db.session()) else []),
         ("admin.questions", "Questions", waiting),
         ("integrations.index", "Calendars", 0),
     ]

@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from portal.clock import now_utc
 from portal.config import Settings
 from portal.extensions import db
-from portal.sync.push import counts as hook_counts
+from portal.sync.push import counts as push_counts
 from portal.upkeep.vitals import Vitals, read_vitals
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def metrics() -> Response:
     from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collector(_vitals(), hook_counts.counts(current_app.extensions["settings"].data)))
+    registry.register(_Collector(_vitals(), push_counts.counts(current_app.extensions["settings"].data)))
     return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
 

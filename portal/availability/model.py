@@ -1,4 +1,4 @@
-"""The values that the availability engine takes and gives. Pure. Built by `booking/queries.py`, read by pages and the API.
+"""The values that the availability engine takes and gives. Pure. Built by `booking/time/queries.py`, read by pages and the API.
 
 Every instant is an aware datetime in UTC; wall-clock time occurs in `TimeRange` only.
 """

@@ -1,6 +1,6 @@
 """Which slots can be booked: the question that the page asks, and that a hold asks again under the lock. Pure.
 
-Called by `booking/queries.py` for pages and the API and by `booking/operations.py` inside the transaction.
+Called by `booking/time/queries.py` for pages and the API and by `booking/operations.py` inside the transaction.
 """
 
 from __future__ import annotations

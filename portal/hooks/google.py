@@ -31,7 +31,7 @@ from portal.logs import Seldom
 from portal.security import token_hash
 from portal.sync import ledger
 from portal.sync.push import counts
-from portal.sync.push import state as push
+from portal.sync.push import state as push_state
 
 bp = Blueprint("hooks", __name__, url_prefix="/hooks")
 
@@ -120,7 +120,7 @@ def _take(message: Message) -> str:
     if message.state != "sync" and message.state not in _CHANGES:
         return "not understood"
     is_change = message.state in _CHANGES
-    if known.is_trusted and not (is_change and not push.will_be_read(known.notified_at, known.read_begun_at)):
+    if known.is_trusted and not (is_change and not push_state.will_be_read(known.notified_at, known.read_begun_at)):
         return "coalesced"
     return transaction(lambda session: _note(session, known, message, is_change=is_change))
 
@@ -153,7 +153,7 @@ def _is_over(subscription: PushSubscription, *, now: datetime) -> bool:
 def _note(session: Session, known: _Known, message: Message, *, is_change: bool) -> str:
     """Any message shows that messages reach us; a change also wants a reading."""
     now = now_utc()
-    is_news = push.note_change(session, known.calendar_id, now=now) if is_change else False
+    is_news = push_state.note_change(session, known.calendar_id, now=now) if is_change else False
     subscription = session.get(PushSubscription, known.row_id, with_for_update=True, populate_existing=True)
     if subscription is None or _is_over(subscription, now=now):  # ended in the meantime; the reading does no harm
         return "over"
@@ -167,11 +167,9 @@ def _note(session: Session, known: _Known, message: Message, *, is_change: bool)
 
 def _confirm(session: Session, subscription: PushSubscription, message: Message, *, now: datetime) -> None:
     """The first message. It also tells what the provider's answer would have told, should that have been lost."""
-    if not push.is_live(session, subscription.calendar_id, now=now):
+    if not push_state.is_live(session, subscription.calendar_id, now=now):
         calendar = session.get_one(Calendar, subscription.calendar_id)
-        sentence = (
-            f"From now on {push.PUSHING[calendar.connection.provider]} tells of changes in “{calendar.name}” at once."
-        )
+        sentence = f"From now on {push_state.PUSHING[calendar.connection.provider]} tells of changes in “{calendar.name}” at once."
         ledger.write(session, "push", sentence, calendar_id=calendar.id, connection_id=calendar.connection_id)
     subscription.confirmed_at, subscription.problem = now, None
     subscription.resource_id = subscription.resource_id or message.resource_id

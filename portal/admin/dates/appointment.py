@@ -16,7 +16,7 @@ from portal.admin.dates import queries as date_queries
 from portal.admin.dates.forms import MOST_SEATS, Reader, read_start, time_of_day
 from portal.admin.dates.queries import DateRow
 from portal.admin.frame import bp, moments
-from portal.admin.waitlist import queries as queues
+from portal.admin.waitlist import queries as waitlist_queries
 from portal.booking.fixed import dates
 from portal.booking.fixed.series_changes import call_off_later, change_later, later_of
 from portal.booking.models import Appointment, Series
@@ -36,7 +36,7 @@ def appointment(appointment_id: int) -> Any:
         at=at,
         row=row,
         bookings=date_queries.bookings_in(session, row.appointment),
-        queue=queues.queue_of_appointment(session, current_user, row.appointment, at),
+        queue=waitlist_queries.queue_of_appointment(session, current_user, row.appointment, at),
         lines=queries.ledger_of(session, row.appointment.id),
         has_later=date_queries.is_theirs(session, current_user, row.appointment, now=at.now),
         can_change=row.appointment.is_active and row.appointment.start_at > at.now,

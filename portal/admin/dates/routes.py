@@ -17,8 +17,8 @@ from portal.admin.dates import queries
 from portal.admin.dates.forms import read_date, read_series, time_of_day
 from portal.admin.frame import bp, moments
 from portal.admin.moments import Moments
-from portal.admin.waitlist import queries as queues
-from portal.booking.fixed import dates as fixed
+from portal.admin.waitlist import queries as waitlist_queries
+from portal.booking.fixed import dates as fixed_dates
 from portal.booking.fixed.series import plan_series
 from portal.booking.models import Appointment, Series
 from portal.booking.time.queries import main_resources
@@ -36,7 +36,7 @@ FIELDS_OF_SERIES = {"resource": "who", "capacity": "seats"}
 def all_dates() -> Any:
     """The services with fixed dates that are this user's, each with its next dates."""
     at, session = moments(), db.session()
-    mine = select(Service).where(Service.is_active, Service.timing == "fixed", queues.gives(current_user))
+    mine = select(Service).where(Service.is_active, Service.timing == "fixed", waitlist_queries.gives(current_user))
     services = session.scalars(mine.order_by(Service.position, Service.id)).all()
     coming = {row.id: queries.coming_dates(session, current_user, row, now=at.now) for row in services}
     return render_template("admin/all_dates.html", at=at, services=services, coming=coming)
@@ -53,7 +53,7 @@ def add_date(slug: str) -> Any:
 
     def act() -> str:
         form = read_date(request.form, zone=moments().zone)
-        fixed.plan_date(
+        fixed_dates.plan_date(
             service.slug, form.start_at, capacity=form.capacity, resource_slug=form.resource or None, now=now_utc()
         )
         return f"{moments().moment(form.start_at)} is planned."
@@ -125,7 +125,7 @@ def _in_words(series: Series, at: Moments) -> str:
 
 
 def _find(slug: str) -> Service:
-    service = queues.find_service(db.session(), current_user, slug)
+    service = waitlist_queries.find_service(db.session(), current_user, slug)
     if service.timing != "fixed":
         abort(404)
     return service

@@ -28,7 +28,7 @@ from portal.upkeep.adoption import adopt, settle
 from portal.upkeep.doctor import examine
 from portal.upkeep.vitals import read_vitals
 from portal.worker import drain, jobs
-from portal.worker import loops as background
+from portal.worker import loops as worker_loops
 from tests.operations.sync.conftest import Studio, at, clean_slate, fresh, make_studio, rows
 from tests.support.copies import make_foreign
 
@@ -120,7 +120,7 @@ def test_a_copy_reminds_nobody(studio, monkeypatch):
 
 
 def test_the_worker_of_a_copy_reads_no_calendar(app, studio, copy):
-    loops = background.Background(app)
+    loops = worker_loops.Background(app)
     assert read_transaction(loops._due_calendars) == []
 
 
@@ -193,4 +193,4 @@ def test_the_doctor_and_the_health_figures_say_it_and_the_portal_is_ready(studio
 
 def _keep_the_table():
     """What the worker's table does in one round, with every piece due."""
-    background.Background(current_app)._keep_table()
+    worker_loops.Background(current_app)._keep_table()

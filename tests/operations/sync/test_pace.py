@@ -18,7 +18,7 @@ from portal.clock import now_utc
 from portal.database.engine import transaction
 from portal.outbox import OutboxEntry
 from portal.sync import due
-from portal.sync import throttle as lines
+from portal.sync import throttle as throttles
 from portal.sync.account import operations
 from portal.sync.publish import publish
 from portal.sync.pull.ask import request_pull
@@ -46,7 +46,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(lines.time, "monotonic", made.monotonic)
+    monkeypatch.setattr(throttles.time, "monotonic", made.monotonic)
     return made
 
 
@@ -227,12 +227,12 @@ class TestAccountsThatAskedTooMuch:
             clock.now += error.retry_after
         assert rests[0] < 3
         assert all(later > 1.5 * earlier for earlier, later in pairwise(rests[:7]))
-        assert max(rests) <= lines.LONGEST_REST * 1.25
+        assert max(rests) <= throttles.LONGEST_REST * 1.25
 
     def test_begin_anew_after_a_calm_minute(self, clock):
         for _ in range(5):
             clock.now += self.throttle(1, Throttled("Slow down.")).retry_after or 0
-        clock.now += lines.CALM
+        clock.now += throttles.CALM
         assert (self.throttle(1, Throttled("Slow down.")).retry_after or 99) < 3
 
     def test_rest_an_hour_when_the_quota_is_used_up(self, clock):
@@ -346,7 +346,7 @@ class TestTheState:
     def test_a_passing_limit_is_no_trouble_however_often_it_comes(self, studio):
         studio.pull()
         for _ in range(5):
-            lines.forget()
+            throttles.forget()
             studio.store.fail_next("changes", Throttled("Slow down."))
             with pytest.raises(Throttled):
                 pull(studio.calendar_id)
@@ -410,6 +410,6 @@ def test_lines_are_safe_between_threads():
         thread.start()
     for thread in threads:
         thread.join()
-    assert max(most) == lines.WIDTH
+    assert max(most) == throttles.WIDTH
     with line_to(7), line_to(7):
         pass

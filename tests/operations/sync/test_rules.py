@@ -11,7 +11,7 @@ from portal.booking.operations import cancel_booking, move_booking
 from portal.clock import now_utc
 from portal.database.engine import read_transaction
 from portal.errors import Invalid, NotAllowedNow, SlotTaken
-from portal.sync.outside import changes as outside
+from portal.sync.outside import changes as outside_changes
 from portal.sync.outside import questions, steps
 from portal.sync.pull import pull
 from providers.errors import Temporary
@@ -414,7 +414,7 @@ def test_settling_twice_does_what_settling_once_does(studio):
     appointment_id = studio.booked(at(2, 10))
     drag(studio, at(3, 15))
     version = studio.appointment(appointment_id).version
-    outside.settle_link(studio.link(appointment_id).id, now=now_utc())
+    outside_changes.settle_link(studio.link(appointment_id).id, now=now_utc())
     assert studio.appointment(appointment_id).version == version
 
 

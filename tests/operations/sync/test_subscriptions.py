@@ -19,7 +19,7 @@ from portal.outbox import OutboxEntry
 from portal.security import token_hash
 from portal.sync import throttle
 from portal.sync.account import operations
-from portal.sync.push import state as push
+from portal.sync.push import state as push_state
 from portal.sync.push import subscriptions
 from providers.errors import AccessRevoked, Misconfigured, PermissionMissing, Temporary, Throttled
 from tests.operations.sync.conftest import Studio, at, give_public_address, make_studio, rows
@@ -66,8 +66,8 @@ def grow_older(by: timedelta) -> None:
     transaction(work)
 
 
-def state_of(studio: Studio) -> push.PushState:
-    return push.push_state(db.session(), studio.calendar(), now=now_utc())
+def state_of(studio: Studio) -> push_state.PushState:
+    return push_state.push_state(db.session(), studio.calendar(), now=now_utc())
 
 
 class TestOpening:
@@ -161,7 +161,7 @@ class TestRefusal:
         for _ in range(5):
             studio.keep_subscriptions()
         assert studio.store.calls.count("subscribe") == 1
-        grow_older(push.REFUSED_PAUSE)
+        grow_older(push_state.REFUSED_PAUSE)
         studio.keep_subscriptions()
         assert studio.store.calls.count("subscribe") == 2
         (row,) = all_rows()
@@ -204,7 +204,7 @@ class TestSilence:
     def test_what_is_not_confirmed_within_two_minutes_counts_as_off(self, studio):
         studio.keep_subscriptions()
         assert "not yet begun" in state_of(studio).reason
-        grow_older(push.CONFIRMED_WITHIN)
+        grow_older(push_state.CONFIRMED_WITHIN)
         assert "messages do not arrive" in state_of(studio).reason
 
     def test_is_tried_again_after_an_hour_and_not_before(self, studio):
@@ -233,7 +233,7 @@ class TestSilence:
         monkeypatch.undo()
         give_public_address(monkeypatch, app)
         hasten_entries()
-        grow_older(push.CONFIRMED_WITHIN)
+        grow_older(push_state.CONFIRMED_WITHIN)
         studio.keep_subscriptions()
         assert len(studio.store.subscriptions) == 1
         assert [row.resource_id for row in all_rows()] == ["watched calendar"]
@@ -322,7 +322,7 @@ class TestDeafness:
         assert all_rows()[0].doubted_at is None
 
     def test_is_certain_after_two_minutes_and_polling_is_as_ever(self, silent):
-        self.doubt_for(push.CONFIRMED_WITHIN)
+        self.doubt_for(push_state.CONFIRMED_WITHIN)
         assert not state_of(silent).is_live
         assert "messages do not arrive" in state_of(silent).reason
         silent.set_rule(next_read_at=now_utc())
@@ -331,7 +331,7 @@ class TestDeafness:
 
     def test_of_an_old_subscription_brings_a_new_one(self, silent, messenger):
         grow_older(timedelta(hours=1))
-        self.doubt_for(push.CONFIRMED_WITHIN)
+        self.doubt_for(push_state.CONFIRMED_WITHIN)
         silent.store.subscriptions.clear()
         silent.keep_subscriptions()
         messenger.send("sync")
@@ -339,7 +339,7 @@ class TestDeafness:
         assert len(all_rows()) == 1
 
     def test_of_a_new_one_is_borne_for_an_hour(self, silent):
-        self.doubt_for(push.CONFIRMED_WITHIN)
+        self.doubt_for(push_state.CONFIRMED_WITHIN)
         silent.keep_subscriptions()
         assert silent.store.calls.count("subscribe") == 1
 
@@ -437,17 +437,17 @@ class TestTheAddress:
 
     def test_a_stand_in_on_this_machine_may_send_to_loopback(self):
         settings = self.settings(google_api_url="http://127.0.0.1:9999", url="http://127.0.0.1:8000")
-        assert push.push_address(settings, "google") == "http://127.0.0.1:8000/hooks/google"
+        assert push_state.push_address(settings, "google") == "http://127.0.0.1:8000/hooks/google"
 
     def test_google_itself_may_not(self):
-        assert push.push_address(self.settings(url="http://127.0.0.1:8000"), "google") == ""
+        assert push_state.push_address(self.settings(url="http://127.0.0.1:8000"), "google") == ""
 
     def test_a_public_address_will_do(self):
         settings = self.settings(url="https://book.studio.example")
-        assert push.push_address(settings, "google") == "https://book.studio.example/hooks/google"
+        assert push_state.push_address(settings, "google") == "https://book.studio.example/hooks/google"
 
     def test_caldav_has_no_push(self):
-        assert push.push_address(self.settings(url="https://book.studio.example"), "caldav") == ""
+        assert push_state.push_address(self.settings(url="https://book.studio.example"), "caldav") == ""
 
 
 def set_connection(studio: Studio, **values):

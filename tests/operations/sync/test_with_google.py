@@ -23,7 +23,7 @@ from portal.database.engine import read_transaction, transaction
 from portal.extensions import db
 from portal.outbox import OutboxEntry
 from portal.sync.pull.pull import pull
-from portal.sync.push import state as push
+from portal.sync.push import state as push_state
 from portal.sync.push import subscriptions
 from portal.worker import drain
 from portal.worker.loops import Background
@@ -99,8 +99,8 @@ def grow_older(by: timedelta) -> None:
     transaction(work)
 
 
-def state(calendar_id: int) -> push.PushState:
-    return push.push_state(db.session(), fresh(Calendar, calendar_id), now=now_utc())
+def state(calendar_id: int) -> push_state.PushState:
+    return push_state.push_state(db.session(), fresh(Calendar, calendar_id), now=now_utc())
 
 
 def channels(google: GoogleServer, ana: GoogleAccount) -> list[dict[str, Any]]:
