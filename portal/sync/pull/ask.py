@@ -8,10 +8,10 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, and_, or_, select, true, update
 from sqlalchemy.orm import Session
 
+from portal import doorbell
 from portal.calendars.models import Calendar
 from portal.clock import now_utc
 from portal.database.engine import read_transaction, transaction
-from portal.doorbell import ring
 
 
 def request_pull(calendar_ids: Collection[int], now: datetime | None = None, *, is_urgent: bool = False) -> None:
@@ -32,7 +32,7 @@ def request_pull(calendar_ids: Collection[int], now: datetime | None = None, *, 
         is_urgent or read_transaction(lambda s: s.scalar(select(Calendar.id).where(*may_come_forward).limit(1)))
     ):
         transaction(work)
-    ring(drain=False)
+    doorbell.ring(drain=False)
 
 
 def _lies_ahead(moment: datetime) -> ColumnElement[bool]:

@@ -312,7 +312,7 @@ def test_opening_a_page_wakes_a_read_of_calendars_that_are_not_fresh(
     sqlite_app: Flask, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[list[int]] = []
-    monkeypatch.setattr("portal.sync.pull.ask.request_pull", lambda ids, *, now: asked.append(sorted(ids)))
+    monkeypatch.setattr("portal.web.after_answer.request_pull", lambda ids, *, now: asked.append(sorted(ids)))
     later = now_utc() + timedelta(minutes=5)
     ana, ben = queries.main_resources(db.session(), service)
     stale = factories.make_calendar(ana, last_read_at=now_utc() - timedelta(seconds=31), next_read_at=later)
