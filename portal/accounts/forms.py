@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -12,12 +11,8 @@ from portal.accounts.models import ROLES
 from portal.accounts.passwords import weakness
 from portal.errors import Invalid
 from portal.language.dates import is_zone, zones_by_region
-from portal.language.names import has_hidden_signs, read_name
-
-_EMAIL = re.compile(
-    r"[^@\s<>()\[\],;:\"\\]{1,64}@(?:[^@\s.<>()\[\],;:\"\\]{1,63}\.)+[^@\s.<>()\[\],;:\"\\]{2,63}", re.UNICODE
-)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+from portal.language.email_address import is_address
+from portal.language.names import read_name
 
 TOKEN_LIVES = "365"
 LONGEST_TOKEN_DAYS = 3650
@@ -45,7 +40,7 @@ class Invitation:
 def clean_email(text: str) -> str:
     """The address in lower case, without spaces around it. Raises Invalid for field `email`."""
     email = text.strip().lower()
-    if len(email) > 254 or _CONTROL.search(email) or has_hidden_signs(email) or not _EMAIL.fullmatch(email):
+    if not is_address(email):
         raise Invalid(
             "Please check the e-mail address.",
             fields={"email": "Please enter an e-mail address, such as ana@studio.example."},

@@ -12,8 +12,9 @@ from typing import Any, Literal
 
 from portal.errors import Invalid, NotAllowedNow, TooLate
 from portal.intervals import QUANTUM_SECONDS
-from portal.language import dates
-from portal.language.names import has_hidden_signs, read_name
+from portal.language import dates, email_address
+from portal.language.email_address import is_address
+from portal.language.names import read_name
 from portal.language.say import say, say_later
 
 HOLD = timedelta(minutes=5)
@@ -57,9 +58,8 @@ _CUT_OFFS = {
         say_later("You can move only until %(duration)s before the start. Please call us instead."),
     ),
 }
-_ADDRESS = re.compile(r"[^@\s\x00-\x1f\x7f<>,;\"]+@[^@\s\x00-\x1f\x7f<>,;\"]+\.[^@\s\x00-\x1f\x7f<>,;\".]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]")
-_LONGEST = {"name": 200, "email": 254, "phone": 40, "zone": 64, "language": 8, "note": 2000}
+_LONGEST = {"name": 200, "email": email_address.LONGEST, "phone": 40, "zone": 64, "language": 8, "note": 2000}
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ def check_customer(customer: Customer, *, needs_phone: bool = False) -> Customer
             fields["name"] = say("Please tell us your name.")
     except Invalid as error:
         fields["name"] = str(error)
-    if has_hidden_signs(values["email"]) or not _ADDRESS.fullmatch(values["email"]):
+    if not is_address(values["email"]):
         fields["email"] = say("Please give an e-mail address like name@example.org; the confirmation goes there.")
     if values["phone"] and not re.fullmatch(r"[\d\s()+./x-]{3,}", values["phone"]):
         fields["phone"] = say("Please write the telephone number with digits, like +34 600 123 456.")
