@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -59,3 +61,10 @@ def test_what_is_installed_is_what_is_listed():
     for name, version, condition in re.findall(r"^([a-z0-9-]+)==(\S+)([^\\]*)", text, re.MULTILINE):
         if not condition.strip():
             assert importlib.metadata.version(name) == version, name
+
+
+def test_what_reads_forms_and_files_is_loaded_by_who_reads_them():
+    """`import portal.app` stands at the beginning of every process, the worker's and each command's too."""
+    script = "import sys, portal.app; print(*sorted({'marshmallow', 'apispec', 'email_validator'} & set(sys.modules)))"
+    loaded = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert loaded.stdout.split() == []

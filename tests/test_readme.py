@@ -117,14 +117,11 @@ def test_the_defaults_in_the_documentation_are_those_of_the_code():
     file = read_seed_file(frame.format(calendar), name="x", environ={})
     documented = (ROOT / "docs" / "seed-file.md").read_text(encoding="utf-8")
     for key, value in re.findall(r"^(\w+) = (\d+) +#.*default (?:0|60|1|600)$", documented, re.MULTILINE):
-        holder = file.resources[0].calendars[0] if key == "freshness" else file.services[0]
+        holder = file.resources[0].calendars[0].rules if key == "freshness" else file.services[0].values
         stated = re.search(rf"^{key} = \d+ +#.*default (\d+)$", documented, re.MULTILINE)[1]
-        assert getattr(holder, key) == int(stated), (key, value)
-    assert file.services[0].step == 30
+        assert holder[key] == int(stated), (key, value)
+    assert file.services[0].values["step"] == 30
     found = file.resources[0].calendars[0]
-    assert (found.when_moved, found.when_deleted, found.when_unreadable, found.roles) == (
-        "follow",
-        "ask",
-        "pending",
-        ("busy", "destination"),
-    )
+    rules = [found.rules[name] for name in ("when_moved", "when_deleted", "when_unreadable")]
+    assert rules == ["follow", "ask", "pending"]
+    assert found.roles == {"is_busy_source": True, "is_destination": True}

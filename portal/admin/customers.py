@@ -18,6 +18,9 @@ from portal.accounts.guesses import TooManyTries
 from portal.admin.bookings import queries
 from portal.admin.frame import bp, moments
 from portal.booking.models import WaitlistEntry
+from portal.business.fields import typed
+from portal.business.fields.base import Kind, declared
+from portal.business.fields.business import BusinessFields
 from portal.clock import now_utc
 from portal.customers import queries as stored
 from portal.errors import Invalid, NotYet, Stale
@@ -104,7 +107,7 @@ def set_retention() -> Any:
     """In two steps when something would be forgotten for it: first how much, then, with the password, the setting itself."""
     text = request.form.get("days", "").strip()
     try:
-        days = _read_days(text)
+        days = typed.read_one(_retention(), text)
         is_shorter = days is not None and days != retention.retention_days()
         if is_shorter and "password" not in request.form:
             return _retention_page(days or 0, errors={})
@@ -112,7 +115,7 @@ def set_retention() -> Any:
             return _shorten(days or 0)
         retention.set_retention(days)
     except Invalid as error:
-        return _list_page(errors=error.fields, days=text), 422
+        return _list_page(errors={"days": str(error)}, days=text), 422
     except Stale as error:
         return _list_page(errors={"days": str(error)}, days=text), 409
     flash("Customers' data is kept for good." if days is None else KEPT_FOR.format(days=days), "ok")
@@ -150,6 +153,7 @@ def _list_page(*, errors: dict[str, str] | None = None, days: str | None = None)
         has_next=number * stored.PAGE_SIZE < total,
         search=search,
         days=days if days is not None else (kept or ""),
+        retention=_retention(),
         errors=errors or {},
         at=moments(),
     )
@@ -171,15 +175,10 @@ def _retention_page(days: int, *, errors: dict[str, str]) -> str:
     )
 
 
-def _read_days(text: str) -> int | None:
-    if not text:
-        return None
-    if not (text.isascii() and text.isdecimal() and len(text) < 6 and 1 <= int(text) <= retention.LONGEST_DAYS):
-        sentence = f"Please give a number of days from 1 to {retention.LONGEST_DAYS}, or leave it empty."
-        raise Invalid(sentence, fields={"days": sentence})
-    return int(text)
-
-
 def _prove() -> None:
     """Raises Invalid (field `password`) and TooManyTries, unless the password of whoever is signed in was typed."""
     guesses.prove(current_user.id, request.form.get("password", ""), client=visitors.address(), now=now_utc())
+
+
+def _retention() -> Kind:
+    return declared(BusinessFields)["retention_days"]

@@ -11,6 +11,9 @@ from sqlalchemy.orm import Session
 
 from portal.accounts.models import User
 from portal.admin.services import form
+from portal.business.fields.base import declared
+from portal.business.fields.service import ServiceFields
+from portal.business.fields.typed import in_words
 from portal.business.models import Business, Service
 from portal.errors import NotFound
 from portal.language.say import LANGUAGES, known_language
@@ -19,13 +22,6 @@ from portal.sync.models import Question
 from portal.web.shown.versions import At, Shown, shows
 
 _QUESTION = re.compile(r"q-\d+-")
-_OWN_NAMES = {
-    "is_active": "whether it can be booked", "is_hidden": "whether it is listed", "needs_approval": "asking first", "has_waitlist": "waitlist",
-    "confirm_by_mail": "confirming by mail",
-    "per_day": "limit a day", "per_week": "limit a week", "per_customer": "limit a customer", "cancel_until": "cancelling",
-    "move_until": "moving", "buffer_before": "time before", "buffer_after": "time after", "offer_minutes": "length of offers",
-    "location_kind": "kind of place", "assignment": "who gives it",
-}  # fmt: skip
 
 
 @shows("admin.save_service", page="admin.service")
@@ -37,12 +33,7 @@ def shown_service(session: Session, at: At) -> Shown:
     typed = form.shown(row)
     questions = {name: value for name, value in typed.items() if name == "questions" or _QUESTION.match(name)}
     lists = {name: value for name, value in typed.items() if name.startswith("list-")}
-    columns = {name: typed.get(name) for name in (*form.FLAGS, *typed)}
-    parts = {
-        _OWN_NAMES.get(name, name): value
-        for name, value in columns.items()
-        if name not in questions and name not in lists
-    }
+    parts = {in_words(kind): typed[name] for name, kind in declared(ServiceFields).items()}
     return Shown(f"service:{row.id}", {**parts, "questions": questions, "resources": lists})
 
 

@@ -16,22 +16,13 @@ TOLD_IN_CALENDARS = frozenset({"name", "location", "location_kind", "meeting"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WantedQuestion:
-    name: str
-    label: str
-    kind: str
-    is_required: bool
-    choices: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class WantedService:
-    """`values` are columns of the service; `lists` are ids of resources, list by list, the main one first."""
+    """`values` are columns of the service; `lists` are ids of resources, list by list, the main one first; `questions` columns of each."""
 
     slug: str
     values: Mapping[str, Any]
     lists: tuple[tuple[int, ...], ...]
-    questions: tuple[WantedQuestion, ...]
+    questions: tuple[Mapping[str, Any], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +70,17 @@ def _apply_lists(session: Session, service: Service, wanted: WantedService) -> N
             service.needs.append(ServiceResource(resource_id=resource_id, list_no=list_no, position=place))
 
 
-def _apply_questions(session: Session, service: Service, wanted: tuple[WantedQuestion, ...]) -> None:
+def _apply_questions(session: Session, service: Service, wanted: Sequence[Mapping[str, Any]]) -> None:
     """By name: answers that were given keep their question."""
     present = {row.name: row for row in service.questions}
-    for name in present.keys() - {question.name for question in wanted}:
+    for name in present.keys() - {question["name"] for question in wanted}:
         service.questions.remove(present[name])
     for position, question in enumerate(wanted):
-        row = present.get(question.name)
+        row = present.get(question["name"])
         if row is None:
-            row = ServiceQuestion(name=question.name)
+            row = ServiceQuestion(name=question["name"])
             service.questions.append(row)
-        row.label, row.kind, row.is_required = question.label, question.kind, question.is_required
-        row.choices, row.position = list(question.choices), position
+        for name, value in {**question, "position": position}.items():
+            setattr(row, name, value)
     session.flush()
     session.expire(service, ["questions"])

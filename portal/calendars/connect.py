@@ -7,8 +7,9 @@ stale until its first pull, which is queued at once, so connecting is not done b
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -39,11 +40,8 @@ class ChosenCalendar:
     zone: str = ""
     is_busy_source: bool = True
     is_destination: bool = False
-    when_moved: str = "follow"
-    when_deleted: str = "ask"
-    when_unreadable: str = "pending"
-    freshness: int = 600
-    privacy: str = "initials"
+    rules: Mapping[str, Any] = field(default_factory=dict)
+    """Columns of `calendar` (`portal.business.fields.business.CalendarRules`); one that is left out has its default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,10 +218,6 @@ def _calendar(one: ChosenCalendar, resource_id: int, zone: str, *, now: datetime
         zone=one.zone or zone,
         is_busy_source=one.is_busy_source,
         is_destination=one.is_destination,
-        when_moved=one.when_moved,
-        when_deleted=one.when_deleted,
-        when_unreadable=one.when_unreadable,
-        freshness=one.freshness,
-        privacy=one.privacy,
         next_read_at=now,
+        **one.rules,
     )

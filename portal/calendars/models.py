@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -15,10 +14,6 @@ from portal.database.engine import Instant
 from portal.extensions import Model
 
 CONNECTION_STATES = ("connected", "degraded", "needs reauth", "misconfigured", "paused")
-WHEN_MOVED = ("follow", "ask", "put back")
-WHEN_DELETED = ("ask", "cancel", "put back")
-WHEN_UNREADABLE = ("stop", "keep", "pending")
-PRIVACY = ("busy only", "initials", "full")
 
 
 class Connection(Model):
@@ -251,12 +246,3 @@ class UnknownBooking(Model):
             self.sealed_description = titles.seal_unknown(self.calendar_id, self.remote_id, "description", description)
 
     __table_args__ = (UniqueConstraint("calendar_id", "remote_id"),)
-
-
-@dataclass(frozen=True, slots=True)
-class CalendarRules:
-    when_moved: str
-    when_deleted: str
-    when_unreadable: str
-    freshness: int
-    privacy: str = "initials"

@@ -70,7 +70,7 @@ def caldav(
             zone=remote.zone or "",
             is_busy_source=busy,
             is_destination=destination,
-            privacy=privacy,
+            rules={"privacy": privacy},
         )
         done = connect_caldav(resource_id=resource_id, url=url, username=username, password=password, chosen=[chosen])
         doorbell.ring(drain=False)

@@ -68,7 +68,8 @@ def save_text(place: Place, subject: str, body: str) -> bool:
         if row is None:
             row = MailText(kind=place.kind, language=place.language, service_id=place.service_id)
             session.add(row)
-        row.subject, row.body, row.updated_at = subject, body, now_utc()
+        if (row.subject, row.body) != (subject, body):
+            row.subject, row.body, row.updated_at = subject, body, now_utc()
         return True
 
     return transaction(work)

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from portal.booking.models import Appointment, Booking, WaitlistEntry
 from portal.booking.strangers import budgets
+from portal.business.fields.bounds import MOST_DAYS_KEPT
 from portal.business.models import Business
 from portal.customers import codes
 from portal.customers.models import Erasure
@@ -19,8 +20,6 @@ from portal.database.engine import empty_journal, read_transaction, transaction
 from portal.errors import Invalid, NotYet
 from portal.extensions import db
 from portal.privacy import forget, mails
-
-LONGEST_DAYS = 3650
 
 
 def keep_retention(*, now: datetime) -> tuple[int, int]:
@@ -41,8 +40,8 @@ def keep_retention(*, now: datetime) -> tuple[int, int]:
 
 def set_retention(days: int | None) -> None:
     """Keep customers' data so many days after their appointment; None keeps it for good. Raises Invalid."""
-    if days is not None and not 1 <= days <= LONGEST_DAYS:
-        sentence = f"Please give a number of days from 1 to {LONGEST_DAYS}, or leave it empty."
+    if days is not None and not 1 <= days <= MOST_DAYS_KEPT:
+        sentence = f"Please give a number of days from 1 to {MOST_DAYS_KEPT}, or leave it empty."
         raise Invalid(sentence, fields={"days": sentence})
     transaction(lambda session: session.execute(update(Business).values(retention_days=days)))
 

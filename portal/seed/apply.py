@@ -14,7 +14,6 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal.business.checks import Range
 from portal.business.models import (
     Business,
     DateOverride,
@@ -29,11 +28,8 @@ from portal.calendars.rewrite import rewrite_service
 from portal.database.engine import read_transaction, transaction
 from portal.seed.apply_calendars import Proof, apply_calendars, prove_calendars
 from portal.seed.changes import set_values
-from portal.seed.file import WEEKDAYS, read_seed_file
-from portal.seed.values import SeedBusiness, SeedFile, SeedResource, SeedService
-
-_APART = ("slug", "lists", "questions", "dates", "series")
-"""What of a service is no column; dates and series are appointments, which `portal.seed.apply_dates` plans."""
+from portal.seed.file import read_seed_file
+from portal.seed.values import WEEKDAYS, Range, SeedFile, SeedResource, SeedService, Values
 
 
 def seed(text: str, *, name: str, environ: Mapping[str, str]) -> list[str]:
@@ -61,14 +57,13 @@ def _apply(session: Session, file: SeedFile, proofs: Sequence[Proof]) -> list[st
     return changes
 
 
-def _apply_business(session: Session, wanted: SeedBusiness, changes: list[str]) -> None:
-    values = {name: getattr(wanted, name) for name in wanted.__slots__}
+def _apply_business(session: Session, values: Values, changes: list[str]) -> None:
     business = session.get(Business, 1)
     if business is None:
         session.add(Business(id=1, instance_id=secrets.token_hex(8), **values))
-        changes.append(f"business {wanted.name}: new")
+        changes.append(f"business {values['name']}: new")
     else:
-        if business.language != wanted.language:  # it is the language of the events, too
+        if business.language != values["language"]:  # it is the language of the events, too
             for service_id in session.scalars(select(Service.id)):
                 rewrite_service(session, service_id)
         set_values(business, "business", values, changes)
@@ -76,8 +71,7 @@ def _apply_business(session: Session, wanted: SeedBusiness, changes: list[str]) 
 
 def _apply_resource(session: Session, wanted: SeedResource, position: int, changes: list[str]) -> None:
     label = f"resource {wanted.slug}"
-    values = {name: getattr(wanted, name) for name in ("kind", "name", "email", "zone")}
-    values |= {"position": position, "is_active": True}
+    values = {**wanted.values, "position": position, "is_active": True}
     resource = session.scalar(select(Resource).where(Resource.slug == wanted.slug))
     if resource is None:
         resource = Resource(slug=wanted.slug, **values)
@@ -128,8 +122,7 @@ def _apply_service(
     session: Session, wanted: SeedService, position: int, ids: Mapping[str, int], changes: list[str]
 ) -> None:
     label = f"service {wanted.slug}"
-    values = {name: getattr(wanted, name) for name in wanted.__slots__ if name not in _APART}
-    values |= {"position": position, "is_active": True, "reminders": list(wanted.reminders)}
+    values = {**wanted.values, "position": position, "is_active": True}
     service = session.scalar(select(Service).where(Service.slug == wanted.slug))
     if service is None:
         service = Service(slug=wanted.slug, **values)
@@ -167,17 +160,16 @@ def _apply_lists(
 def _apply_questions(service: Service, wanted: SeedService, label: str, changes: list[str]) -> None:
     """By name: answers that were given keep their question."""
     present = {row.name: row for row in service.questions}
-    for name in sorted(present.keys() - {question.name for question in wanted.questions}):
+    for name in sorted(present.keys() - {question["name"] for question in wanted.questions}):
         changes.append(f"{label}: question {name} removed")
         service.questions.remove(present[name])
     for position, question in enumerate(wanted.questions):
-        values = {"label": question.label, "kind": question.kind, "is_required": question.is_required}
-        values |= {"choices": list(question.choices), "position": position}
-        if question.name in present:
-            set_values(present[question.name], f"{label}: question {question.name}", values, changes)
+        name, values = question["name"], {**question, "position": position}
+        if name in present:
+            set_values(present[name], f"{label}: question {name}", values, changes)
         else:
-            changes.append(f"{label}: question {question.name} new")
-            service.questions.append(ServiceQuestion(name=question.name, **values))
+            changes.append(f"{label}: question {name} new")
+            service.questions.append(ServiceQuestion(**values))
 
 
 def _replace(rows: list[Any], old: Iterable[Any], new: Iterable[Any]) -> None:

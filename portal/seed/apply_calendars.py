@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from sqlalchemy import select
@@ -69,9 +68,9 @@ def apply_calendars(session: Session, proofs: Sequence[Proof], ids: Mapping[str,
             changes.append(f"{label}: connected{found}")
             continue
         calendar = session.get_one(Calendar, proof.calendar_id)
-        if calendar.privacy != proof.wanted.privacy:
+        if calendar.privacy != proof.wanted.rules["privacy"]:
             rewrite_calendar(session, calendar.id)
-        set_values(calendar, label, _values(proof.wanted), changes)
+        set_values(calendar, label, {**proof.wanted.roles, **proof.wanted.rules}, changes)
         if proof.remote is not None:
             renew(session, calendar.connection, proof.wanted.password)
             changes.append(f"{label}: new password")
@@ -103,7 +102,7 @@ def _ask(wanted: SeedCalendar) -> RemoteCalendar:
     if remote is None:
         known = ", ".join(sorted(found)) or "none"
         raise Invalid(f"{wanted.url} is no calendar. Calendars of this account: {known}.")
-    if "destination" in wanted.roles and not remote.is_writable:
+    if wanted.roles["is_destination"] and not remote.is_writable:
         raise Invalid(f"{wanted.url} may only be read, so it cannot be a destination.")
     return remote
 
@@ -120,18 +119,6 @@ def canonical(url: str) -> str:
     parts = urlsplit(url)
     path = parts.path if parts.path.endswith("/") else f"{parts.path}/"
     return urlunsplit((parts.scheme.lower(), parts.netloc.lower(), path, "", ""))
-
-
-def _values(wanted: SeedCalendar) -> dict[str, Any]:
-    return {
-        "is_busy_source": "busy" in wanted.roles,
-        "is_destination": "destination" in wanted.roles,
-        "when_moved": wanted.when_moved,
-        "when_deleted": wanted.when_deleted,
-        "when_unreadable": wanted.when_unreadable,
-        "privacy": wanted.privacy,
-        "freshness": wanted.freshness,
-    }
 
 
 def _connect(session: Session, proof: Proof, resource_id: int) -> None:
@@ -152,7 +139,9 @@ def _connect(session: Session, proof: Proof, resource_id: int) -> None:
 
 
 def _chosen(wanted: SeedCalendar, remote: RemoteCalendar) -> ChosenCalendar:
-    return ChosenCalendar(remote_id=remote.remote_id, name=remote.name, zone=remote.zone or "", **_values(wanted))
+    return ChosenCalendar(
+        remote_id=remote.remote_id, name=remote.name, zone=remote.zone or "", rules=wanted.rules, **wanted.roles
+    )
 
 
 def _account(wanted: SeedCalendar) -> dict[str, str]:

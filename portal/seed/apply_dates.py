@@ -21,8 +21,7 @@ from portal.booking.models import ACTIVE, Appointment, AppointmentResource, Book
 from portal.business.models import Business, Resource, Service
 from portal.database.engine import read_transaction, transaction, write_transaction
 from portal.errors import Refused
-from portal.seed.file_dates import WEEKDAYS
-from portal.seed.values import SeedDate, SeedSeries, SeedService
+from portal.seed.values import WEEKDAYS, SeedDate, SeedSeries, SeedService
 
 Table = tuple[str, dict[str, Any]]
 Span = tuple[date, date | None]

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from portal.seed.values import SEED_KEYS
+from portal.business.fields.base import declared
+from portal.business.fields.service import QuestionFields, ServiceFields
+
+_KEYS = {
+    name: field.data_key
+    for declaration in (ServiceFields, QuestionFields)
+    for name, field in declared(declaration).items()
+    if field.data_key
+}
+"""Columns that are called otherwise in a seed file."""
 
 
 def set_values(row: Any, label: str, values: Mapping[str, Any], changes: list[str]) -> None:
@@ -13,7 +22,7 @@ def set_values(row: Any, label: str, values: Mapping[str, Any], changes: list[st
     for name, value in values.items():
         old = getattr(row, name)
         if old != value:
-            changes.append(f"{label}: {SEED_KEYS.get(name, name)} {_shown(old)} -> {_shown(value)}")
+            changes.append(f"{label}: {_KEYS.get(name, name)} {_shown(old)} -> {_shown(value)}")
             setattr(row, name, value)
 
 

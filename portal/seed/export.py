@@ -13,25 +13,16 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from portal.business.fields.base import Fields, declared
+from portal.business.fields.business import BusinessFields, CalendarRules, ResourceFields
+from portal.business.fields.service import QuestionFields, ServiceFields
 from portal.business.models import Business, DateOverride, Resource, Service, ServiceQuestion
 from portal.calendars.models import Calendar, Connection
 from portal.errors import NotFound
-from portal.seed.file import WEEKDAYS
-from portal.seed.values import SEED_KEYS
+from portal.seed.values import WEEKDAYS
 
-_SERVICE_KEYS = (
-    "slug", "name", "description", "location", "meeting", "duration", "step", "buffer_before", "buffer_after", "notice", "horizon",
-    "capacity", "assignment", "cancel_until", "move_until",
-)  # fmt: skip
-_RULES = (
-    ("location_kind", ""), ("price", ""), ("timing", "slots"), ("per_day", None), ("per_week", None), ("per_customer", None),
-    ("needs_approval", False), ("is_hidden", False), ("reminders", [1440]), ("has_waitlist", False), ("offer_minutes", 240),
-    ("confirm_by_mail", False),
-)  # fmt: skip
-"""Columns with their defaults, which need not be written."""
 Table = tuple[str, dict[str, Any]]
 """A table inside of a service: its name and its values."""
-_CALENDAR_RULES = ("when_moved", "when_deleted", "when_unreadable", "privacy", "freshness")
 
 
 def export_business(session: Session, *, dates_of: Callable[[Service], list[Table]] | None = None) -> str:
@@ -42,7 +33,7 @@ def export_business(session: Session, *, dates_of: Callable[[Service], list[Tabl
     business = session.get(Business, 1)
     if business is None:
         raise NotFound("There is no business yet. Load one with `lockstep seed`, or open the set-up link.")
-    parts = ["[business]", *_business(business), *_pairs({"email": business.email})]
+    parts = ["[business]", *_pairs(_declared(business, BusinessFields))]
     resources = session.scalars(
         select(Resource).where(Resource.is_active).order_by(Resource.position, Resource.id)
     ).all()
@@ -56,15 +47,14 @@ def export_business(session: Session, *, dates_of: Callable[[Service], list[Tabl
     return "\n".join(parts) + "\n"
 
 
-def _business(business: Business) -> list[str]:
-    names = ("name", "zone", "language", "retention_days")
-    rules = {"confirm_by_mail": True} if business.confirm_by_mail else {}
-    return _pairs({name: getattr(business, name) for name in names} | rules)
+def _declared(row: Any, declaration: type[Fields]) -> dict[str, Any]:
+    """The row's values by their keys in a file; what a left-out key means is left out."""
+    values = {field.data_key or name: (field, getattr(row, name)) for name, field in declared(declaration).items()}
+    return {key: value for key, (field, value) in values.items() if value != field.default}
 
 
 def _resource(resource: Resource) -> list[str]:
-    names = ("slug", "kind", "name", "email", "zone")
-    lines = _pairs({name: getattr(resource, name) for name in names})
+    lines = _pairs(_declared(resource, ResourceFields))
     hours: dict[str, list[str]] = {}
     for row in resource.weekly_hours:
         hours.setdefault(WEEKDAYS[row.weekday], []).append(_range(row.starts, row.ends))
@@ -101,7 +91,7 @@ def _calendars(session: Session, resource: Resource) -> list[str]:
             "username": calendar.connection.account.get("username", ""),
             "password_env": _variable(resource.slug, number),
             "roles": roles,
-            **{name: getattr(calendar, name) for name in _CALENDAR_RULES},
+            **_declared(calendar, CalendarRules),
         }
         lines += ["", "[[resource.calendar]]", *_pairs(values)]
     return lines
@@ -117,19 +107,14 @@ def _service(service: Service, slugs: dict[int, str]) -> list[str]:
     for need in service.needs:
         if need.resource_id in slugs:
             lists.setdefault(need.list_no, []).append(slugs[need.resource_id])
-    lines = _pairs({name: getattr(service, name) for name in _SERVICE_KEYS})
-    rules = {name: getattr(service, name) for name, default in _RULES if getattr(service, name) != default}
-    lines += _pairs({SEED_KEYS.get(name, name): value for name, value in rules.items()})
+    lines = _pairs(_declared(service, ServiceFields))
     lines.append(f"resources = {_value(lists.pop(0, []))}")
     lines += [f"also_needs = {_value(list(lists.values()))}"] if lists else []
     return lines + [line for question in service.questions for line in _question(question)]
 
 
 def _question(question: ServiceQuestion) -> list[str]:
-    values: dict[str, Any] = {"name": question.name, "label": question.label, "kind": question.kind}
-    values |= {"required": True} if question.is_required else {}
-    values |= {"choices": question.choices} if question.choices else {}
-    return ["", "[[service.question]]", *_pairs(values)]
+    return ["", "[[service.question]]", *_pairs(_declared(question, QuestionFields))]
 
 
 def _pairs(values: dict[str, Any]) -> list[str]:

@@ -1,48 +1,30 @@
 """The seed file: a whole business in one TOML file, read into plain values. Pure; `portal.seed.apply` puts them into the database.
 
-Everything is checked here that can be checked without a database, and every wrong key or value is named with its line.
+Everything is checked here that can be checked without a database, and every wrong key or value is named with its line, all at once.
 """
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from datetime import date
 from typing import Any
 
-from portal.business.checks import (
-    Range,
-    check_email,
-    check_language,
-    check_slug,
-    check_url,
-    check_zone,
-    read_day,
-    read_range,
-    shown,
-)  # fmt: skip
-from portal.errors import Invalid
-from portal.seed.file_services import read_service
-from portal.seed.table import REQUIRED, Problems, Table
-from portal.seed.toml_lines import Path, line_numbers
-from portal.seed.values import (
-    BY_CONSENT,
-    KINDS,
-    PRIVACY,
-    PROVIDERS,
-    ROLES,
-    WHEN_DELETED,
-    WHEN_MOVED,
-    WHEN_UNREADABLE,
-    SeedBusiness,
-    SeedCalendar,
-    SeedFile,
-    SeedResource,
-    SeedService,
-)
+from marshmallow import ValidationError
 
-WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+from portal.business.fields.base import declared, schema_of
+from portal.business.fields.business import CalendarRules, ResourceFields
+from portal.business.fields.faults import Fault, Path, faults_of, value_at
+from portal.business.fields.service import ServiceFields
+from portal.errors import Invalid
+from portal.seed.kinds import read_day
+from portal.seed.schema import BusinessTable
+from portal.seed.sentences import sentence
+from portal.seed.toml_lines import line_numbers, line_of
+from portal.seed.values import Range, SeedCalendar, SeedDate, SeedFile, SeedResource, SeedSeries, SeedService, Values
+
+Table = Mapping[str, Any]
 
 
 def read_seed_file(
@@ -52,26 +34,30 @@ def read_seed_file(
 
     Raises Invalid with one sentence per problem, each with its line.
     """
-    values, problems = _parse(text, name)
-    root = Table(values, (), problems)
-    business = _business(_only_table(root, values, problems))
-    resources = tuple(_resource(table, business.zone, environ) for table in root.tables("resource"))
-    slugs = {resource.slug for resource in resources} | set(known_resources)
-    services = tuple(read_service(table, slugs) for table in root.tables("service"))
-    root.finish()
-    _refuse_repeated(resources, "resource", problems)
-    _refuse_repeated(services, "service", problems)
-    if problems.found:
-        raise Invalid("\n".join(f"{name}, line {line}: {sentence}" for line, sentence in sorted(set(problems.found))))
-    return SeedFile(business=business, resources=resources, services=services)
-
-
-def _parse(text: str, name: str) -> tuple[dict[str, Any], Problems]:
+    document = _parse(text, name)
+    lines = line_numbers(text)
+    found: list[tuple[Path, Fault]] = list(_across(document, environ, known_resources))
+    read: Table = {}
     try:
-        values = tomllib.loads(text)
+        read = schema_of(BusinessTable).load(document)
+    except ValidationError as error:
+        found += faults_of(error)
+    if found:
+        told = {(line_of(lines, path), sentence(path, fault, value_at(document, path))) for path, fault in found}
+        raise Invalid("\n".join(f"{name}, line {line}: {words}" for line, words in sorted(told)))
+    zone = read["business"]["zone"]
+    return SeedFile(
+        business=read["business"],
+        resources=tuple(_resource(each, n, zone, lines, environ) for n, each in enumerate(read["resource"])),
+        services=tuple(_service(each) for each in read["service"]),
+    )
+
+
+def _parse(text: str, name: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise Invalid(_syntax_sentence(str(error), text, name)) from None
-    return values, Problems(line_numbers(text))
 
 
 def _syntax_sentence(reason: str, text: str, name: str) -> str:
@@ -82,142 +68,128 @@ def _syntax_sentence(reason: str, text: str, name: str) -> str:
     return f"{name}, line {line}: this is not valid TOML: {reason}."
 
 
-def _only_table(root: Table, values: dict[str, Any], problems: Problems) -> Table:
-    """The table [business]; an empty one when it is missing, which is noted."""
-    root.entries("business")
-    if "business" not in values:
-        problems.note((), "the table [business] is missing.")
-    found = values.get("business")
-    return Table(found if isinstance(found, dict) else {}, ("business",), problems)
+def _across(document: Table, environ: Mapping[str, str], known: Collection[str]) -> Iterator[tuple[Path, Fault]]:
+    """What is wrong between the tables, and with passwords. The document is as it was written: anything may be of any kind."""
+    resources, services = list(_tables(document, "resource")), list(_tables(document, "service"))
+    slugs = {str(table.get("slug")).strip() for _, table in resources} | set(known)
+    for tables in (resources, services):
+        yield from _repeated(tables)
+    for path, table in services:
+        for place, slug in _named(path, table):
+            if slug.strip() not in slugs:
+                yield place, Fault("no_resource")
+    for path, table in resources:
+        yield from _days_twice(path, table)
+        for place, calendar in _tables(table, "calendar", path):
+            yield from _passwords(place, calendar, environ)
 
 
-def _business(table: Table) -> SeedBusiness:
-    business = SeedBusiness(
-        name=table.name("name"),
-        zone=table.text("zone", check=check_zone),
-        language=table.text("language", default="en", check=check_language),
-        email=table.text("email", default="", longest=254, check=check_email),
-        retention_days=table.optional_number("retention_days", least=1, most=36_500, unit=" days"),
-        confirm_by_mail=table.truth("confirm_by_mail"),
+def _tables(inside: Table, key: str, path: Path = ()) -> Iterator[tuple[Path, Table]]:
+    found = inside.get(key)
+    for number, table in enumerate(found if isinstance(found, list) else ()):
+        if isinstance(table, dict):
+            yield (*path, key, number), table
+
+
+def _repeated(tables: list[tuple[Path, Table]]) -> Iterator[tuple[Path, Fault]]:
+    seen: set[Any] = set()
+    for path, table in tables:
+        slug = table.get("slug")
+        if isinstance(slug, str) and slug.strip():
+            if slug.strip() in seen:
+                yield (*path, "slug"), Fault("other_slug")
+            seen.add(slug.strip())
+
+
+def _named(path: Path, service: Table) -> Iterator[tuple[Path, str]]:
+    """The resources that a service names, each with its place."""
+    lists = [((*path, "resources"), service.get("resources"))]
+    more = service.get("also_needs")
+    lists += [((*path, "also_needs", n), each) for n, each in enumerate(more if isinstance(more, list) else ())]
+    for place, slugs in lists:
+        for number, slug in enumerate(slugs if isinstance(slugs, list) else ()):
+            if isinstance(slug, str):
+                yield (*place, number), slug
+
+
+def _days_twice(path: Path, resource: Table) -> Iterator[tuple[Path, Fault]]:
+    closed, others = resource.get("closed"), resource.get("overrides")
+    days = [read_day(item) for item in closed] if isinstance(closed, list) else []
+    for name in others if isinstance(others, dict) else ():
+        if (day := read_day(name)) is not None and day in days:
+            yield (*path, "overrides", name), Fault("day_twice", "", {"day": day})
+
+
+def _passwords(path: Path, calendar: Table, environ: Mapping[str, str]) -> Iterator[tuple[Path, Fault]]:
+    variable = calendar.get("password_env")
+    if "password_env" not in calendar:
+        if not calendar.get("password"):
+            yield ((*path, "password"), Fault("empty")) if "password" in calendar else (path, Fault("missing_password"))
+        return
+    if "password" in calendar:
+        yield (*path, "password_env"), Fault("two_passwords")
+    if isinstance(variable, str) and not environ.get(variable.strip()):
+        yield (*path, "password_env"), Fault("not_set")
+
+
+def _resource(
+    table: Table, number: int, business_zone: str, lines: dict[Path, int], environ: Mapping[str, str]
+) -> SeedResource:
+    values = {"zone": business_zone, **_columns(table, declared(ResourceFields))}
+    overrides: dict[date, tuple[Range, ...]] = {**dict.fromkeys(table["closed"], ()), **table["overrides"]}
+    return SeedResource(
+        slug=values.pop("slug"),
+        values=values,
+        hours=table["hours"],
+        overrides=dict(sorted(overrides.items())),
+        calendars=tuple(
+            _calendar(each, line_of(lines, ("resource", number, "calendar", n)), environ)
+            for n, each in enumerate(table["calendar"])
+        ),
     )
-    table.finish()
-    return business
 
 
-def _resource(table: Table, business_zone: str, environ: Mapping[str, str]) -> SeedResource:
-    resource = SeedResource(
-        slug=table.text("slug", longest=64, check=check_slug),
-        kind=table.choice("kind", KINDS, default="staff"),
-        name=table.name("name"),
-        email=table.text("email", default="", longest=254, check=check_email),
-        zone=table.text("zone", default=business_zone, check=check_zone),
-        hours=_hours(table),
-        overrides=_overrides(table),
-        calendars=tuple(_calendar(calendar, environ) for calendar in table.tables("calendar")),
+def _calendar(table: Table, line: int, environ: Mapping[str, str]) -> SeedCalendar:
+    roles = {"is_busy_source": "busy" in table["roles"], "is_destination": "destination" in table["roles"]}
+    return SeedCalendar(
+        line=line,
+        provider=table["provider"],
+        url=table["url"],
+        username=table["username"],
+        password=environ.get(table["password_env"], "") if table["password_env"] else table["password"],
+        roles=roles,
+        rules=_columns(table, declared(CalendarRules)),
     )
-    table.finish()
-    return resource
 
 
-def _calendar(table: Table, environ: Mapping[str, str]) -> SeedCalendar:
-    calendar = SeedCalendar(
-        line=table.line,
-        provider=table.choice("provider", PROVIDERS, default="caldav", instead=BY_CONSENT),
-        url=table.text("url", longest=1000, check=check_url),
-        username=table.text("username"),
-        password=_password(table, environ),
-        roles=_roles(table),
-        when_moved=table.choice("when_moved", WHEN_MOVED, default="follow"),
-        when_deleted=table.choice("when_deleted", WHEN_DELETED, default="ask"),
-        when_unreadable=table.choice("when_unreadable", WHEN_UNREADABLE, default="pending"),
-        privacy=table.choice("privacy", PRIVACY, default="initials"),
-        freshness=table.number("freshness", least=60, most=7 * 86400, default=600, unit=" seconds"),
+def _service(table: Table) -> SeedService:
+    values = _columns(table, declared(ServiceFields))
+    return SeedService(
+        slug=values.pop("slug"),
+        values=values,
+        questions=tuple(table["question"]),
+        dates=tuple(_date(each) for each in table["date"]),
+        series=tuple(_series(each) for each in table["series"]),
+        lists=(tuple(table["resources"]), *map(tuple, table["also_needs"])),
     )
-    table.finish()
-    return calendar
 
 
-def _hours(table: Table) -> dict[int, tuple[Range, ...]]:
-    hours = {}
-    for path, name, value in table.entries("hours"):
-        if name not in WEEKDAYS:
-            table.wrong_at(path, f"hours are given for {', '.join(WEEKDAYS)}; {name} is none of them.")
-            continue
-        hours[WEEKDAYS.index(name)] = _ranges(table, path, value)
-    return {day: ranges for day, ranges in sorted(hours.items()) if ranges}
+def _columns(table: Table, names: Collection[str]) -> dict[str, Any]:
+    return {name: table[name] for name in names if name in table}
 
 
-def _overrides(table: Table) -> dict[date, tuple[Range, ...]]:
-    """Closed days and days with other hours; an empty tuple is a closed day."""
-    days: dict[date, tuple[Range, ...]] = {}
-    for path, value in table.items("closed", default=[]):
-        _add_day(table, path, value, (), days)
-    for path, name, value in table.entries("overrides"):
-        _add_day(table, path, name, _ranges(table, path, value), days)
-    return dict(sorted(days.items()))
+def _date(table: Values) -> SeedDate:
+    on, starts = table["start"]
+    return SeedDate(on=on, starts=starts, capacity=table["capacity"], resource=table["resource"])
 
 
-def _add_day(
-    table: Table, path: Path, value: Any, ranges: tuple[Range, ...], days: dict[date, tuple[Range, ...]]
-) -> None:
-    day = read_day(value)
-    if day is None:
-        table.wrong_at(path, f"{shown(value)} is no date; write it as 2027-01-06.")
-    elif day in days:
-        table.wrong_at(path, f"{day} is named twice.")
-    else:
-        days[day] = ranges
-
-
-def _ranges(table: Table, path: Path, value: Any) -> tuple[Range, ...]:
-    """Sorted working ranges that do not overlap."""
-    if not isinstance(value, list):
-        table.wrong_at(path, f'must be a list of ranges such as ["09:00-13:00"], not {shown(value)}.')
-        return ()
-    ranges: list[Range] = []
-    for number, item in enumerate(value):
-        found = read_range(item)
-        if found is None:
-            table.wrong_at(
-                (*path, number), f'{shown(item)} is no range; write it as "09:00-13:00", in steps of 5 minutes.'
-            )
-        elif any(found[0] < other[1] and other[0] < found[1] for other in ranges):
-            table.wrong_at((*path, number), f"{shown(item)} overlaps another range of the same day.")
-        else:
-            ranges.append(found)
-    return tuple(sorted(ranges))
-
-
-def _roles(table: Table) -> tuple[str, ...]:
-    roles = []
-    for path, value in table.items("roles", default=list(ROLES)):
-        if value not in ROLES:
-            table.wrong_at(
-                path,
-                f"a role is busy (its events close times) or destination (bookings are written there), not {shown(value)}.",
-            )
-        else:
-            roles.append(value)
-    if table.has("roles") and not roles:
-        table.wrong("roles", "must name busy, destination or both")
-    return tuple(role for role in ROLES if role in roles)
-
-
-def _password(table: Table, environ: Mapping[str, str]) -> str:
-    if table.has("password") and table.has("password_env"):
-        table.wrong("password_env", "and password exclude each other; keep one")
-    variable = table.text("password_env", default="")
-    if not variable:
-        return table.text("password", default="" if table.has("password_env") else REQUIRED)
-    table.text("password", default="")
-    if not environ.get(variable):
-        table.wrong("password_env", f"names {variable}, which is not set in the environment")
-    return environ.get(variable, "")
-
-
-def _refuse_repeated(things: Sequence[SeedResource | SeedService], kind: str, problems: Problems) -> None:
-    seen: set[str] = set()
-    for number, thing in enumerate(things):
-        if thing.slug and thing.slug in seen:
-            problems.note((kind, number, "slug"), f"there are two with the slug {thing.slug}.")
-        seen.add(thing.slug)
+def _series(table: Values) -> SeedSeries:
+    return SeedSeries(
+        weekday=table["weekday"],
+        starts=table["time"],
+        first_on=table["first"],
+        last_on=table["last"],
+        capacity=table["capacity"],
+        resource=table["resource"],
+        except_on=tuple(sorted(set(table["except_on"]))),
+    )

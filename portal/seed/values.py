@@ -1,79 +1,41 @@
-"""What stands in a seed file, as plain values. Pure. Times of day are minutes from local midnight, as in the tables."""
+"""What stands in a seed file, as plain values. Pure. Times of day are minutes from local midnight, as in the tables.
+
+`values` are columns of the table by their names, as they are declared in `portal.business.fields`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from typing import Any, TypeAlias
 
-from portal.business.checks import Range
-
-KINDS = ("staff", "room", "equipment")
-ASSIGNMENTS = ("choose", "any", "all")
-MEETINGS = ("google",)
-TIMINGS = ("slots", "fixed")
-LOCATION_KINDS = ("on-site", "online", "phone")
-QUESTION_KINDS = ("text", "long", "number", "choice", "checkbox")
-ROLES = ("busy", "destination")
-PROVIDERS = ("caldav",)
-BY_CONSENT = {
-    "google": "A Google calendar is connected on the page /admin/integrations, because its owner has to consent"
-}
-WHEN_MOVED = ("follow", "ask", "put back")
-WHEN_DELETED = ("ask", "cancel", "put back")
-WHEN_UNREADABLE = ("pending", "stop", "keep")
-PRIVACY = ("busy only", "initials", "full")
-
-SEED_KEYS = {"needs_approval": "approval", "is_hidden": "hidden", "has_waitlist": "waitlist", "is_required": "required"}
-"""Columns that are called otherwise in a seed file."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SeedBusiness:
-    name: str
-    zone: str
-    language: str
-    email: str
-    retention_days: int | None
-    confirm_by_mail: bool
+Range: TypeAlias = tuple[int, int]
+"""A working range `[starts, ends)` in minutes from local midnight."""
+Values: TypeAlias = Mapping[str, Any]
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeedCalendar:
-    """`line` is where it stands, for what only the calendar's server can tell."""
+    """`line` is where it stands, for what only the calendar's server can tell. `roles` and `rules` are columns of `calendar`."""
 
     line: int
     provider: str
     url: str
     username: str
     password: str
-    roles: tuple[str, ...]
-    when_moved: str
-    when_deleted: str
-    when_unreadable: str
-    privacy: str
-    freshness: int
+    roles: Mapping[str, bool]
+    rules: Values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeedResource:
     slug: str
-    kind: str
-    name: str
-    email: str
-    zone: str
+    values: Values
     hours: Mapping[int, tuple[Range, ...]]
     overrides: Mapping[date, tuple[Range, ...]]
     calendars: tuple[SeedCalendar, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SeedQuestion:
-    name: str
-    label: str
-    kind: str
-    is_required: bool
-    choices: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,36 +63,11 @@ class SeedSeries:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeedService:
-    """`lists[0]` are the main resources, each further list is one of `also_needs`. Other fields are called like the table's columns."""
+    """`lists[0]` are the main resources, each further list is one of `also_needs`."""
 
     slug: str
-    name: str
-    description: str
-    location: str
-    location_kind: str
-    meeting: str
-    price: str
-    timing: str
-    duration: int
-    step: int
-    buffer_before: int
-    buffer_after: int
-    notice: int
-    horizon: int
-    capacity: int
-    per_day: int | None
-    per_week: int | None
-    per_customer: int | None
-    needs_approval: bool
-    confirm_by_mail: bool
-    is_hidden: bool
-    assignment: str
-    cancel_until: int
-    move_until: int
-    reminders: tuple[int, ...]
-    has_waitlist: bool
-    offer_minutes: int
-    questions: tuple[SeedQuestion, ...]
+    values: Values
+    questions: tuple[Values, ...]
     dates: tuple[SeedDate, ...]
     series: tuple[SeedSeries, ...]
     lists: tuple[tuple[str, ...], ...]
@@ -138,6 +75,6 @@ class SeedService:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeedFile:
-    business: SeedBusiness
+    business: Values
     resources: tuple[SeedResource, ...]
     services: tuple[SeedService, ...]

@@ -69,7 +69,7 @@ def connect(person: Any, resource_id: int, *, calendar_ids: tuple[str, ...] = ()
     account, secret = account_and_secret(person)
     ids = calendar_ids or (person.email,)
     chosen = [
-        ChosenCalendar(remote_id=remote_id, name=remote_id, is_destination=number == 0, **rules)
+        ChosenCalendar(remote_id=remote_id, name=remote_id, is_destination=number == 0, rules=rules)
         for number, remote_id in enumerate(ids)
     ]
     return connect_account(resource_id=resource_id, provider="google", account=account, secret=secret, chosen=chosen)

@@ -10,7 +10,7 @@ from portal.admin.services.form import empty, read
 from portal.booking.rules import Customer, check_customer
 from portal.errors import Invalid
 from portal.notifications.own_texts import check_text
-from portal.seed import file
+from portal.seed.file import read_seed_file
 from tests.factories import make_resource, make_service
 from tests.support.people import PASSWORD
 from tests.support.visitor import Visitor
@@ -60,9 +60,9 @@ def in_seed(place):
     def read_it(name):
         written = "".join(sign if sign.isprintable() else f"\\u{ord(sign):04x}" for sign in name)  # as TOML wants it
         names = {"business": "Studio", "resource": "Ana", "service": "Consultation", place: written}
-        read_file = file.read_seed_file(SEED.format(**names), name="studio.toml", environ={})
-        found = {"business": read_file.business, "resource": read_file.resources[0], "service": read_file.services[0]}
-        return found[place].name
+        file = read_seed_file(SEED.format(**names), name="studio.toml", environ={})
+        found = {"business": file.business, "resource": file.resources[0].values, "service": file.services[0].values}
+        return found[place]["name"]
 
     return read_it
 

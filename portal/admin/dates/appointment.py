@@ -13,13 +13,14 @@ from flask_login import current_user
 from portal import doorbell
 from portal.admin.bookings import queries
 from portal.admin.dates import queries as date_queries
-from portal.admin.dates.forms import MOST_SEATS, Reader, read_start, time_of_day
+from portal.admin.dates.forms import Reader, read_start, time_of_day
 from portal.admin.dates.queries import DateRow
 from portal.admin.frame import bp, moments
 from portal.admin.waitlist import queries as waitlist_queries
 from portal.booking.fixed import dates
 from portal.booking.fixed.series_changes import call_off_later, change_later, later_of
 from portal.booking.models import Appointment, Series
+from portal.business.fields.bounds import MOST_SEATS
 from portal.clock import now_utc
 from portal.errors import Invalid, Refused, Stale
 from portal.extensions import db

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from portal.booking.fixed.occurrences import begins_at
+from portal.business.fields.bounds import MOST_SEATS
 from portal.errors import Invalid
-
-MOST_SEATS = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
-from portal.admin.integrations.words import freshness_choices
-from portal.calendars.models import PRIVACY, WHEN_DELETED, WHEN_MOVED, WHEN_UNREADABLE, CalendarRules
+from portal.business.fields import typed
+from portal.business.fields.base import declared
+from portal.business.fields.business import CalendarRules
+from portal.calendars.models import Calendar
 from portal.errors import Invalid
 from providers.calendars.base import RemoteCalendar
 
@@ -99,27 +102,15 @@ def read_roles(form: Mapping[str, str], found: Sequence[RemoteCalendar]) -> list
     return chosen
 
 
-def read_rules(
-    form: Mapping[str, str], *, present_freshness: int = 600, present_privacy: str = "initials"
-) -> CalendarRules:
-    """The rules of a calendar. What customers' data it shows stays as it is when the form does not say. Raises Invalid with all that are wrong."""
-    errors: dict[str, str] = {}
-    for name, allowed in (
-        ("when_moved", WHEN_MOVED),
-        ("when_deleted", WHEN_DELETED),
-        ("when_unreadable", WHEN_UNREADABLE),
-    ):
-        if form.get(name) not in allowed:
-            errors[name] = "Please choose one of these."
-    privacy = form.get("privacy", present_privacy)
-    if privacy not in PRIVACY:
-        errors["privacy"] = "Please choose one of these."
-    freshness = form.get("freshness", "600")
-    if freshness not in {str(seconds) for seconds, _ in freshness_choices(present_freshness)}:
-        errors["freshness"] = "Please choose one from the list."
+def read_rules(form: Mapping[str, str], *, present: Calendar | None = None) -> dict[str, Any]:
+    """The rules of a calendar, as columns. What the form does not say stays as it is; one that says nothing of them is none. Raises Invalid
+    with all that are wrong."""
+    values, errors = typed.read(CalendarRules, form, present=present)
+    if not declared(CalendarRules).keys() & form.keys():
+        errors = {name: typed.CHOOSE for name, kind in declared(CalendarRules).items() if kind.input == "radio"}
     if errors:
         raise Invalid(CHECK, fields=errors)
-    return CalendarRules(form["when_moved"], form["when_deleted"], form["when_unreadable"], int(freshness), privacy)
+    return values
 
 
 def _url(text: str, errors: dict[str, str]) -> str:

@@ -15,6 +15,9 @@ from sqlalchemy import select
 from portal import doorbell
 from portal.admin.integrations import forms, words
 from portal.admin.integrations.frame import bp, find_calendar, find_connection, own_resources, resource_of, who
+from portal.business.fields.base import declared
+from portal.business.fields.business import CalendarRules
+from portal.business.fields.typed import begun
 from portal.business.models import Resource
 from portal.calendars import connect as connecting
 from portal.calendars.models import Calendar, Connection
@@ -184,7 +187,7 @@ def rules(calendar_id: int) -> Any:
     if request.method != "POST":
         return _rules_page(calendar)
     try:
-        wanted = forms.read_rules(request.form, present_freshness=calendar.freshness, present_privacy=calendar.privacy)
+        wanted = forms.read_rules(request.form, present=calendar)
     except Invalid as error:
         return _rules_page(calendar, errors=error.fields), 422
     try:
@@ -248,10 +251,7 @@ def _read_choice(draft: drafts.Draft, *, zone: str) -> list[connecting.ChosenCal
             zone=role.calendar.zone or zone,
             is_busy_source=role.is_busy_source,
             is_destination=role.is_destination,
-            when_moved=wanted.when_moved,
-            when_deleted=wanted.when_deleted,
-            when_unreadable=wanted.when_unreadable,
-            privacy=wanted.privacy,
+            rules=wanted,
         )
         for role in forms.read_roles(request.form, draft.found)
     ]
@@ -286,6 +286,8 @@ def _choose_page(
         suggested=forms.suggest(draft.found),
         resource=resource,
         typed=request.form,
+        fields=declared(CalendarRules),
+        begun=begun(CalendarRules),
         destinations=[row.calendar.name for row in present if row.calendar.is_destination],
         errors=errors or {},
         refusal=refusal,
@@ -309,7 +311,13 @@ def _refresh_page(
 
 def _rules_page(calendar: Calendar, *, errors: dict[str, str] | None = None, stale: str = "") -> str:
     typed = request.form if errors or stale else None
-    page = {"calendar": calendar, "typed": typed, "errors": errors or {}, "stale": stale}
+    page = {
+        "calendar": calendar,
+        "typed": typed,
+        "errors": errors or {},
+        "stale": stale,
+        "fields": declared(CalendarRules),
+    }
     return render_template("admin/rules.html", words=words, **page)
 
 

@@ -26,38 +26,6 @@ _GOOGLE_SENTENCES = {
     "degraded": "Google does not answer properly at the moment. Nothing is lost: the portal keeps trying and catches up by itself.",
     "needs reauth": "Google no longer lets the portal in. Bookings wait here until you sign in again, and are then written.",
 }
-WHEN_MOVED = (
-    ("follow", "Move the booking too", "The customer is told the new time. If that time is taken, you are asked."),
-    ("ask", "Ask us", "The booking stays where it is until somebody here has answered."),
-    ("put back", "Put the event back", "The booking stands; the event returns to its time."),
-)
-WHEN_DELETED = (
-    ("ask", "Ask us", "The booking stands until somebody here has answered."),
-    ("cancel", "Cancel the booking", "The customer is told."),
-    ("put back", "Put the event back", "The booking stands; the event is written again."),
-)
-WHEN_UNREADABLE = (
-    (
-        "pending",
-        "Take bookings, but let them wait for confirmation",
-        "They are confirmed as soon as the calendar can be read again.",
-    ),
-    ("stop", "Offer no times", "Nobody can book until the calendar can be read again."),
-    ("keep", "Keep offering, as last known", "Quick, but an event entered meanwhile may be overlooked until then."),
-)
-PRIVACY = (
-    ("initials", "The service and initials", "“Consultation · E. R.”, or “Yoga · 8 of 12”. Enough for most calendars."),
-    (
-        "full",
-        "Names and how to reach people",
-        "With e-mail, telephone, note and answers: for a calendar that only you see.",
-    ),
-    (
-        "busy only",
-        "Only that the time is taken",
-        "Neither service nor customer nor place: for a calendar that others see, too.",
-    ),
-)
 FRESHNESS = (
     (300, "5 minutes"),
     (600, "10 minutes"),

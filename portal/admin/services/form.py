@@ -2,168 +2,94 @@
 `portal.admin.services.routes`.
 
 `typed` holds all fields by name as texts, checkboxes as "1" or missing, resources as lists of ids. Questions are rows: `q-<number>-label` and
-so on; the rows at the end are empty ones for new questions.
+so on; the rows at the end are empty ones for new questions. `lists` and the rows say what the page showed: a list or a question that it did
+not show stays as it is. A question that stands already is removed by its box alone.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from portal.business.checks import check_service_slug
-from portal.business.models import ASSIGNMENTS, LOCATION_KINDS, MEETINGS, QUESTION_KINDS, TIMINGS, Service
-from portal.business.services import WantedQuestion, WantedService
+from portal.business.fields import checks
+from portal.business.fields import typed as declared_form
+from portal.business.fields.base import declared
+from portal.business.fields.bounds import MOST_LISTS, MOST_QUESTIONS
+from portal.business.fields.faults import Fault
+from portal.business.fields.service import QuestionFields, ServiceFields
+from portal.business.models import (
+    Service,
+    ServiceQuestion,
+)
+from portal.business.services import WantedService
 from portal.errors import Invalid
-from portal.language.lengths import length_text, lengths_text, read_length, read_lengths
-from portal.language.names import can_be_seen, read_name
 
 Typed = Mapping[str, Any]
 
 NEW_QUESTIONS = 2
-MOST_QUESTIONS = 30
-MOST_REMINDERS = 5
-A_MONTH = 30 * 1440
-_TEXTS = (("name", 200), ("description", 2000), ("location", 300), ("price", 100))
-_NUMBERS = (
-    ("duration", 5, A_MONTH, 5), ("step", 5, A_MONTH, 5), ("buffer_before", 0, A_MONTH, 5), ("buffer_after", 0, A_MONTH, 5),
-    ("horizon", 1, 730, 1), ("capacity", 1, 500, 1),
-)  # fmt: skip
-_LIMITS = ("per_day", "per_week", "per_customer")
-_LENGTHS = (("notice", 0), ("cancel_until", 0), ("move_until", 0), ("offer_minutes", 5))
-FLAGS = ("is_active", "is_hidden", "needs_approval", "confirm_by_mail", "has_waitlist")
-_CHOICES = (
-    ("timing", TIMINGS), ("location_kind", LOCATION_KINDS), ("meeting", ("", *MEETINGS)), ("assignment", ASSIGNMENTS),
-)  # fmt: skip
+_ROW = re.compile(r"q-([0-9]{1,3})-[a-z]+")
+_LIST = re.compile(r"list-([0-9]{1,3})")
+_PARTS = {"name": "name", "label": "label", "kind": "kind", "required": "is_required", "choices": "choices"}
+"""Of a question's row, with the columns that they are of."""
 
 
 def shown(service: Service) -> dict[str, Any]:
     """The form of a service as it stands."""
-    typed: dict[str, Any] = {name: getattr(service, name) for name, _ in (*_TEXTS, *_CHOICES)}
-    typed |= {name: str(getattr(service, name)) for name, *_ in _NUMBERS}
-    typed |= {name: str(getattr(service, name) or "") for name in _LIMITS}
-    typed |= {name: length_text(getattr(service, name)) for name, _ in _LENGTHS}
-    typed |= {name: "1" for name in FLAGS if getattr(service, name)}
-    typed |= {"slug": service.slug, "reminders": lengths_text(service.reminders)}
+    typed: dict[str, Any] = declared_form.shown(ServiceFields, service)
     for need in service.needs:
         typed.setdefault(f"list-{need.list_no}", []).append(str(need.resource_id))
     for number, question in enumerate(service.questions):
-        row = {"name": question.name, "label": question.label, "kind": question.kind, "order": str(number + 1)}
-        row |= {"required": "1"} if question.is_required else {}
-        typed |= {f"q-{number}-{part}": text for part, text in row.items()}
-        typed[f"q-{number}-choices"] = "\n".join(map(str, question.choices))
+        row = declared_form.shown(QuestionFields, question)
+        typed |= {f"q-{number}-{part}": row[column] for part, column in _PARTS.items()}
+        typed[f"q-{number}-order"] = str(number + 1)
     typed["questions"] = str(len(service.questions))
     return typed
 
 
 def empty() -> dict[str, Any]:
     """The form of a new service, with what most of them want."""
-    service = Service(
-        slug="", name="", description="", location="", meeting="", duration=30, step=30, buffer_before=0, buffer_after=0, notice=60,
-        horizon=60, capacity=1, assignment="choose", cancel_until=0, move_until=0, timing="slots", price="", location_kind="",
-        reminders=[1440], offer_minutes=240, needs_approval=False, confirm_by_mail=False, is_hidden=False, has_waitlist=False, is_active=True,
-    )  # fmt: skip
-    return shown(service)
+    return {**declared_form.begun(ServiceFields), "questions": "0"}
 
 
 def rows_shown(typed: Typed) -> range:
-    """The numbers of the question rows of a form: those that are filled in, and empty ones for new questions."""
-    filled = [number for number in range(MOST_QUESTIONS) if str(typed.get(f"q-{number}-label", "")).strip()]
-    count = max(max(filled, default=-1) + 1, _count(typed))
-    return range(min(count + NEW_QUESTIONS, MOST_QUESTIONS))
+    """The numbers of the question rows of a form: all that are filled in, and empty ones for new questions."""
+    filled = [number for number in _rows(typed) if str(typed.get(f"q-{number}-label", "")).strip()]
+    count = max(max(filled, default=-1) + 1, _count(typed, "questions"))
+    return range(max(count, min(count + NEW_QUESTIONS, MOST_QUESTIONS)))
 
 
 def lists_shown(typed: Typed) -> range:
     """The numbers of the lists of resources of a form: those in use, the main one at least, and an empty one."""
-    used = [number for number in range(10) if typed.get(f"list-{number}")]
-    return range(max(used, default=0) + 2)
+    used = max((number for number in _lists_of(typed) if typed[f"list-{number}"]), default=0) + 1
+    return range(max(used, min(used + 1, MOST_LISTS)))
 
 
-def read(typed: Typed, *, resource_ids: Collection[int], taken_slugs: Collection[str]) -> WantedService:
-    """What is meant. Raises Invalid with a sentence for each field that does not fit; the rows of questions are fields of their own."""
-    errors: dict[str, str] = {}
-    values = _texts(typed, errors) | _numbers(typed, errors) | _lengths(typed, errors) | _choices(typed, errors)
-    values |= {name: typed.get(name) == "1" for name in FLAGS}
-    values["reminders"] = _reminders(str(typed.get("reminders", "")), errors)
+def read(
+    typed: Typed, *, resource_ids: Collection[int], taken_slugs: Collection[str], present: Service | None = None
+) -> WantedService:
+    """What is meant; `present` is the service as it stands. Raises Invalid with a sentence for each field that does not fit; the rows of
+    questions are fields of their own."""
+    values, errors = declared_form.read(ServiceFields, typed, present=present, without=("slug",))
     wanted = WantedService(
         slug=_slug(typed, taken_slugs, errors),
         values=values,
-        lists=_lists(typed, resource_ids, errors),
-        questions=_questions(typed, errors),
+        lists=_lists(typed, resource_ids, present, errors),
+        questions=_questions(typed, present, errors),
     )
     if errors:
         raise Invalid("Nothing is saved yet: please look at these fields.", fields=errors)
     return wanted
 
 
-def _texts(typed: Typed, errors: dict[str, str]) -> dict[str, Any]:
-    found = {}
-    for name, longest in _TEXTS:
-        found[name] = _clean(typed.get(name), multiline=name == "description")
-        if len(found[name]) > longest:
-            errors[name] = f"Please use at most {longest} characters."
-    try:
-        found["name"] = read_name(str(typed.get("name") or ""))
-        if not found["name"]:
-            errors["name"] = "Please give the service a name."
-    except Invalid as error:
-        errors["name"] = str(error)
-    return found
-
-
-def _numbers(typed: Typed, errors: dict[str, str]) -> dict[str, Any]:
-    found: dict[str, Any] = {
-        name: _number(typed, name, least, most, step, errors) for name, least, most, step in _NUMBERS
-    }
-    for name in _LIMITS:
-        found[name] = _number(typed, name, 1, 1000, 1, errors) if str(typed.get(name, "")).strip() else None
-    return found
-
-
-def _number(typed: Typed, name: str, least: int, most: int, step: int, errors: dict[str, str]) -> int:
-    text = str(typed.get(name, "")).strip()
-    number = int(text) if re.fullmatch(r"[0-9]{1,7}", text) else -1
-    if not least <= number <= most or number % step:
-        steps = f", in steps of {step}" if step > 1 else ""
-        errors[name] = f"Please give a whole number from {least} to {most}{steps}."
-    return number
-
-
-def _lengths(typed: Typed, errors: dict[str, str]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, least in _LENGTHS:
-        minutes = read_length(str(typed.get(name, "")))
-        if minutes is None or not least <= minutes <= A_MONTH:
-            errors[name] = f"Please give a time such as 2 hours or 1 day, from {length_text(least)} to 30 days."
-        found[name] = minutes or 0
-    return found
-
-
-def _reminders(text: str, errors: dict[str, str]) -> list[int]:
-    lengths = read_lengths(text)
-    if lengths is None or any(not 5 <= minutes <= A_MONTH for minutes in lengths):
-        errors["reminders"] = "Please give times such as 1 day, 2 hours; each from 5 minutes to 30 days."
-        return []
-    if len(lengths) > MOST_REMINDERS:
-        errors["reminders"] = f"Please remind people at most {MOST_REMINDERS} times."
-    return lengths
-
-
-def _choices(typed: Typed, errors: dict[str, str]) -> dict[str, Any]:
-    found = {}
-    for name, choices in _CHOICES:
-        found[name] = str(typed.get(name, ""))
-        if found[name] not in choices:
-            errors[name] = "Please choose one of these."
-    return found
-
-
 def _slug(typed: Typed, taken: Collection[str], errors: dict[str, str]) -> str:
     slug = str(typed.get("slug", "")).strip() or address_of(str(typed.get("name", "")))
-    wrong = check_service_slug(slug) if slug else "cannot be made of this name: please write one"
-    if wrong:
-        errors["slug"] = f"The address {wrong}."
+    code = checks.service_slug(slug)
+    if not slug:
+        errors["slug"] = "The address cannot be made of this name: please write one."
+    elif code:
+        errors["slug"] = declared_form.sentence(declared(ServiceFields)["slug"], Fault(code, "", {"text": slug}))
     elif len(slug) > 64:
         errors["slug"] = "Please use at most 64 characters."
     elif slug in taken:
@@ -177,71 +103,76 @@ def address_of(name: str) -> str:
     return "-".join(re.findall("[a-z0-9]+", plain))[:64].strip("-")
 
 
-def _lists(typed: Typed, resource_ids: Collection[int], errors: dict[str, str]) -> tuple[tuple[int, ...], ...]:
-    lists = []
-    for number in range(10):
-        ids = [int(text) for text in typed.get(f"list-{number}", ()) if re.fullmatch(r"[0-9]{1,9}", text)]
-        known = tuple(dict.fromkeys(id_ for id_ in ids if id_ in resource_ids))
-        if known or number == 0:
-            lists.append(known)
-    if not lists[0]:
+def _lists(
+    typed: Typed, resource_ids: Collection[int], present: Service | None, errors: dict[str, str]
+) -> tuple[tuple[int, ...], ...]:
+    chosen = {number: _known(typed[f"list-{number}"], resource_ids) for number in _lists_of(typed)}
+    page_showed = _count(typed, "lists") if "lists" in typed else max(chosen, default=0) + 1
+    for need in present.needs if present else ():
+        if need.list_no >= page_showed:
+            chosen[need.list_no] = (*chosen.get(need.list_no, ()), need.resource_id)
+    lists = [ids for number, ids in sorted(chosen.items()) if ids or number == 0]
+    if not chosen.get(0):
         errors["list-0"] = "Please choose who or what gives this service: at least one."
+    if len(lists) > MOST_LISTS:
+        errors[f"list-{MOST_LISTS}"] = f"These are too many: please leave it at {MOST_LISTS} lists."
     return tuple(lists)
 
 
-def _questions(typed: Typed, errors: dict[str, str]) -> tuple[WantedQuestion, ...]:
-    rows: list[tuple[float, WantedQuestion]] = []
-    names: set[str] = set()
-    for number in rows_shown(typed):
-        row = {
-            part: typed.get(f"q-{number}-{part}", "")
-            for part in ("name", "label", "kind", "required", "choices", "order", "remove")
-        }
+def _known(ids: Sequence[str], resource_ids: Collection[int]) -> tuple[int, ...]:
+    numbers = [int(text) for text in ids if re.fullmatch(r"[0-9]{1,9}", text)]
+    return tuple(dict.fromkeys(number for number in numbers if number in resource_ids))
+
+
+def _questions(typed: Typed, present: Service | None, errors: dict[str, str]) -> tuple[Mapping[str, Any], ...]:
+    rows: list[tuple[float, Mapping[str, Any]]] = []
+    sent = {str(typed.get(f"q-{number}-name", "")) for number in _rows(typed)}
+    unseen = [question for question in (present.questions if present else ()) if question.name not in sent]
+    names = {question.name for question in unseen}
+    for number in _rows(typed):
+        row = {part: typed.get(f"q-{number}-{part}", "") for part in (*_PARTS, "order", "remove")}
         if row["remove"] == "1" or not any(str(row[part]).strip() for part in ("label", "choices", "name")):
             continue
         question = _question(number, row, names, errors)
-        names.add(question.name)
+        names.add(question["name"])
         order = str(row["order"]).strip()
         rows.append((float(order) if re.fullmatch(r"[0-9]{1,4}(\.[0-9]+)?", order) else 1000.0 + number, question))
+        if len(rows) + len(unseen) > MOST_QUESTIONS:
+            errors[f"q-{number}-label"] = f"These are too many: please leave it at {MOST_QUESTIONS} questions."
+    rows += [(float(question.position + 1), _values(question)) for question in unseen]
     return tuple(question for _, question in sorted(rows, key=lambda pair: pair[0]))
 
 
-def _question(number: int, row: Mapping[str, Any], names: Collection[str], errors: dict[str, str]) -> WantedQuestion:
-    label = _clean(row["label"])
-    choices = tuple(dict.fromkeys(filter(None, (_clean(line) for line in str(row["choices"]).splitlines()))))
-    kind = str(row["kind"] or "text")
-    if not 1 <= len(label) <= 300:
-        errors[f"q-{number}-label"] = "Please write the question, in at most 300 characters."
-    if kind not in QUESTION_KINDS:
-        errors[f"q-{number}-kind"] = "Please choose one of these."
-    if kind == "choice" and not 1 <= len(choices) <= 50:
-        errors[f"q-{number}-choices"] = "Please write down what can be chosen, one in a line."
-    elif any(len(choice) > 200 for choice in choices):
-        errors[f"q-{number}-choices"] = "Please use at most 200 characters in a line."
-    return WantedQuestion(
-        name=_name(str(row["name"]), label, names),
-        label=label,
-        kind=kind,
-        is_required=row["required"] == "1",
-        choices=choices if kind == "choice" else (),
-    )
+def _question(number: int, row: Mapping[str, Any], names: Collection[str], errors: dict[str, str]) -> Mapping[str, Any]:
+    label = str(row["label"])
+    columns = {column: row[part] for part, column in _PARTS.items() if part != "choices" or row["kind"] == "choice"}
+    columns |= {"name": _name(str(row["name"]), label, names), "kind": row["kind"] or "text"}
+    values, wrong = declared_form.read(QuestionFields, columns)
+    parts = {column: part for part, column in _PARTS.items()}
+    errors |= {f"q-{number}-{parts[column]}": told for column, told in wrong.items()}
+    return {"choices": [], **values, "name": columns["name"]}
 
 
 def _name(kept: str, label: str, names: Collection[str]) -> str:
     """Answers are kept under it, so it stays when the question is worded anew; a new one is made of the question's words."""
-    name = kept if re.fullmatch(r"[a-z0-9_-]{1,40}", kept) else address_of(label)[:36].strip("-") or "question"
-    tries = (name, *(f"{name}-{number}" for number in range(2, MOST_QUESTIONS + 2)))
+    is_good = checks.question_name(kept) is None and len(kept) <= 40
+    name = kept if is_good else address_of(label)[:36].strip("-") or "question"
+    tries = (name, *(f"{name}-{number}" for number in range(2, 1000)))
     return next(attempt for attempt in tries if attempt not in names)
 
 
-def _count(typed: Typed) -> int:
-    text = str(typed.get("questions", "0"))
+def _values(question: ServiceQuestion) -> Mapping[str, Any]:
+    return {name: getattr(question, name) for name in declared(QuestionFields)}
+
+
+def _rows(typed: Typed) -> list[int]:
+    return sorted({int(match[1]) for match in map(_ROW.fullmatch, typed) if match})
+
+
+def _lists_of(typed: Typed) -> list[int]:
+    return sorted({int(match[1]) for match in map(_LIST.fullmatch, typed) if match})
+
+
+def _count(typed: Typed, name: str) -> int:
+    text = str(typed.get(name, "0"))
     return int(text) if re.fullmatch(r"[0-9]{1,3}", text) else 0
-
-
-def _clean(value: Any, *, multiline: bool = False) -> str:
-    """No control characters; one line, unless it may have several. Empty when there is nothing to see."""
-    text = "".join(c for c in str(value or "") if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cs"))
-    if not can_be_seen(text):
-        return ""
-    return text.strip() if multiline else " ".join(text.split())

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from flask import current_app, flash, render_template, request, url_for
+from flask_login import current_user
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
@@ -13,6 +14,8 @@ from portal.admin.frame import bp, moments
 from portal.admin.services import form
 from portal.booking.models import Appointment
 from portal.business import services as service_edit
+from portal.business.fields.base import declared
+from portal.business.fields.service import QuestionFields, ServiceFields
 from portal.business.models import Resource, Service, ServiceResource
 from portal.business.services import WantedService
 from portal.calendars.rewrite import rewrite_service
@@ -23,6 +26,17 @@ from portal.extensions import db
 from portal.language.lengths import length_text
 from portal.notifications.reminders import replan_service
 from portal.web.hypermedia import see_other
+
+LONGEST_FORM, MOST_PARTS = 1024 * 1024, 5000
+"""Bytes and fields: a service with as many questions, choices and lists as it may have."""
+
+
+@bp.url_value_preprocessor
+def take_long_forms(endpoint: str | None, _values: Any) -> None:
+    """Before anything reads what was sent. Of who is not signed in nothing long is taken."""
+    if endpoint in ("admin.create_service", "admin.save_service") and current_user.is_authenticated:
+        request.max_content_length = request.max_form_memory_size = LONGEST_FORM
+        request.max_form_parts = MOST_PARTS
 
 
 @bp.get("/services")
@@ -64,6 +78,7 @@ def _save(present: Service | None) -> Any:
             typed,
             resource_ids={row.id for row in _resources(present)},
             taken_slugs=set() if present else set(db.session.scalars(select(Service.slug))),
+            present=present,
         )
         service_id = present.id if present else None
         transaction(lambda session: _apply(session, service_id, wanted))
@@ -126,6 +141,8 @@ def _form(
         problem=problem,
         stale=stale,
         resources=_resources(present),
+        fields=declared(ServiceFields),
+        asked=declared(QuestionFields),
         rows=form.rows_shown(typed),
         lists=form.lists_shown(typed),
         links=_links(present) if present else [],

@@ -6,7 +6,7 @@ Each function is one transaction and is called by the integrations page. (Connec
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -17,7 +17,7 @@ from portal import doorbell
 from portal.booking.approval import settle_pending
 from portal.calendars.account import Account, account_of
 from portal.calendars.connect import BUDGET, renew
-from portal.calendars.models import Calendar, CalendarRules, Connection
+from portal.calendars.models import Calendar, Connection
 from portal.calendars.open import open_with
 from portal.calendars.rewrite import rewrite_calendar
 from portal.clock import now_utc
@@ -66,29 +66,26 @@ def try_again(connection_id: int, *, now: datetime) -> int:
     return released
 
 
-def set_rules(calendar_id: int, rules: CalendarRules, *, is_busy_source: bool, by: str) -> None:
-    """Change how a calendar is treated. What has happened already is not judged anew; but with another privacy setting all its events to come are
-    written anew."""
+def set_rules(calendar_id: int, rules: Mapping[str, Any], *, is_busy_source: bool, by: str) -> None:
+    """Change how a calendar is treated: `rules` are columns. What has happened already is not judged anew; but with another privacy setting all its
+    events to come are written anew."""
 
     def work(session: Session) -> None:
         calendar = _calendar(session, calendar_id)
-        calendar.when_moved, calendar.when_deleted = rules.when_moved, rules.when_deleted
-        calendar.when_unreadable, calendar.freshness = rules.when_unreadable, rules.freshness
-        calendar.is_busy_source = is_busy_source
-        if rules.privacy != calendar.privacy:
-            calendar.privacy = rules.privacy
+        wanted = {**rules, "is_busy_source": is_busy_source}
+        changed = {name for name, value in wanted.items() if getattr(calendar, name) != value}
+        if not changed:
+            return
+        for name in changed:
+            setattr(calendar, name, wanted[name])
+        if "privacy" in changed:
             rewrite_calendar(session, calendar_id)
-        details: dict[str, Any] = {
-            "when_moved": rules.when_moved, "when_deleted": rules.when_deleted,
-            "when_unreadable": rules.when_unreadable, "freshness": rules.freshness, "is_busy_source": is_busy_source,
-            "privacy": rules.privacy,
-        }  # fmt: skip
         ledger.write(
             session,
             "rules",
             f"{by} changed the rules of the calendar “{calendar.name}”.",
             calendar_id=calendar_id,
-            **details,
+            **wanted,
         )
 
     transaction(work)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from flask import request
 from sqlalchemy.orm import Session
 
+from portal.business.fields.base import declared
+from portal.business.fields.business import CalendarRules
+from portal.business.fields.typed import in_words
 from portal.calendars.models import Calendar, Connection, RemoteObject
 from portal.errors import NotFound
 from portal.web.shown.versions import At, Shown, shows
@@ -15,10 +18,7 @@ def shown_rules(session: Session, at: At) -> Shown:
     row = _calendar(session, at)
     parts = {
         "closing times": row.is_busy_source,
-        "what follows when an event is moved": row.when_moved,
-        "what follows when an event is deleted": row.when_deleted,
-        "what follows when it cannot be read": [row.when_unreadable, row.freshness],
-        "what is told in it": row.privacy,
+        **{in_words(kind): getattr(row, name) for name, kind in declared(CalendarRules).items()},
     }
     return Shown(f"calendar:{row.id}", parts)
 

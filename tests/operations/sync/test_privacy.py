@@ -12,7 +12,6 @@ from portal.booking.operations import book, cancel_booking
 from portal.booking.rules import Customer
 from portal.business.models import Resource, Service
 from portal.calendars.connect import ChosenCalendar, connect_caldav
-from portal.calendars.models import CalendarRules
 from portal.clock import now_utc
 from portal.database.engine import transaction
 from portal.outbox import OutboxEntry
@@ -25,8 +24,7 @@ from tests.operations.sync.conftest import ALL_DAY, DEFAULT_CALENDAR, Studio, at
 
 
 def switch(calendar_id, privacy):
-    rules = CalendarRules("follow", "ask", "pending", 600, privacy)
-    operations.set_rules(calendar_id, rules, is_busy_source=True, by="Ana")
+    operations.set_rules(calendar_id, {"privacy": privacy}, is_busy_source=True, by="Ana")
 
 
 def own_events(studio):
@@ -148,7 +146,7 @@ def test_connected_for_somebody_else_with_a_stricter_setting_its_events_tell_les
     studio.set_rule(privacy="full")
     studio.booked(at(2, 10))
     room = make_resource(weekly=ALL_DAY, zone="UTC")
-    chosen = ChosenCalendar(remote_id=DEFAULT_CALENDAR, is_destination=True, privacy="busy only")
+    chosen = ChosenCalendar(remote_id=DEFAULT_CALENDAR, is_destination=True, rules={"privacy": "busy only"})
     url = studio.connection().account["url"]
     connect_caldav(resource_id=room.id, url=url, username="room", password="x", chosen=[chosen], provider="memory")
     studio.publish_all()

@@ -16,7 +16,6 @@ from portal.booking.operations import book
 from portal.booking.rules import Customer
 from portal.business.models import Service
 from portal.calendars.connect import ChosenCalendar, connect_caldav
-from portal.calendars.models import CalendarRules
 from portal.clock import now_utc
 from portal.database.engine import transaction
 from portal.extensions import db
@@ -79,8 +78,7 @@ class School:
         return done.booking_id
 
     def switch(self, privacy):
-        rules = CalendarRules("follow", "ask", "pending", 600, privacy)
-        operations.set_rules(self.calendar_id, rules, is_busy_source=True, by="Ana")
+        operations.set_rules(self.calendar_id, {"privacy": privacy}, is_busy_source=True, by="Ana")
         drain_all()
 
 

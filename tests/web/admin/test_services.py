@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from portal.booking import operations
 from portal.booking.time.queries import soonest_slots
+from portal.business.fields.bounds import MOST_QUESTIONS
 from portal.business.models import Service
 from portal.clock import now_utc
 from portal.extensions import db
@@ -16,7 +17,7 @@ from portal.notifications.models import Reminder
 from portal.outbox import OutboxEntry
 from tests.factories import ask, make_calendar, make_resource, make_service
 from tests.support.people import make_user, signed_in
-from tests.support.visitor import Visitor
+from tests.support.visitor import Visitor, fields
 
 FORM = "/admin/services/consultation"
 
@@ -269,3 +270,28 @@ def test_a_new_service_with_fixed_dates_leads_to_where_they_are_planned(studio, 
     visitor.press("Make the service", **chosen)
     assert visitor.url == "/admin/services/pottery/dates"
     assert "plan them here" in visitor.text()
+
+
+def test_a_question_and_a_list_that_the_page_did_not_show_stay(studio, visitor):
+    """Whatever the reason: a page of an older version, a form that a program has filled in."""
+    room = make_resource(slug="room", name="Room", kind="room")
+    visitor.get(FORM)
+    save(visitor, q_0__label="Shoes?", q_1__label="Allergies?", list__1=str(room.id))
+    sent = {name: value for name, value in fields(visitor, "Save the service").items() if not name.startswith("q-1-")}
+    sent.pop("list-1")
+    visitor.client.post(FORM, data={**sent, "lists": "1", "q-0-label": "Size?"})
+    assert [label for _, label, *_ in asked()] == ["Size?", "Allergies?"]
+    assert [need.list_no for need in find().needs] == [0, 0, 1]
+    save(visitor.get(FORM), q_1__remove="1", list__1=[])
+    assert [label for _, label, *_ in asked()] == ["Size?"]
+    assert [need.list_no for need in find().needs] == [0, 0], "seen, and taken out"
+
+
+def test_more_questions_than_a_service_may_have_are_refused_and_not_cut_off(studio, visitor):
+    visitor.get(FORM)
+    typed = {f"q-{number}-label": f"Question {number}?" for number in range(MOST_QUESTIONS + 1)}
+    visitor.press("Save the service", **typed)
+    assert visitor.status == 422
+    assert f"leave it at {MOST_QUESTIONS}" in visitor.text(f'//*[@id="error-q-{MOST_QUESTIONS}-label"]')
+    assert visitor.value(f"q-{MOST_QUESTIONS}-label") == f"Question {MOST_QUESTIONS}?"
+    assert asked() == []
