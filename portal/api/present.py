@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
 from flask import current_app
 from sqlalchemy import Select, bindparam, select
 
-from portal.api.schemas import show_events, show_instant, show_optional
 from portal.availability.explain import Reason, ReasonCode
+from portal.availability.model import Slot
 from portal.booking.invitation.meetings import meeting_of
 from portal.booking.models import Appointment, AppointmentResource, Booking
 from portal.booking.statements import rows
 from portal.booking.time.outside_events import Over, standing_over
 from portal.booking.time.queries import sync_state
-from portal.business.models import Resource, Service, ServiceQuestion
+from portal.business.fields.base import Fields, declared
+from portal.business.fields.business import ResourceFields
+from portal.business.fields.service import QuestionFields, ServiceFields
+from portal.business.models import Resource, Service
 from portal.errors import NotFound
 from portal.extensions import db
 from portal.sync.models import Question
@@ -50,37 +53,16 @@ _PUBLIC_SENTENCES = {
 
 
 def service(row: Service, resources: Iterable[Resource]) -> dict[str, Any]:
+    """What is declared public of it, its questions, and who gives it."""
     return {
-        "slug": row.slug,
-        "name": row.name,
-        "description": row.description,
-        "location": row.location,
-        "location_kind": row.location_kind or None,
-        "meeting": row.meeting or None,
-        "price": row.price,
-        "timing": row.timing,
-        "duration": row.duration,
-        "step": row.step,
-        "notice": row.notice,
-        "horizon": row.horizon,
-        "capacity": row.capacity,
-        "assignment": row.assignment,
-        "per_customer": row.per_customer,
-        "needs_approval": row.needs_approval,
-        "confirm_by_mail": row.confirm_by_mail,
-        "questions": [_question(question) for question in row.questions],
-        "resources": [{"slug": resource.slug, "name": resource.name} for resource in resources],
+        **_public(row, ServiceFields),
+        "questions": [_public(question, QuestionFields) for question in row.questions],
+        "resources": [_public(resource, ResourceFields) for resource in resources],
     }
 
 
-def _question(row: ServiceQuestion) -> dict[str, Any]:
-    return {
-        "name": row.name,
-        "label": row.label,
-        "kind": row.kind,
-        "is_required": row.is_required,
-        "choices": list(row.choices),
-    }
+def _public(row: Any, declaration: type[Fields]) -> dict[str, Any]:
+    return {name: kind.tell(getattr(row, name)) for name, kind in declared(declaration).items() if kind.is_public}
 
 
 def booking(public_id: str) -> dict[str, Any]:
@@ -108,6 +90,39 @@ def booking(public_id: str) -> dict[str, Any]:
         "version": fingerprint(parts_of(row, row, resource_ids=[each.id for each in members])),
         "sync": _sync(session, row.appointment_id),
     }
+
+
+def show_instant(instant: datetime) -> str:
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def show_optional(instant: datetime | None) -> str | None:
+    return show_instant(instant) if instant else None
+
+
+def show_events(events: Iterable[Over]) -> list[dict[str, Any]]:
+    """Outside events over a time; `calendar` is None for one that only a last look has found. Titles are their calendars' own affair."""
+    return [
+        {
+            "start_at": show_instant(event.start_at),
+            "end_at": show_instant(event.end_at),
+            "calendar": event.calendar or None,
+        }
+        for event in events
+    ]
+
+
+def show_slots(slots: Iterable[Slot], slugs: Mapping[int, str]) -> list[dict[str, Any]]:
+    """Slots as the API tells them. `slugs` names the main resources by id."""
+    return [
+        {
+            "start_at": show_instant(slot.interval.start),
+            "end_at": show_instant(slot.interval.end),
+            "resources": [slugs[i] for i in slot.choices if i in slugs],
+            "seats_left": slot.seats_left,
+        }
+        for slot in slots
+    ]
 
 
 def manage_url(token: str) -> str:

@@ -79,7 +79,7 @@ def availability() -> Any:
         party_size=query.party_size,
     )
     slugs = {row.id: row.slug for row in resources}
-    return jsonify(service=service.slug, zone=query.zone, slots=schemas.show_slots(slots, slugs))
+    return jsonify(service=service.slug, zone=query.zone, slots=present.show_slots(slots, slugs))
 
 
 @bp.get("/availability/explain")
@@ -91,7 +91,7 @@ def explain() -> Any:
     reasons = queries.why_not(session, service, instant=instant, now=now_utc())
     slugs = {row.id: row.slug for row in db.session.query(Resource)} if reads_in_full() else {}
     told = present.reasons(reasons, slugs, in_full=reads_in_full())
-    return jsonify(service=service.slug, at=schemas.show_instant(instant), is_offered=not reasons, reasons=told)
+    return jsonify(service=service.slug, at=present.show_instant(instant), is_offered=not reasons, reasons=told)
 
 
 @bp.post("/bookings")
@@ -185,16 +185,23 @@ def openapi() -> Any:
     return jsonify(description.document(current_site().name))
 
 
+@bp.errorhandler(Invalid)
+def _invalid(error: Invalid) -> Response:
+    """All that does not fit at once: by name, and with its place in what was sent."""
+    told = {"fields": error.fields, "errors": schemas.mistakes(error.fields, in_query=request.method == "GET")}
+    return problem(error.http_status, str(error), code=error.code, **(told if error.fields else {}))
+
+
 @bp.errorhandler(SlotTaken)
 def _slot_taken(error: SlotTaken) -> Response:
     slugs = {row.id: row.slug for row in db.session.query(Resource)} if error.nearest else {}
-    return problem(409, str(error), code=error.code, nearest=schemas.show_slots(error.nearest, slugs))
+    return problem(409, str(error), code=error.code, nearest=present.show_slots(error.nearest, slugs))
 
 
 @bp.errorhandler(OutsideEvent)
 def _outside_event(error: OutsideEvent) -> Response:
     sentence = f"{error} To confirm it all the same, send “book_over”: true."
-    return problem(409, sentence, code=error.code, events=schemas.show_events(error.events))
+    return problem(409, sentence, code=error.code, events=present.show_events(error.events))
 
 
 @bp.errorhandler(NoToken)

@@ -12,13 +12,6 @@ from portal.clock import now_utc
 from portal.database.engine import Instant
 from portal.extensions import Model
 
-RESOURCE_KINDS = ("staff", "room", "equipment")
-ASSIGNMENTS = ("choose", "any", "all")
-TIMINGS = ("slots", "fixed")
-LOCATION_KINDS = ("", "on-site", "online", "phone")
-QUESTION_KINDS = ("text", "long", "number", "choice", "checkbox")
-MEETINGS = ("google",)
-
 
 class Business(Model):
     """The one business of this instance (id 1). `instance_id` goes into derived remote ids, and never changes."""

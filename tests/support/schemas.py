@@ -5,12 +5,22 @@ from __future__ import annotations
 import re
 from typing import Any
 
-_TYPES = {"string": str, "integer": int, "boolean": bool, "object": dict, "array": list, "null": type(None)}
-_IGNORED = {"description", "examples", "format"}
+_TYPES = {
+    "string": str,
+    "number": (int, float),
+    "integer": int,
+    "boolean": bool,
+    "object": dict,
+    "array": list,
+    "null": type(None),
+}
+_IGNORED = {"description", "examples", "format", "default"}
 _KNOWN = {
     "type",
     "enum",
     "minimum",
+    "maximum",
+    "maxLength",
     "properties",
     "required",
     "additionalProperties",
@@ -33,6 +43,12 @@ def mismatches(value: Any, schema: dict[str, Any], named: dict[str, Any], *, whe
         found.append(f"{where} is {value!r}, not one of {schema['enum']}")
     if "minimum" in schema and value is not None and value < schema["minimum"]:
         found.append(f"{where} is {value!r}, below {schema['minimum']}")
+    if "maximum" in schema and value is not None and value > schema["maximum"]:
+        found.append(f"{where} is {value!r}, above {schema['maximum']}")
+    if "maxLength" in schema and value is not None and len(value) > schema["maxLength"]:
+        found.append(f"{where} is longer than {schema['maxLength']}")
+    if "maxItems" in schema and len(value) > schema["maxItems"]:
+        found.append(f"{where} has more than {schema['maxItems']} items")
     if schema.get("format") == "date-time" and value and not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", value):
         found.append(f"{where} is {value!r}, which is no instant in UTC")
     if isinstance(value, dict):
@@ -59,4 +75,4 @@ def _object_mismatches(
 
 
 def _is(value: Any, name: str) -> bool:
-    return isinstance(value, _TYPES[name]) and not (name == "integer" and isinstance(value, bool))
+    return isinstance(value, _TYPES[name]) and not (name in ("integer", "number") and isinstance(value, bool))

@@ -10,6 +10,10 @@ from flask import url_for
 from sqlalchemy import insert, select, text
 
 from portal.accounts.models import User
+from portal.api import schemas
+from portal.business.fields.base import declared
+from portal.business.fields.business import BusinessFields, CalendarRules
+from portal.business.fields.service import QuestionFields, ServiceFields
 from portal.business.models import Service
 from portal.commands import main
 from portal.extensions import db
@@ -43,6 +47,8 @@ def field_names():
                 path.read_text(encoding="utf-8"),
             )
         )
+    for declaration in (BusinessFields, CalendarRules, QuestionFields, ServiceFields, *schemas.Sent.__subclasses__()):
+        found |= {each for name, kind in declared(declaration).items() for each in (name, kind.data_key) if each}
     return sorted(found - {"csrf_token"})
 
 

@@ -178,6 +178,26 @@ def test_all_mistakes_are_named_at_once(service, post):
     assert {"service", "start_at", "party_size", "customer.name", "customer.email"} <= set(fields)
 
 
+def test_each_mistake_has_its_place_in_the_body(service, post, start_at):
+    told = post(
+        "soon", party_size=0, answers={"a/b": [], "c": {}}, price=0, customer={"name": "", "email": 7, "x": 1}
+    ).get_json()
+    assert {each["pointer"] for each in told["errors"]} == {
+        "#/start_at", "#/party_size", "#/answers/a~1b", "#/answers/c", "#/price", "#/customer/name", "#/customer/email", "#/customer/x",
+    }  # fmt: skip
+    assert sorted(each["detail"] for each in told["errors"]) == sorted(told["fields"].values())
+    judged = post(start_at, customer={"name": "Clara", "email": "ana@localhost"}).get_json()
+    assert [(each["pointer"], list(judged["fields"])) for each in judged["errors"]] == [("#/customer/email", ["email"])]
+
+
+def test_a_mistake_in_a_query_or_a_header_names_it(client, service, bearer, start_at):
+    asked = client.get("/api/v1/availability?zone=Mars&party_size=none").get_json()
+    assert {each["parameter"] for each in asked["errors"]} == {"service", "zone", "party_size"}
+    body = {"service": "consultation", "start_at": start_at, "customer": {"name": "C", "email": "c@example.org"}}
+    assert client.post(URL, json=body, headers=bearer).get_json()["errors"][0]["header"] == "Idempotency-Key"
+    assert client.post(URL, json=[], headers=bearer).get_json()["errors"][0]["pointer"] == "#"
+
+
 def test_an_unknown_service_is_not_found(service, post, start_at):
     assert post(start_at, service="nothing").status_code == 404
 

@@ -6,6 +6,8 @@ import re
 
 from portal.api.openapi import document
 from portal.api.tokens import NEEDED
+from portal.business.fields.base import declared
+from portal.business.fields.service import ServiceFields
 from portal.web.access import PUBLIC
 
 
@@ -43,6 +45,31 @@ def test_every_reference_leads_somewhere(sqlite_app):
     names = set(re.findall(r"#/components/schemas/(\w+)", str(told)))
     assert names
     assert names <= set(told["components"]["schemas"])
+
+
+def test_the_description_is_that_of_the_declared_fields():
+    """What may stand in a service is what may be told of one, and what is read of a booking is what is described of it."""
+    told = document("x")["components"]["schemas"]
+    public = {name for name, kind in declared(ServiceFields).items() if kind.is_public}
+    assert set(told["Service"]["properties"]) == public | {"questions", "resources"} == set(told["Service"]["required"])
+    horizon, timing, place = (told["Service"]["properties"][name] for name in ("horizon", "timing", "location_kind"))
+    bounds = declared(ServiceFields)["horizon"].bounds
+    assert (horizon["minimum"], horizon["maximum"], horizon["type"]) == (bounds.least, bounds.most, "integer")
+    assert timing["enum"] == ["slots", "fixed"]
+    assert place["enum"] == ["on-site", "online", "phone", None]
+    assert told["Question"]["properties"]["choices"]["maxItems"] == 250
+    body = told["BookingRequest"]
+    assert set(body["properties"]) == {"service", "start_at", "resource", "party_size", "customer", "answers"}
+    assert set(body["required"]) == {"service", "start_at", "customer"}
+    assert body["properties"]["answers"]["maxProperties"] == 50
+
+
+def test_the_parameters_of_a_query_are_described_as_they_are_read():
+    operation = document("x")["paths"]["/availability"]["get"]
+    told = {each["name"]: each for each in operation["parameters"]}
+    assert list(told) == ["service", "from", "to", "resource", "zone", "party_size"]
+    assert [name for name, each in told.items() if each["required"]] == ["service"]
+    assert all(each["description"] and each["in"] == "query" for each in told.values())
 
 
 def test_an_unknown_address_and_a_wrong_method_are_problems_too(sqlite_app):
