@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = (
     "portal.api.health",
     "portal.web.reader_language",
-    "portal.admin.people.sign_in",
+    "portal.admin.sign_in",
     "portal.admin.home.routes",
     "portal.admin.bookings.routes",
     "portal.admin.questions.routes",

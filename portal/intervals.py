@@ -54,39 +54,3 @@ def merged_edges(intervals: Iterable[Interval]) -> tuple[list[datetime], list[da
     firsts = [*starts[:1], *compress(islice(starts, 1, None), gaps)]
     lasts = [*compress(ends, gaps), *ends[-1:]]
     return firsts, lasts
-
-
-def subtract(base: Iterable[Interval], holes: Iterable[Interval]) -> list[Interval]:
-    """What is left of `base` after `holes` are cut out; sorted and disjoint."""
-    cuts = merge(holes)
-    left: list[Interval] = []
-    i = 0
-    for start, end in merge(base):
-        while i < len(cuts) and cuts[i].end <= start:
-            i += 1
-        while i < len(cuts) and cuts[i].start < end:
-            if cuts[i].start > start:
-                left.append(Interval(start, cuts[i].start))
-            start = cuts[i].end
-            if start >= end:
-                break  # this cut may reach into the next base interval as well
-            i += 1
-        if start < end:
-            left.append(Interval(start, end))
-    return left
-
-
-def intersect(left: Iterable[Interval], right: Iterable[Interval]) -> list[Interval]:
-    """The time that is in both; sorted and disjoint."""
-    ours, theirs = merge(left), merge(right)
-    common: list[Interval] = []
-    i = j = 0
-    while i < len(ours) and j < len(theirs):
-        start, end = max(ours[i].start, theirs[j].start), min(ours[i].end, theirs[j].end)
-        if start < end:
-            common.append(Interval(start, end))
-        if ours[i].end <= theirs[j].end:
-            i += 1
-        else:
-            j += 1
-    return common

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from portal.accounts import operations
 from portal.accounts.models import User
 from portal.accounts.passwords import hash_password
-from portal.admin.people.sign_in import SESSION_TOKEN
+from portal.admin.sign_in import SESSION_TOKEN
 from portal.clock import now_utc
 from portal.extensions import db
 

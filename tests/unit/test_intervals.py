@@ -8,7 +8,7 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from portal.intervals import Interval, intersect, merge, merged_edges, subtract
+from portal.intervals import Interval, merge, merged_edges
 
 NOON = datetime(2027, 3, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -49,11 +49,6 @@ def test_merging_joins_what_touches() -> None:
     assert merge([between(10, 20), between(0, 10), between(21, 25)]) == [between(0, 20), between(21, 25)]
 
 
-def test_one_cut_can_reach_into_several_pieces() -> None:
-    base = [between(0, 10), between(12, 20), between(22, 30)]
-    assert subtract(base, [between(5, 25)]) == [between(0, 5), between(25, 30)]
-
-
 @quickly
 @given(lists)
 def test_merging_keeps_exactly_the_time_that_is_covered(intervals: list[Interval]) -> None:
@@ -63,19 +58,3 @@ def test_merging_keeps_exactly_the_time_that_is_covered(intervals: list[Interval
     assert merge(merged) == merged
     assert merge(reversed(intervals)) == merged
     assert list(map(Interval, *merged_edges(intervals))) == merged
-
-
-@quickly
-@given(lists, lists)
-def test_subtracting_leaves_what_is_in_the_base_alone(base: list[Interval], holes: list[Interval]) -> None:
-    left = subtract(base, holes)
-    assert minutes(left) == minutes(base) - minutes(holes)
-    assert is_tidy(left)
-
-
-@quickly
-@given(lists, lists)
-def test_intersecting_leaves_what_is_in_both(left: list[Interval], right: list[Interval]) -> None:
-    common = intersect(left, right)
-    assert minutes(common) == minutes(left) & minutes(right)
-    assert is_tidy(common)

@@ -121,3 +121,27 @@ def test_a_class_of_today_is_one_block_with_all_who_come(studio):
     text = home(start + timedelta(minutes=1))
     assert text.count(f'href="/admin/appointments/{yoga}"') == 1  # it has begun, so it is not still to come
     assert text.count(">Did not come<") == 2
+
+
+@pytest.mark.parametrize(
+    ("address", "link"),
+    [
+        ("/admin", "/admin"),
+        ("/admin/bookings/{booking}/cancellation", "/admin/bookings"),
+        ("/admin/services/new", "/admin/services"),
+        ("/admin/tokens", "/admin/people"),
+        ("/admin/texts", "/admin/texts"),
+        ("/admin/texts/booked?language=en", "/admin/texts"),
+        ("/admin/mailbox", "/admin/mailbox"),
+        ("/admin/mails", "/admin/mailbox"),
+        ("/admin/account", "/admin/account"),
+    ],
+)
+def test_each_page_belongs_to_the_link_in_whose_folder_it_stands(studio, admin, address, link):
+    answer = admin.get(address.format(booking=studio.book("Clara").id))
+    current = [
+        part.partition('"')[0]
+        for part in answer.get_data(as_text=True).split('<a href="')[1:]
+        if 'aria-current="page"' in part.partition(">")[0]
+    ]
+    assert (answer.status_code, current) == (200, [link])
