@@ -28,6 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session, joinedload
 
+from portal.booking.holds import has_expired
 from portal.booking.models import ACTIVE, Appointment, AppointmentResource, Booking, EventLink
 from portal.business.models import (
     Business,
@@ -39,7 +40,6 @@ from portal.business.models import (
     WeeklyHours,
 )
 from portal.calendars.models import BusyInterval, Calendar, Connection, UnknownBooking
-from portal.database.engine import database_clock
 from portal.outbox import OutboxEntry
 
 
@@ -123,11 +123,10 @@ def only_expired() -> Select[Any]:
     has_others = exists().where(
         other.appointment_id == booking.appointment_id,
         other.status.in_(ACTIVE),
-        ~and_(other.status == "held", other.held_until < database_clock()),
+        ~has_expired(other),
     )
     return select(booking.appointment_id).where(
-        booking.status == "held",
-        booking.held_until < database_clock(),
+        has_expired(booking),
         appointment.id == booking.appointment_id,
         ~appointment.is_fixed,
         ~has_others,
@@ -282,8 +281,7 @@ def expired_holds() -> Select[Any]:
     return (
         select(booking.id, booking.appointment_id)
         .where(
-            booking.status == "held",
-            booking.held_until < database_clock(),
+            has_expired(booking),
             booking.appointment_id.in_(select(member.appointment_id).where(member.resource_id.in_(_ids()))),
         )
         .order_by(booking.id)

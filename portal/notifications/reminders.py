@@ -20,6 +20,7 @@ from portal import outbox
 from portal.booking.models import Appointment, Booking
 from portal.business.models import Service
 from portal.clock import now_utc
+from portal.database.chunks import in_chunks
 from portal.database.engine import read_transaction, transaction
 from portal.notifications.compose import due
 from portal.notifications.compose.due import Changes, DueRow, Known
@@ -137,8 +138,7 @@ def _plan_all(session: Session, service_id: int, *, now: datetime) -> None:
         .where(Appointment.service_id == service_id, Appointment.start_at > now, Booking.status != "held")
     )
     rows = session.execute(coming).all()
-    for first in range(0, len(rows), CHUNK):
-        chunk = rows[first : first + CHUNK]
+    for chunk in in_chunks(rows, CHUNK):
         known = _known(session, [row.id for row in chunk])
         _write(
             session,

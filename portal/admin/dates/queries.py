@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from portal.accounts.models import User
@@ -19,11 +19,11 @@ from portal.admin.bookings.queries import InCalendar
 from portal.admin.scope import appointment_scope
 from portal.booking.fixed.series import Missing, find_missing
 from portal.booking.fixed.series_changes import later_of
+from portal.booking.holds import has_expired
 from portal.booking.models import ACTIVE, STANDING, Appointment, Booking, Seat, Series
 from portal.booking.strangers import by_mail
 from portal.booking.time.full import count_waiting
 from portal.business.models import Resource, Service
-from portal.database.engine import database_clock
 from portal.errors import NotFound
 from portal.sync.models import Conflict
 
@@ -151,11 +151,10 @@ def _overlapped(session: Session, ids: Sequence[int]) -> set[int]:
 
 def _seats(session: Session, ids: Sequence[int], statuses: Sequence[str]) -> dict[int, int]:
     """Seats by appointment that bookings of these statuses have; expired holds have none."""
-    is_expired = and_(Booking.status == "held", Booking.held_until < database_clock())
     counted = (
         select(Seat.appointment_id, func.count())
         .join(Booking, Booking.id == Seat.booking_id)
-        .where(Seat.appointment_id.in_(ids), Booking.status.in_(statuses), ~is_expired)
+        .where(Seat.appointment_id.in_(ids), Booking.status.in_(statuses), ~has_expired())
         .group_by(Seat.appointment_id)
     )
     return dict(session.execute(counted).tuples().all())

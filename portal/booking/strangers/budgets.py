@@ -25,12 +25,13 @@ from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from portal.availability.model import Slot
+from portal.booking.holds import is_live_hold
 from portal.booking.models import Appointment, AppointmentResource, Booking, Offer, Spending
 from portal.booking.time import claims
 from portal.booking.time.queries import free_slots
 from portal.booking.time.wish import Wish
 from portal.business.models import Business, Service
-from portal.database.engine import database_clock, in_turn, transaction
+from portal.database.engine import in_turn, transaction
 from portal.errors import BudgetSpent
 from portal.intervals import Interval
 from portal.language.dates import day_starts_at
@@ -97,9 +98,7 @@ def check_hold(session: Session, wish: Wish, visitor: Visitor, share: Share, *, 
     """
     network = key_of("network", visitor.network)
     in_turn(session, network)
-    mine = select(func.count(Booking.id)).where(
-        Booking.network_hash == network, Booking.status == "held", Booking.held_until >= database_clock()
-    )
+    mine = select(func.count(Booking.id)).where(Booking.network_hash == network, is_live_hold())
     if (session.scalar(mine) or 0) >= MOST_OPEN:
         raise BudgetSpent(
             say("From your network, several times are being kept already. Finish one of those bookings, or let one go; each ends by itself "
@@ -199,8 +198,7 @@ def _open_holds(session: Session, wish: Wish, day: Interval) -> Sequence[Booking
         select(Booking)
         .join(Appointment, Appointment.id == Booking.appointment_id)
         .where(
-            Booking.status == "held",
-            Booking.held_until >= database_clock(),
+            is_live_hold(),
             Appointment.start_at >= day.start,
             Appointment.start_at < day.end,
             Appointment.id.in_(concerned),

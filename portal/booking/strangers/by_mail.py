@@ -13,8 +13,9 @@ from sqlalchemy import ColumnElement, and_
 from sqlalchemy.orm import Session
 
 from portal import outbox
+from portal.booking.holds import is_live_hold
 from portal.booking.models import Booking
-from portal.database.engine import database_clock, database_now
+from portal.database.engine import database_now
 
 if TYPE_CHECKING:
     pass
@@ -38,4 +39,4 @@ def keep(session: Session, booking: Booking) -> None:
 
 def is_waiting() -> ColumnElement[bool]:
     """Whether a booking waits for its customer to confirm it. What is only held, or offered to the waitlist, has no link yet."""
-    return and_(Booking.status == "held", Booking.manage_hash.is_not(None), Booking.held_until >= database_clock())
+    return and_(Booking.manage_hash.is_not(None), is_live_hold())

@@ -17,11 +17,11 @@ from sqlalchemy.orm import Session
 
 from portal.availability.model import Demand, Slot, Timetable
 from portal.availability.slots import offer_slots
+from portal.booking.holds import has_expired
 from portal.booking.models import Appointment, Booking, Seat, WaitlistEntry
 from portal.booking.time.demand import Question, build_demand
 from portal.booking.time.joinable import find_standing
 from portal.business.models import Service
-from portal.database.engine import database_clock
 from portal.intervals import Interval
 
 QUEUED = ("waiting", "offered")
@@ -187,11 +187,10 @@ def _with_ids(session: Session, ids: Collection[int]) -> Sequence[Appointment]:
 
 
 def _taken(appointment_id: Any) -> ScalarSelect[int]:
-    is_expired = and_(Booking.status == "held", Booking.held_until < database_clock())
     return (
         select(func.count(Seat.seat_no))
         .join(Booking, Booking.id == Seat.booking_id)
-        .where(Seat.appointment_id == appointment_id, ~is_expired)
+        .where(Seat.appointment_id == appointment_id, ~has_expired())
         .scalar_subquery()
     )
 

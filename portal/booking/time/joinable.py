@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from portal.availability.model import OpenAppointment
 from portal.booking import statements
+from portal.booking.holds import has_expired
 from portal.booking.models import (
     ACTIVE,
     STANDING,
@@ -30,7 +31,7 @@ from portal.booking.models import (
 )
 from portal.booking.statements import rows
 from portal.business.models import Service
-from portal.database.engine import database_clock, small_letters
+from portal.database.engine import small_letters
 from portal.intervals import Interval
 
 LATEST_OFFER = timedelta(minutes=20)
@@ -134,7 +135,7 @@ def _kept(
 def _standing() -> Select[Any]:
     """Fixed appointments, booked or not, and groups with somebody in them. `taken` counts no expired hold."""
     appointment, seat, booking = _APPOINTMENT.c, _SEAT.c, _BOOKING.c
-    taken = func.count(seat.seat_no).filter(~_is_expired(booking))
+    taken = func.count(seat.seat_no).filter(~has_expired(booking))
     shown = (
         appointment.id,
         appointment.start_at,
@@ -169,7 +170,7 @@ def _made() -> Select[Any]:
     """(id, start) of what counts for the limits: somebody is in it, and not by an expired hold alone."""
     appointment, booking = _APPOINTMENT.c, _BOOKING.c
     is_taken = exists().where(
-        booking.appointment_id == appointment.id, booking.status.in_(ACTIVE), ~_is_expired(booking)
+        booking.appointment_id == appointment.id, booking.status.in_(ACTIVE), ~has_expired(booking)
     )
     return select(appointment.id, appointment.start_at).where(
         appointment.service_id == bindparam("service_id"), appointment.is_active, _starts_within(appointment), is_taken
@@ -219,10 +220,6 @@ def _waiting() -> Select[Any]:
 
 def _starts_within(appointment: Any) -> Any:
     return and_(appointment.start_at >= bindparam("start"), appointment.start_at < bindparam("end"))
-
-
-def _is_expired(booking: Any) -> Any:
-    return and_(booking.status == "held", booking.held_until < database_clock())
 
 
 _APPOINTMENT: Any = Appointment.__table__

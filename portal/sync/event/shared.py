@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from portal.booking.models import Appointment, EventLink
 from portal.calendars.models import Calendar, Connection
+from portal.database.chunks import in_chunks
 from portal.instance.ids import instance_ids
 from portal.sync.event.desired import derived_uid
 from portal.sync.event.stands import stands
@@ -38,12 +39,11 @@ def is_wanted_by_another(session: Session, link: EventLink) -> bool:
 def events_of_others(session: Session, calendar: Calendar, marked: Mapping[str, int]) -> frozenset[str]:
     """Of these events with our mark (remote id -> appointment), those that the same calendar holds for somebody else's booking."""
     found: set[str] = set()
-    ids = sorted(set(marked.values()))
-    for first in range(0, len(ids), 500):  # SQLite takes a limited number of parameters
+    for ids in in_chunks(sorted(set(marked.values()))):
         rows = session.execute(
             select(EventLink, Calendar)
             .join(Calendar, Calendar.id == EventLink.calendar_id)
-            .where(EventLink.appointment_id.in_(ids[first : first + 500]), EventLink.state != "none")
+            .where(EventLink.appointment_id.in_(ids), EventLink.state != "none")
             .where(Calendar.remote_id == calendar.remote_id, Calendar.resource_id != calendar.resource_id)
         )
         found |= {link.remote_id for link, other in rows if is_same(calendar, other)}

@@ -17,14 +17,13 @@ from portal import outbox
 from portal.booking.models import PRESENT, Appointment, AppointmentResource, EventLink
 from portal.calendars.models import BusyInterval, Calendar, RemoteObject
 from portal.clock import now_utc
+from portal.database.chunks import in_chunks
 from portal.database.engine import read_transaction, write_transaction
 from portal.sync import ledger
 from portal.sync.event.stands import standing, stands
 from portal.sync.models import Conflict
 from portal.sync.sentences import moment
 from providers.calendars.base import Span
-
-CHUNK = 500
 
 
 def refresh_calendar(session: Session, calendar: Calendar, remote_ids: Collection[str], *, now: datetime) -> None:
@@ -145,11 +144,11 @@ def _appointments(session: Session, resource_id: int, *, now: datetime) -> list[
 
 
 def _spans(session: Session, calendar_id: int, remote_ids: Collection[str]) -> list[tuple[str, Span]]:
-    ids, found = list(remote_ids), []
-    for start in range(0, len(ids), CHUNK):
+    found = []
+    for some in in_chunks(list(remote_ids)):
         rows = session.execute(
             select(BusyInterval.remote_id, BusyInterval.start_at, BusyInterval.end_at).where(
-                BusyInterval.calendar_id == calendar_id, BusyInterval.remote_id.in_(ids[start : start + CHUNK])
+                BusyInterval.calendar_id == calendar_id, BusyInterval.remote_id.in_(some)
             )
         )
         found += [(remote_id, (begins, ends)) for remote_id, begins, ends in rows]

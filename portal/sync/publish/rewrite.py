@@ -15,6 +15,7 @@ from portal.business.models import Service
 from portal.calendars.models import Calendar
 from portal.calendars.rewrite import rewrite_calendar, rewrite_service
 from portal.clock import now_utc
+from portal.database.chunks import in_chunks
 from portal.database.engine import transaction
 from portal.outbox import Work
 from portal.sync import ledger
@@ -22,8 +23,6 @@ from portal.sync.event import shared
 from portal.sync.event.stands import standing
 
 __all__ = ["rewrite_calendar", "rewrite_entry", "rewrite_service"]
-
-CHUNK = 500
 
 
 def rewrite_entry(work: Work) -> None:
@@ -61,8 +60,7 @@ def _of_service(session: Session, service_id: int) -> None:
 def _raise_versions(session: Session, condition: ColumnElement[bool]) -> int:
     to_come = select(Appointment.id).where(condition, standing(), Appointment.end_at > now_utc())
     ids = list(session.scalars(to_come.order_by(Appointment.start_at)))
-    for first in range(0, len(ids), CHUNK):
-        some = ids[first : first + CHUNK]
+    for some in in_chunks(ids):
         raised = update(Appointment).where(Appointment.id.in_(some)).values(version=Appointment.version + 1)
         session.execute(raised.execution_options(synchronize_session=False))
         outbox.record_all(

@@ -7,7 +7,7 @@ or is seen by it. Only rows that differ are written: a pull without changes writ
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,6 +18,7 @@ from portal import outbox
 from portal.booking.models import EventLink
 from portal.calendars import titles
 from portal.calendars.models import BusyInterval, Calendar, RemoteObject
+from portal.database.chunks import in_chunks
 from portal.outbox import OutboxEntry
 from portal.sync import ledger
 from portal.sync.actions import (
@@ -35,8 +36,6 @@ from portal.sync.actions import (
 from portal.sync.event import meeting
 from portal.sync.outside import changes, conflicts, left_open
 from providers.calendars.base import Span
-
-CHUNK = 500
 
 
 def carry_out(session: Session, calendar: Calendar, actions: Sequence[Action], *, situation: Situation) -> None:
@@ -113,7 +112,7 @@ def _store_objects(session: Session, calendar_id: int, stores: Sequence[Store], 
     known = {} if is_first else _known_rows(session, calendar_id, [store.event.remote_id for store in stores])
     wanted = {s.event.remote_id: _object_row(calendar_id, s, known.get(s.event.remote_id)) for s in stores}
     new = [row for remote_id, row in wanted.items() if remote_id not in known]
-    for some in _chunks(new):
+    for some in in_chunks(new):
         session.execute(insert(RemoteObject), some)
     for remote_id, row in wanted.items():
         if remote_id in known and known[remote_id] != row:
@@ -165,7 +164,7 @@ def _sealed_title(calendar_id: int, store: Store, known: dict[str, Any] | None) 
 def _known_rows(session: Session, calendar_id: int, remote_ids: list[str]) -> dict[str, dict[str, Any]]:
     table = RemoteObject.__table__
     rows: dict[str, dict[str, Any]] = {}
-    for some in _chunks(remote_ids):
+    for some in in_chunks(remote_ids):
         found = session.execute(
             select(*table.columns).where(table.c.calendar_id == calendar_id, table.c.remote_id.in_(some))
         )
@@ -190,14 +189,14 @@ def _store_busy(session: Session, calendar: Calendar, stores: Sequence[Store], *
         for remote_id in changed
         for start, end in wanted[remote_id]
     ]
-    for some in _chunks(rows):
+    for some in in_chunks(rows):
         session.execute(insert(BusyInterval), some)
     return changed
 
 
 def _known_busy(session: Session, calendar_id: int, remote_ids: list[str]) -> dict[str, list[Span]]:
     spans: dict[str, list[Span]] = defaultdict(list)
-    for some in _chunks(remote_ids):
+    for some in in_chunks(remote_ids):
         rows = session.execute(
             select(BusyInterval.remote_id, BusyInterval.start_at, BusyInterval.end_at)
             .where(BusyInterval.calendar_id == calendar_id, BusyInterval.remote_id.in_(some))
@@ -215,7 +214,7 @@ def _drop_objects(session: Session, calendar_id: int, remote_ids: Sequence[str])
 
 
 def _delete_where(session: Session, table: Any, calendar_id: int, remote_ids: Sequence[str]) -> None:
-    for some in _chunks(remote_ids):
+    for some in in_chunks(remote_ids):
         session.execute(delete(table).where(table.calendar_id == calendar_id, table.remote_id.in_(some)))
 
 
@@ -255,11 +254,6 @@ def _count_unreadable(session: Session, calendar: Calendar) -> None:
     )
     if calendar.unreadable_objects != count:
         calendar.unreadable_objects = count or 0
-
-
-def _chunks(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    for start in range(0, len(rows), CHUNK):
-        yield rows[start : start + CHUNK]
 
 
 def _text(text: str, longest: int) -> str:

@@ -16,6 +16,7 @@ from portal.calendars.account import Account, account_of
 from portal.calendars.models import BusyInterval, Calendar, RemoteObject
 from portal.calendars.open import calendar_ref
 from portal.clock import now_utc
+from portal.database.chunks import in_chunks
 from portal.errors import NotFound
 from portal.instance.ids import instance_ids
 from portal.sync import leases
@@ -161,13 +162,12 @@ def coming_ids(session: Session, situation: Situation, calendar_id: int) -> froz
 def _booked(session: Session, resource_id: int, appointment_ids: Collection[int]) -> dict[int, Span]:
     """The times of those that stand and take this resource. Their events may be seen more than once: through a shared calendar, or as a copy."""
     found: dict[int, Span] = {}
-    ids = sorted(appointment_ids)
-    for first in range(0, len(ids), 500):  # SQLite takes a limited number of parameters
+    for ids in in_chunks(sorted(appointment_ids)):
         rows = session.execute(
             select(Appointment.id, Appointment.start_at, Appointment.end_at)
             .join(AppointmentResource, AppointmentResource.appointment_id == Appointment.id)
             .where(
-                Appointment.id.in_(ids[first : first + 500]), standing(),
+                Appointment.id.in_(ids), standing(),
                 AppointmentResource.resource_id == resource_id,
             )
         )  # fmt: skip

@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 
 from portal.calendars.models import Calendar, PushSubscription
 from portal.config import Settings
+from portal.database.chunks import in_chunks
 from portal.sync import due
 
 PUSHING = {"google": "Google", "memory": "The provider"}
@@ -148,9 +149,9 @@ def will_be_read(notified_at: datetime | None, begun_at: datetime | None) -> boo
 
 def rows_of(session: Session, calendar_ids: Collection[int]) -> list[PushSubscription]:
     """The subscriptions of these calendars, fresh from the database."""
-    ids, found = sorted(calendar_ids), list[PushSubscription]()
-    for first in range(0, len(ids), 500):  # SQLite takes a limited number of parameters
-        some = select(PushSubscription).where(PushSubscription.calendar_id.in_(ids[first : first + 500]))
+    found = list[PushSubscription]()
+    for ids in in_chunks(sorted(calendar_ids)):
+        some = select(PushSubscription).where(PushSubscription.calendar_id.in_(ids))
         found += session.scalars(some.order_by(PushSubscription.id).execution_options(populate_existing=True))
     return found
 

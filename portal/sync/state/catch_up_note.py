@@ -17,6 +17,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.calendars.models import BusyInterval, Calendar, Connection, RemoteObject
+from portal.database.chunks import in_chunks
 from portal.sync.actions import Action, Drop, MovedOutside, RemovedOutside, Situation, Store, Unread
 from portal.sync.state import overview
 from providers.calendars.base import Span
@@ -25,7 +26,6 @@ NAMED = 10
 """So many of each kind are named; the rest is counted."""
 MOST_WAITED = 500
 KEPT = timedelta(days=7)
-CHUNK = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,8 +175,7 @@ def _bounded(rows: list[dict[str, Any]]) -> dict[str, Any]:
 def _known(session: Session, calendar_id: int, remote_ids: Sequence[str]) -> dict[str, Known]:
     spans: dict[str, list[Span]] = defaultdict(list)
     objects: list[Any] = []
-    for start in range(0, len(remote_ids), CHUNK):
-        some = remote_ids[start : start + CHUNK]
+    for some in in_chunks(remote_ids):
         objects += session.scalars(
             select(RemoteObject).where(RemoteObject.calendar_id == calendar_id, RemoteObject.remote_id.in_(some))
         )

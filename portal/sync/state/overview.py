@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session, contains_eager
 from portal.booking.models import Appointment, AppointmentResource, EventLink
 from portal.business.models import Resource
 from portal.calendars.models import Calendar, Connection, RemoteObject
+from portal.database.chunks import in_chunks
 from portal.outbox import OutboxEntry
 
 PUBLISH = "calendar.publish"
@@ -123,13 +124,12 @@ def is_left_open(row: RemoteObject) -> bool:
 
 def _destinations(session: Session, appointment_ids: Collection[int]) -> list[tuple[int, int]]:
     found: list[tuple[int, int]] = []
-    ids = sorted(appointment_ids)
-    for first in range(0, len(ids), 500):  # SQLite takes a limited number of parameters
+    for ids in in_chunks(sorted(appointment_ids)):
         rows = session.execute(
             select(Appointment.id, Calendar.id)
             .join(AppointmentResource, AppointmentResource.appointment_id == Appointment.id)
             .join(Calendar, Calendar.resource_id == AppointmentResource.resource_id)
-            .where(Appointment.id.in_(ids[first : first + 500]), Calendar.is_destination)
+            .where(Appointment.id.in_(ids), Calendar.is_destination)
         )
         found += [(appointment_id, calendar_id) for appointment_id, calendar_id in rows]
     return found
