@@ -1,6 +1,6 @@
 """All settings, read from the environment (and a `.env` file) into one frozen value. A comment per field says what it is for.
 
-Each secret may also come from a file named by `NAME_FILE`. README's table is tested against this class.
+Each secret may also come from a file named by `NAME_FILE`. The table in docs/settings.md is tested against this class.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Calendars at outside systems. The contract is `base`; each provider has a folder."""
