@@ -37,12 +37,10 @@ PAGES = (
     "portal.admin.people.tokens",
     "portal.admin.questions.unknown",
     "portal.admin.waitlist.routes",
-    "portal.admin.integrations.consent",
     "portal.admin.integrations.routes",
     "portal.admin.integrations.disconnect",
     "portal.admin.mails.mailbox_routes",
     "portal.public.stop",
-    "portal.hooks.google",
     "portal.api.routes",
     "portal.public.manage",
     "portal.public.waitlist.routes",
@@ -50,6 +48,8 @@ PAGES = (
     "portal.public.mine.routes",
 )
 """Modules with routes, each for its blueprint `bp`, which some of them share."""
+OF_PROVIDERS = ("portal.admin.integrations.consent", "portal.hooks.push")
+"""Modules that make their `blueprints` by what the records of providers say."""
 FORMS = (
     "portal.admin.shown",
     "portal.web.shown.bookings",
@@ -85,6 +85,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.extensions["sealer"] = load_sealer(settings)
     _init_extensions(app)
     for blueprint in dict.fromkeys(import_module(name).bp for name in PAGES):
+        app.register_blueprint(blueprint)
+    for blueprint in [made for name in OF_PROVIDERS for made in import_module(name).blueprints()]:
         app.register_blueprint(blueprint)
     for name in FORMS:
         import_module(name)

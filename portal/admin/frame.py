@@ -17,10 +17,18 @@ from portal.extensions import db
 from portal.language.dates import present_locale
 from portal.sync.outside import unknown
 from portal.web.site import current_site
+from providers.kind import Kind
+from providers.kinds import kind_of
 
 bp = Blueprint("admin", __name__, url_prefix="/admin")
 
 PAGES = "portal.admin."
+
+
+@bp.app_template_global("kind_of")
+def kind_named(provider: str) -> Kind:
+    """What differs by the kind of an account's provider."""
+    return kind_of(provider)
 
 
 @bp.app_template_global()

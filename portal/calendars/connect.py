@@ -25,6 +25,7 @@ from portal.errors import Invalid, NotFound
 from portal.extensions import db
 from providers.calendars.base import CalendarRef, RemoteCalendar
 from providers.errors import Temporary
+from providers.kinds import CALDAV
 
 BUDGET = 15.0
 """Seconds that a person who connects an account waits for its server, all requests together."""
@@ -53,7 +54,7 @@ class Connected:
     busy_counts: Mapping[str, int | None]
 
 
-def list_remote(url: str, username: str, password: str, *, provider: str = "caldav") -> list[RemoteCalendar]:
+def list_remote(url: str, username: str, password: str, *, provider: str = CALDAV.name) -> list[RemoteCalendar]:
     """`list_calendars` for an account with a password, found from whatever address was typed."""
     return list_calendars(provider, {"url": url, "username": username}, {"password": password})
 
@@ -75,7 +76,7 @@ def connect_caldav(
     username: str,
     password: str,
     chosen: Sequence[ChosenCalendar],
-    provider: str = "caldav",
+    provider: str = CALDAV.name,
 ) -> Connected:
     """`connect_account` for an account with a password."""
     account = {"url": url, "username": username}

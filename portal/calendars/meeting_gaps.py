@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from portal.business.models import Resource, Service
 from portal.calendars.models import Calendar, Connection
-from providers.kinds import MEETING_MAKERS
+from providers.kinds import kind_of, meeting_makers
 
 
 def gaps(session: Session) -> list[str]:
@@ -35,7 +35,7 @@ def _makers(session: Session) -> set[int]:
         session.scalars(
             select(Calendar.resource_id)
             .join(Connection, Connection.id == Calendar.connection_id)
-            .where(Calendar.is_destination, Connection.provider.in_(MEETING_MAKERS), Connection.leaving.is_(False))
+            .where(Calendar.is_destination, Connection.provider.in_(meeting_makers()), Connection.leaving.is_(False))
         )
     )
 
@@ -60,7 +60,8 @@ def _without(lists: Sequence[Sequence[int]], assignment: str, makers: Collection
 def _sentence(service: Service, without: Sequence[str]) -> str:
     *first, last = without
     whose = f"{', '.join(first)} and {last}" if first else last
+    maker = kind_of(service.meeting)
     return (
-        f"“{service.name}” promises a Google Meet link, but the bookings of {whose} go into no Google calendar, so they get none. "
+        f"“{service.name}” promises a {maker.meeting_name} link, but the bookings of {whose} go into no {maker.server} calendar, so they get none. "
         "Connect one on /admin/integrations and let it receive the bookings."
     )

@@ -127,7 +127,7 @@ class ConnectionDraft(Model):
     resource_id: Mapped[int] = mapped_column(ForeignKey("resource.id", ondelete="CASCADE"))
     connection_id: Mapped[int | None] = mapped_column(ForeignKey("connection.id", ondelete="CASCADE"))
     """The connection that is to be refreshed with it; None for a new one."""
-    provider: Mapped[str] = mapped_column(String(16), default="caldav")
+    provider: Mapped[str] = mapped_column(String(16))
     account: Mapped[dict[str, Any]] = mapped_column(JSON)
     """As in `Connection`."""
     sealed_secret: Mapped[str] = mapped_column(Text, default="")

@@ -15,6 +15,7 @@ from flask import current_app
 
 from portal.calendars.account import Account, account_of, refuse_open_transaction, unseal_secret
 from portal.calendars.models import Calendar, Connection
+from portal.calendars.oauth.client import api_url
 from portal.calendars.oauth.tokens import GivenTokens, StoredTokens
 from portal.errors import Invalid
 from portal.instance.standing import require_ours
@@ -22,14 +23,12 @@ from portal.security import token_hash
 from providers.calendars.base import AccessTokens, CalendarProvider, CalendarRef
 from providers.calendars.own_addresses import plain
 from providers.errors import Misconfigured
-from providers.kinds import open_calendar_provider
+from providers.kinds import kind_of, open_calendar_provider
 
 if TYPE_CHECKING:
     from portal.config import Settings
 
 KEPT_PER_THREAD = 4
-WITH_TOKENS = frozenset({"google"})
-"""Providers whose secret is a pair of tokens, which end and are renewed; the others have a password."""
 
 
 def open_provider(connection: Connection | Account, *, budget: float | None = None) -> CalendarProvider:
@@ -39,7 +38,7 @@ def open_provider(connection: Connection | Account, *, budget: float | None = No
     or when the stored secret does not open.
     """
     account = connection if isinstance(connection, Account) else account_of(connection)
-    if account.provider in WITH_TOKENS:
+    if kind_of(account.provider).consent:
         tokens = StoredTokens(account, is_hurried=budget is not None)
         return _opened(account.provider, account.account, {}, budget=budget, tokens=tokens)
     try:
@@ -53,8 +52,8 @@ def open_with(
     kind: str, account: Mapping[str, str], secret: Mapping[str, str], *, budget: float | None = None
 ) -> CalendarProvider:
     """A provider for credentials that are not stored (yet)."""
-    if kind in WITH_TOKENS:
-        return _opened(kind, account, {}, budget=budget, tokens=GivenTokens(secret))
+    if kind_of(kind).consent:
+        return _opened(kind, account, {}, budget=budget, tokens=GivenTokens(kind_of(kind), secret))
     return _opened(kind, account, secret, budget=budget)
 
 
@@ -109,7 +108,7 @@ def _kept_in_this_thread() -> dict[tuple[int, str | None, str], CalendarProvider
 
 def _lasting(account: Account) -> str | None:
     """What of the secret tells whether an open provider still has the right one: a new access token every hour is no reason to begin anew."""
-    if account.provider not in WITH_TOKENS:
+    if kind_of(account.provider).has_password:
         return account.sealed_secret
     try:
         return token_hash(unseal_secret(account).get("refresh_token", ""))
@@ -127,14 +126,15 @@ def _opened(
 ) -> CalendarProvider:
     require_ours()
     settings: Settings = current_app.extensions["settings"]
-    session = None if kind == "memory" else _http_session(budget)
+    record = kind_of(kind)
+    session = _http_session(budget) if record.asks_network else None
     return open_calendar_provider(
         kind,
         account=account,
         secret=secret,
         http_session=session,
         tokens=tokens,
-        api_url=settings.google_api_url,
+        api_url=api_url(settings, record),
     )
 
 

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from portal.calendars.models import Connection
 from portal.database.engine import transaction
 from portal.demo.local_server import LocalServer
+from providers.kinds import GOOGLE
 
 PORT = 5233
 PERSON = "clara@gmail.example"
@@ -28,7 +29,7 @@ class GoogleStandIn(LocalServer):
 
     def __init__(self, folder: Path, *, port: int) -> None:
         self._secret = secrets.token_urlsafe(12)
-        command = [sys.executable, "-m", "providers.standins.google", "--port", str(port), "--seed", "demo"]
+        command = [sys.executable, "-m", GOOGLE.stand_in, "--port", str(port), "--seed", "demo"]
         command += ["--client-id", CLIENT_ID, "--client-secret", self._secret]
         path = os.pathsep.join(part for part in (str(ROOT), os.environ.get("PYTHONPATH", "")) if part)
         environ = {**os.environ, "PYTHONPATH": path}
@@ -54,7 +55,7 @@ def forget_connections() -> None:
     """Drop what an earlier run connected: its Google is gone, and knows neither the permission nor the events any more."""
 
     def work(session: Session) -> None:
-        for connection in session.scalars(select(Connection).where(Connection.provider == "google")):
+        for connection in session.scalars(select(Connection).where(Connection.provider == GOOGLE.name)):
             session.delete(connection)
 
     transaction(work)

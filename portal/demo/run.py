@@ -22,6 +22,7 @@ from portal.demo.google import PERSON, PORT, GoogleStandIn, forget_connections
 from portal.process.serve import Options, serve
 from portal.process.tree import ProcessTree
 from portal.process.web_server import CannotStart
+from providers.kinds import GOOGLE
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -46,7 +47,7 @@ def serve_demo(options: Options, *, with_google: bool = False) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     kept = _secrets(folder / "demo.json")
     _set_environment(folder, kept)
-    google = GoogleStandIn(folder / "google", port=_free_port(PORT)) if with_google else None
+    google = GoogleStandIn(folder / GOOGLE.name, port=_free_port(PORT)) if with_google else None
     if google:
         os.environ |= google.settings()
         os.environ["OUTBOUND_ALLOW"] += f",127.0.0.1:{google.port}"

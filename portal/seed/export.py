@@ -20,6 +20,7 @@ from portal.business.models import Business, DateOverride, Resource, Service, Se
 from portal.calendars.models import Calendar, Connection
 from portal.errors import NotFound
 from portal.seed.values import WEEKDAYS
+from providers.kinds import kind_of
 
 Table = tuple[str, dict[str, Any]]
 """A table inside of a service: its name and its values."""
@@ -80,7 +81,7 @@ def _calendars(session: Session, resource: Resource) -> list[str]:
     in_use = (Calendar.resource_id == resource.id, Connection.leaving.is_(False))
     calendars = select(Calendar).join(Connection).where(*in_use).order_by(Calendar.id)
     for number, calendar in enumerate(session.scalars(calendars)):
-        if calendar.connection.provider != "caldav":
+        if not kind_of(calendar.connection.provider).may_be_seeded:
             continue
         roles = [
             name for name, has in (("busy", calendar.is_busy_source), ("destination", calendar.is_destination)) if has

@@ -29,12 +29,17 @@ from portal.seed.kinds import (
     Weekday,
     seats,
 )
+from providers.kinds import CALDAV, KINDS, by_consent
 
-_BY_CONSENT = "A Google calendar is connected on the page /admin/integrations, because its owner has to consent"
+_SEEDED = {kind.name: kind.label for kind in KINDS.values() if kind.may_be_seeded}
+_BY_CONSENT = {
+    kind.name: f"A {kind.server} calendar is connected on the page /admin/integrations, because its owner has to consent"
+    for kind in by_consent()
+}
 
 
 class CalendarTable(CalendarRules):
-    provider = OneOf("Provider", {"caldav": "CalDAV"}, default="caldav", instead={"google": _BY_CONSENT})
+    provider = OneOf("Provider", _SEEDED, default=CALDAV.name, instead=_BY_CONSENT)
     url = Checked("Address", checks.url, longest=1000)
     username = Text("User name")
     password = Secret(default="")

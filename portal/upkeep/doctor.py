@@ -34,6 +34,8 @@ from portal.upkeep.private_files import open_to_others
 from portal.upkeep.self_test import NotGuarded, self_test
 from portal.upkeep.settings_checks import warnings
 from portal.upkeep.vitals import read_vitals
+from providers.kind import Kind
+from providers.kinds import by_consent
 
 LEAST_SPACE = 500 * 2**20
 LONG_WAIT = timedelta(minutes=15)
@@ -60,7 +62,7 @@ def examine(*, strict: bool = False) -> list[Finding]:
     if any(finding.state == "bad" for finding in findings):
         return findings  # nothing else can be known
     findings += _settings()
-    checks: list[Check] = [_guards, _instance, _vital, _connections, _google, _meetings, _stuck, _keys, _clock]
+    checks: list[Check] = [_guards, _instance, _vital, _connections, _consents, _meetings, _stuck, _keys, _clock]
     for check in [*checks, _invariants] if strict else checks:
         findings += read_transaction(lambda session, check=check: list(check(session)))  # type: ignore[misc]
     return [*findings, *_files(), *_disk()]
@@ -179,20 +181,26 @@ def _meetings(session: Session) -> Iterator[Finding]:
         yield Finding("meetings", "warn", sentence)
 
 
-def _google(session: Session) -> Iterator[Finding]:
+def _consents(session: Session) -> Iterator[Finding]:
     settings: Settings = current_app.extensions["settings"]
-    count = session.scalar(select(func.count()).select_from(Connection).where(Connection.provider == "google")) or 0
-    if client.is_configured(settings):
-        address = client.redirect_url(settings)
+    for kind in by_consent():
+        yield from _consent(session, settings, kind)
+
+
+def _consent(session: Session, settings: Settings, kind: Kind) -> Iterator[Finding]:
+    count = session.scalar(select(func.count()).select_from(Connection).where(Connection.provider == kind.name)) or 0
+    names = " and ".join(client.client_settings(kind))
+    if client.is_configured(settings, kind):
+        address = client.redirect_url(settings, kind)
         if client.is_refused(settings):
-            yield Finding("google", "bad", f"Google refuses {address}: LOCKSTEP_URL must begin with https://.")
+            yield Finding(kind.name, "bad", f"{kind.server} refuses {address}: LOCKSTEP_URL must begin with https://.")
         else:
-            yield Finding("google", "ok", f"OAuth client set; {address} must be among its redirect addresses.")
+            yield Finding(kind.name, "ok", f"OAuth client set; {address} must be among its redirect addresses.")
     elif count:
-        sentence = f"{count} connected Google account(s), but GOOGLE_CLIENT_ID and GOOGLE_CLIENT_SECRET are not both set: none can be read."
-        yield Finding("google", "bad", sentence)
-    elif settings.google_client_id or settings.google_client_secret:
-        yield Finding("google", "warn", "Of GOOGLE_CLIENT_ID and GOOGLE_CLIENT_SECRET only one is set.")
+        sentence = f"{count} connected {kind.server} account(s), but {names} are not both set: none can be read."
+        yield Finding(kind.name, "bad", sentence)
+    elif client.given_settings(settings, kind):
+        yield Finding(kind.name, "warn", f"Of {names} only one is set.")
 
 
 def _stuck(session: Session) -> Iterator[Finding]:

@@ -14,8 +14,9 @@ from pathlib import Path
 from sqlalchemy.engine import make_url
 
 from portal.config import Settings
+from providers.kinds import KINDS
 
-FOLDERS = ("keys", "backups", "mail", "queue", "calendars", "google")
+FOLDERS = ("keys", "backups", "mail", "queue", "calendars", *(kind.name for kind in KINDS.values() if kind.stand_in))
 FILES = ("serve.lock", "upgrade.lock", "hook-counts", "demo.json")
 SIDE_FILES = ("-wal", "-shm", "-journal", "-turn")
 _OTHERS = 0o077

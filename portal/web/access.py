@@ -18,12 +18,23 @@ from flask_login import current_user
 from portal.accounts.models import User
 from portal.business.models import Resource
 from portal.web.hypermedia import wants_partial
+from providers.kinds import by_consent, hooks
 
-PUBLIC = frozenset(
+
+def _of_hooks() -> set[str]:
+    return {f"hooks.{hook}" for hook in hooks()}
+
+
+def _of_consent() -> set[str]:
+    pages = ("connect", "callback", "confirm", "help")
+    return {f"{kind.name}.{page}" for kind in by_consent() for page in pages}
+
+
+PUBLIC = _of_hooks().union(
     {
         "health.healthz", "health.readyz", "health.metrics",
         "accounts.sign_in", "accounts.setup", "accounts.forgotten", "accounts.new_password",
-        "hooks.google", "languages.choose", "booking.answered", "stop.show", "stop.stop",
+        "languages.choose", "booking.answered", "stop.show", "stop.stop",
         "api.services", "api.availability", "api.explain", "api.openapi",
         "booking.services", "booking.service", "booking.slots", "booking.place_hold", "booking.hold_form",
         "booking.extend_hold", "booking.release_hold", "booking.confirm", "booking.correct_asked", "booking.asked",
@@ -35,7 +46,7 @@ PUBLIC = frozenset(
     }
 )  # fmt: skip
 
-STAFF = frozenset(
+STAFF = _of_consent().union(
     {
         "accounts.sign_out", "accounts.account", "accounts.change_password", "accounts.end_session",
         "admin.home", "admin.bookings", "admin.booking", "admin.cancel_booking", "admin.approve_booking", "admin.refuse_booking",
@@ -49,7 +60,6 @@ STAFF = frozenset(
         "integrations.pause", "integrations.resume", "integrations.read_now", "integrations.try_again", "integrations.rules",
         "integrations.decide", "integrations.leave_open",
         "integrations.dismiss", "integrations.finish_disconnecting", "integrations.disconnect_anyway",
-        "google.connect", "google.callback", "google.confirm", "google.help",
     }
 )  # fmt: skip
 
@@ -69,9 +79,14 @@ def check() -> Any:
     own_guard = guards.get(request.blueprint or "")
     if own_guard is None and _comes_from_elsewhere():
         abort(403)
-    if endpoint in PUBLIC:
+    if is_public(endpoint):
         return None
     return own_guard() if own_guard else _check_user(endpoint)
+
+
+def is_public(endpoint: str | None) -> bool:
+    """Whether it is for everybody."""
+    return endpoint in PUBLIC or endpoint in _of_hooks()
 
 
 def sees(user: User, resource_id: int | None) -> bool:
@@ -95,7 +110,7 @@ def safe_next(target: str | None) -> str | None:
 def _check_user(endpoint: str) -> Response | None:
     if not current_user.is_authenticated:
         return _ask_to_sign_in()
-    if endpoint not in STAFF and not current_user.is_admin:
+    if endpoint not in STAFF | _of_consent() and not current_user.is_admin:
         abort(403)
     return None
 

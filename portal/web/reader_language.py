@@ -101,7 +101,7 @@ def _is_for_staff() -> bool:
     """Pages behind the sign-in, and the sign-in itself; an address that leads nowhere is judged by its beginning."""
     if request.endpoint is None or request.blueprint == "api":
         return request.path.startswith(_STAFF_ROOMS)
-    return request.endpoint not in access.PUBLIC or request.blueprint == "accounts"
+    return not access.is_public(request.endpoint) or request.blueprint == "accounts"
 
 
 def _may_choose() -> bool:

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from providers.calendars.base import (
     CalendarRef,
@@ -428,6 +428,11 @@ class MemoryCalendars:
         if self._lost_answers:
             self._lost_answers -= 1
             raise Temporary("The connection broke before the answer came.")
+
+
+def open_account(*, account: Mapping[str, str], **_unused: Any) -> MemoryCalendars:
+    """See `providers.kind.OpenAccount`: the store that is named by the account's address."""
+    return MemoryCalendars.open(account["url"])
 
 
 _FOREVER = timedelta(days=36500)

@@ -6,7 +6,7 @@ from flask import Blueprint
 from flask_login import current_user
 from sqlalchemy import select
 
-from portal.admin.integrations.consent import let_forms_lead_to_google
+from portal.admin.integrations.consent import let_forms_lead_to_providers
 from portal.business.models import Resource
 from portal.calendars.models import Calendar, Connection
 from portal.errors import NotFound
@@ -14,7 +14,7 @@ from portal.extensions import db
 from portal.web import access
 
 bp = Blueprint("integrations", __name__, url_prefix="/admin/integrations")
-bp.after_request(let_forms_lead_to_google)
+bp.after_request(let_forms_lead_to_providers)
 
 
 def own_resources() -> list[Resource]:

@@ -22,7 +22,6 @@ from portal.business.models import Resource
 from portal.calendars import connect as connecting
 from portal.calendars.models import Calendar, Connection
 from portal.calendars.oauth import client, drafts
-from portal.calendars.open import WITH_TOKENS
 from portal.clock import now_utc
 from portal.config import Settings
 from portal.errors import Invalid, NotAllowedNow, NotFound, Stale
@@ -34,6 +33,7 @@ from portal.sync.state import overview
 from portal.web import access, visitors
 from portal.web.hypermedia import see_other, wants_partial
 from providers.errors import ProviderError
+from providers.kinds import CALDAV, by_consent, kind_of
 
 ASKING_RATE = "20 per minute"
 """How often one person may have outside servers asked."""
@@ -51,7 +51,8 @@ def index() -> Any:
         "accounts": listed,
         "resources": resources,
         "without": [row for row in resources if row.kind == "staff" and row.id not in connected],
-        "has_google": client.is_configured(settings),
+        "set_up": [kind for kind in by_consent() if client.is_configured(settings, kind)],
+        "not_set_up": [kind for kind in by_consent() if not client.is_configured(settings, kind)],
         "poll_seconds": settings.poll_seconds,
         "words": words,
         "now": now,
@@ -79,7 +80,7 @@ def connect() -> Any:
     draft_id = drafts.keep(
         user_id=user_id,
         resource_id=typed.resource_id,
-        provider="caldav",
+        provider=CALDAV.name,
         account={"url": typed.url, "username": typed.username},
         secret={"password": typed.password},
         found=found,
@@ -125,10 +126,8 @@ def choose(draft_id: int) -> Any:
 def refresh(connection_id: int) -> Any:
     """A new password for the same account, or another sign-in at its provider; every mapping stays."""
     connection = find_connection(connection_id)
-    if connection.provider in WITH_TOKENS:
-        return render_template(
-            "admin/google_refresh.html", connection=connection, resource=resource_of(connection.resource_id)
-        )
+    if kind_of(connection.provider).consent:
+        return _sign_in_again_page(connection)
     if request.method != "POST":
         return _refresh_page(connection)
     errors: dict[str, str] = {}
@@ -265,7 +264,8 @@ def _connect_page(typed: Any, *, errors: dict[str, str] | None = None, refusal: 
         typed=typed,
         errors=errors or {},
         refusal=refusal,
-        hint=words.advice(refusal),
+        hint=words.advice(refusal, CALDAV.name),
+        ways=by_consent(),
     )
 
 
@@ -281,7 +281,7 @@ def _choose_page(
         "admin/choose.html",
         draft_id=draft.draft_id,
         username=draft.account["username"],
-        server=words.SERVERS.get(draft.provider, "the server"),
+        server=kind_of(draft.provider).server,
         found=draft.found,
         suggested=forms.suggest(draft.found),
         resource=resource,
@@ -291,8 +291,15 @@ def _choose_page(
         destinations=[row.calendar.name for row in present if row.calendar.is_destination],
         errors=errors or {},
         refusal=refusal,
-        hint=words.advice(refusal, provider=draft.provider),
+        hint=words.advice(refusal, draft.provider),
         words=words,
+    )
+
+
+def _sign_in_again_page(connection: Connection) -> str:
+    kind, resource = kind_of(connection.provider), resource_of(connection.resource_id)
+    return render_template(
+        "admin/consent/refresh.html", connection=connection, resource=resource, kind=kind, words=words
     )
 
 
@@ -305,7 +312,7 @@ def _refresh_page(
         resource=resource_of(connection.resource_id),
         errors=errors or {},
         refusal=refusal,
-        hint=words.advice(refusal),
+        hint=words.advice(refusal, connection.provider),
     )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from portal.language.lengths import words
-from providers.errors import AccessRevoked, BadAnswer, Misconfigured, PermissionMissing, Temporary
+from providers.kind import Consent, Kind
+from providers.kinds import kind_of
 
 _BADGES = {
     "connected": ("Connected", "ok"),
@@ -21,10 +22,10 @@ _SENTENCES = {
     "misconfigured": "The calendar is not where it was, or may not be used. Bookings wait here until that is put right.",
     "paused": "Somebody paused this account: it is neither read nor written. Bookings wait here until it is resumed.",
 }
-_GOOGLE_BADGES = {"needs reauth": ("Needs a new sign-in", "bad")}
-_GOOGLE_SENTENCES = {
-    "degraded": "Google does not answer properly at the moment. Nothing is lost: the portal keeps trying and catches up by itself.",
-    "needs reauth": "Google no longer lets the portal in. Bookings wait here until you sign in again, and are then written.",
+_BADGES_BY_CONSENT = {"needs reauth": ("Needs a new sign-in", "bad")}
+_SENTENCES_BY_CONSENT = {
+    "degraded": "{server} does not answer properly at the moment. Nothing is lost: the portal keeps trying and catches up by itself.",
+    "needs reauth": "{server} no longer lets the portal in. Bookings wait here until you sign in again, and are then written.",
 }
 FRESHNESS = (
     (300, "5 minutes"),
@@ -47,32 +48,43 @@ _PRIVACY = {
     "initials": "the service, and customers by their initials",
     "full": "the service, and customers with all that they wrote",
 }
-SERVERS = {"google": "Google"}
-"""Who accepts a sign-in; for all others it is “the server”."""
-PROVIDERS = {"caldav": "CalDAV", "google": "Google Calendar", "microsoft": "Microsoft 365", "memory": "Test calendar"}
+_BOXES = {
+    1: ("one permission", "It is needed", "tick the box"),
+    2: ("two permissions", "Both are needed", "tick both boxes"),
+}
+_DENIED = {"access_denied": "You did not allow the portal to use your calendars."}
 
 
 def state_badge(state: str, provider: str) -> tuple[str, str]:
     """A connection's state in two or three words, and the kind of badge for it."""
-    return (_GOOGLE_BADGES.get(state) if provider == "google" else None) or _BADGES[state]
+    own = {} if kind_of(provider).has_password else _BADGES_BY_CONSENT
+    return own.get(state) or _BADGES[state]
 
 
 def state_sentence(state: str, provider: str) -> str:
     """What the state means for bookings, and what to do; empty when all is well."""
-    return (_GOOGLE_SENTENCES.get(state) if provider == "google" else None) or _SENTENCES[state]
+    kind = kind_of(provider)
+    own = {} if kind.has_password else _SENTENCES_BY_CONSENT
+    return own[state].format(server=kind.server) if state in own else _SENTENCES[state]
 
 
-def permissions(scopes: str) -> str:
+def boxes(consent: Consent) -> tuple[str, str, str]:
+    """How many permissions its page asks for, that all are needed, and what to do there."""
+    count = len(consent.permissions)
+    return _BOXES.get(count, (f"{count} permissions", "All are needed", "tick all boxes"))
+
+
+def permissions(scopes: str, provider: str) -> str:
     """What an account with these scopes (separated by spaces) allows, as one sentence; empty where there are none, as with a password."""
-    granted = scopes.split()
-    allowed = [text for scope, text in _SCOPES.items() if scope in granted]
+    consent, granted = kind_of(provider).consent, scopes.split()
+    allowed = [text for scope, text in consent.allows.items() if scope in granted] if consent else []
     return f"Allowed: to {', and to '.join(allowed)}." if allowed else ""
 
 
 def push(*, is_live: bool, provider: str, poll_seconds: int) -> str:
     """How changes made in a calendar reach the portal, in a few words."""
     if is_live:
-        return f"{PROVIDERS.get(provider, provider).partition(' ')[0]} tells of changes at once"
+        return f"{kind_of(provider).label.partition(' ')[0]} tells of changes at once"
     return f"Looked at every {poll_seconds} seconds"
 
 
@@ -136,69 +148,15 @@ def proof(name: str, busy_count: int | None) -> str:
     return f"“{name}” can be read: {busy_count} busy {'time' if busy_count == 1 else 'times'} in the next two months."
 
 
-def advice(error: Exception | None, *, provider: str = "caldav") -> str:
+def advice(error: Exception | None, provider: str) -> str:
     """What to try when a server refused to be connected; follows the error's own sentence."""
-    for kind, sentence in _GOOGLE_ADVICE if provider == "google" else _ADVICE:
-        if isinstance(error, kind):
-            return sentence
-    return ""
+    return next((sentence for kind, sentence in kind_of(provider).advice if isinstance(error, kind)), "")
 
 
-def google_refusal(error: str) -> str:
-    """Why Google sent somebody back without a permission, by its word for it."""
-    return _GOOGLE_REFUSALS.get(error, "Google did not give the portal a permission.")
-
-
-_ADVICE: tuple[tuple[type[Exception], str], ...] = (
-    (
-        AccessRevoked,
-        "Apple, Fastmail and most others want an app password made for this purpose, not the account's own.",
-    ),
-    (
-        PermissionMissing,
-        "The account was accepted, but may not see calendars. Its owner or administrator can allow that.",
-    ),
-    (Misconfigured, "Please compare the address with the hints below; a calendar's own address works too."),
-    (Temporary, "The address may be mistyped, or the server is down just now. Nothing was stored; please try again."),
-    (
-        BadAnswer,
-        "Something answers at this address, but it does not speak CalDAV. Please compare it with the hints below.",
-    ),
-)
-_GOOGLE_ADVICE: tuple[tuple[type[Exception], str], ...] = (
-    (AccessRevoked, "Nothing was stored; please begin connecting again."),
-    (
-        PermissionMissing,
-        "This calendar may belong to somebody else who shares it only in part. Leave it out, or ask its owner.",
-    ),
-    (Misconfigured, "Nothing was stored."),
-    (Temporary, "Nothing was stored; please try again in a minute."),
-    (BadAnswer, "Nothing was stored; please try again in a minute."),
-)
-_GOOGLE_REFUSALS = {
-    "access_denied": "You did not allow the portal to use your calendars.",
-    "admin_policy_enforced": "The administrator of this Google account does not allow the portal to use its calendars.",
-    "org_internal": "The portal's Google project is only for accounts of its own organisation. Please use one of those.",
-    "disallowed_useragent": "Google does not let people sign in from this browser. Please use another one.",
-}
-GOOGLE_PERMISSIONS = {
-    "https://www.googleapis.com/auth/calendar.events": (
-        "View and edit events on all your calendars",
-        "Without it the portal can neither see when you are busy nor enter bookings into your calendar.",
-    ),
-    "https://www.googleapis.com/auth/calendar.calendarlist.readonly": (
-        "See the list of Google calendars you’re subscribed to",
-        "Without it you could not choose which of your calendars count, and which one receives bookings.",
-    ),
-}
-"""Scope -> what Google's page calls it, and what the portal needs it for."""
-_SCOPES = {
-    "https://www.googleapis.com/auth/calendar": "use and change everything in the calendars",
-    "https://www.googleapis.com/auth/calendar.events": "see and change events",
-    "https://www.googleapis.com/auth/calendar.calendarlist.readonly": "see the list of calendars",
-    "https://www.googleapis.com/auth/calendar.calendarlist": "see and change the list of calendars",
-    "https://www.googleapis.com/auth/calendar.readonly": "read the calendars",
-}
+def refusal(error: str, kind: Kind) -> str:
+    """Why a provider sent somebody back without a permission, by its word for it."""
+    own = kind.consent.refusals if kind.consent else {}
+    return {**_DENIED, **own}.get(error, f"{kind.server} did not give the portal a permission.")
 
 
 def _span(seconds: int) -> str:

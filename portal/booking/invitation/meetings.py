@@ -19,7 +19,7 @@ from portal.booking.models import Appointment, Booking, EventLink
 from portal.booking.statements import rows
 from portal.business.models import Service
 from portal.clock import now_utc
-from providers.kinds import MEETING_MAKERS
+from providers.kinds import meeting_makers
 
 REACHABLE = ("connected", "degraded")
 MADE_WITHIN = timedelta(minutes=10)
@@ -93,6 +93,5 @@ def _was_not_made(maker: Any) -> bool:
 
 def _maker(found: Sequence[Any]) -> Any | None:
     """Always the same one as long as the calendars are: with two makers there would be two meetings."""
-    return next(
-        (row for row in found if row.is_destination and row.provider in MEETING_MAKERS and not row.leaving), None
-    )
+    makers = meeting_makers()
+    return next((row for row in found if row.is_destination and row.provider in makers and not row.leaving), None)

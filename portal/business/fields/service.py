@@ -11,6 +11,12 @@ from portal.business.fields.base import Fields
 from portal.business.fields.bounds import MOST_SEATS
 from portal.business.fields.faults import Fault
 from portal.business.fields.kinds import Checked, Choices, Flag, Length, Lengths, Minutes, Name, OneOf, Text, Whole
+from providers.kinds import KINDS
+
+_MEETINGS = {
+    "": "None",
+    **{kind.name: f"{kind.meeting_name} link for each appointment" for kind in KINDS.values() if kind.meeting_name},
+}
 
 
 class ServiceFields(Fields):
@@ -39,7 +45,7 @@ class ServiceFields(Fields):
     )  # fmt: skip
     meeting = OneOf(
         "Video call",
-        {"": "None", "google": "Google Meet link for each appointment"},
+        _MEETINGS,
         default="",
         public=True,
         told="Who makes the link of the video meeting, where the service is one.",

@@ -1,4 +1,4 @@
-"""A consent under way: what we must remember while somebody is at Google's page, and must find unchanged when Google sends the browser back.
+"""A consent under way: what we must remember while somebody is at a provider's page, and must find unchanged when it sends the browser back.
 
 It waits in the browser's own session cookie, sealed, so a link made in one browser is worth nothing in another (a shared store would let a
 stranger hang his account on ours). It names the user, and the resource or connection that it is for; it serves once, for ten minutes.
@@ -18,7 +18,6 @@ from portal.errors import Invalid
 from portal.security import Sealer
 
 LIVES = timedelta(minutes=10)
-_SLOT = "google_consent"
 
 
 class ConsentLost(Exception):
@@ -38,8 +37,8 @@ class Consent:
     expires_at: str
 
 
-def begin(*, user_id: int, resource_id: int, connection_id: int | None, now: datetime) -> Consent:
-    """A new one, in place of any older one of this browser."""
+def begin(*, provider: str, user_id: int, resource_id: int, connection_id: int | None, now: datetime) -> Consent:
+    """A new one, in place of any older one of this browser with that provider."""
     consent = Consent(
         user_id=user_id,
         resource_id=resource_id,
@@ -49,29 +48,35 @@ def begin(*, user_id: int, resource_id: int, connection_id: int | None, now: dat
         verifier=secrets.token_urlsafe(48),
         expires_at=(now + LIVES).isoformat(),
     )
-    session[_SLOT] = _sealer().seal(json.dumps(asdict(consent)), place=_place(user_id))
+    session[_slot(provider)] = _sealer().seal(json.dumps(asdict(consent)), place=_place(provider, user_id))
     return consent
 
 
-def finish(state: str, *, user_id: int, now: datetime) -> Consent:
+def finish(state: str, *, provider: str, user_id: int, now: datetime) -> Consent:
     """The consent that this answer belongs to; it is used up by that. Raises ConsentLost.
 
     An answer that does not belong to it leaves it as it is, so that nobody can end it from outside.
     """
     try:
-        consent = Consent(**json.loads(_sealer().open(session.get(_SLOT, ""), place=_place(user_id))))
+        consent = Consent(
+            **json.loads(_sealer().open(session.get(_slot(provider), ""), place=_place(provider, user_id)))
+        )
     except (Invalid, ValueError, TypeError):  # none, another user's, or sealed with a key that is gone
         raise ConsentLost from None
     if not hmac.compare_digest(consent.state.encode(), state.encode()):
         raise ConsentLost
-    session.pop(_SLOT)
+    session.pop(_slot(provider))
     if datetime.fromisoformat(consent.expires_at) <= now or consent.user_id != user_id:
         raise ConsentLost
     return consent
 
 
-def _place(user_id: int) -> str:
-    return f"session/{user_id}/{_SLOT}"
+def _slot(provider: str) -> str:
+    return f"{provider}_consent"
+
+
+def _place(provider: str, user_id: int) -> str:
+    return f"session/{user_id}/{_slot(provider)}"
 
 
 def _sealer() -> Sealer:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from flask import Flask, current_app, has_app_context
 from sqlalchemy import or_, select, update
@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session
 
 from portal.calendars.account import Account, account_of, refuse_open_transaction, seal_secret, unseal_secret
 from portal.calendars.models import Connection
-from portal.calendars.oauth.client import google_client
+from portal.calendars.oauth.client import consent_of, oauth_client
 from portal.clock import now_utc
 from portal.database.engine import read_transaction, transaction
 from portal.errors import Invalid
@@ -31,9 +31,8 @@ from portal.failpoints import reach
 from portal.instance.standing import require_ours
 from portal.outbound.session import guarded_session
 from providers.errors import AccessRevoked, BadAnswer, Misconfigured, ProviderError, Temporary
-
-if TYPE_CHECKING:
-    from providers.calendars.google.oauth import Grant, Tokens
+from providers.kind import Grant, Kind, Tokens
+from providers.kinds import kind_of
 
 T = TypeVar("T")
 EARLY = timedelta(minutes=5)
@@ -47,8 +46,6 @@ PATIENCE = 12.0
 """Seconds to wait for what another process is fetching."""
 PAUSE = timedelta(seconds=30)
 """After a token could not be renewed early, before that is tried again."""
-TESTING = timedelta(days=6), timedelta(days=8)
-"""At this age Google ends every grant of a consent screen left in “Testing”: after seven days."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +77,15 @@ def as_secret(tokens: Tokens | Grant, *, granted_at: datetime | None, now: datet
 class GivenTokens:
     """The access token of a connection that is just being made: good for an hour, and never renewed."""
 
-    def __init__(self, secret: Mapping[str, str]) -> None:
+    def __init__(self, kind: Kind, secret: Mapping[str, str]) -> None:
+        self._server = kind.server
         self._token = secret["access_token"]
 
     def current(self) -> str:
         return self._token
 
     def renew(self, rejected: str) -> str:
-        raise AccessRevoked("Google does not accept this sign-in any more. Please begin connecting again.")
+        raise AccessRevoked(f"{self._server} does not accept this sign-in any more. Please begin connecting again.")
 
 
 class StoredTokens:
@@ -100,6 +98,7 @@ class StoredTokens:
     def __init__(self, account: Account, *, is_hurried: bool = False) -> None:
         self._app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
         self._account = account
+        self._kind = kind_of(account.provider)
         self._is_hurried = is_hurried
         self._kept = _opened(account)
         self._pause_until: datetime | None = None
@@ -142,7 +141,7 @@ class StoredTokens:
             if not is_urgent:
                 return used
             time.sleep(0.1)
-        raise Temporary("The portal is still waiting for Google to renew its access.", retry_after=5.0)
+        raise Temporary(f"The portal is still waiting for {self._kind.server} to renew its access.", retry_after=5.0)
 
     def _read(self, session: Session) -> _Row:
         connection = session.get(Connection, self._account.connection_id)
@@ -169,12 +168,12 @@ class StoredTokens:
     def _fetch(self, used: Secret, lease: str) -> Secret:
         """What the row holds after asking for a new token: ours, or what came about meanwhile."""
         try:
-            tokens = self._in_app(lambda: _ask(used.refresh_token))
+            tokens = self._in_app(lambda: _ask(self._kind, used.refresh_token))
         except ProviderError as error:
             stored = self._in_app(lambda: transaction(lambda session: self._give_back(session, lease)))
             if stored.refresh_token != used.refresh_token:  # a person signed in meanwhile: what we used counts no more
                 return stored
-            raise _plainly(error, used) from None
+            raise _plainly(error, self._kind, used) from None
         reach("tokens.after_answer")
         stored = self._in_app(lambda: transaction(lambda session: self._store(session, tokens, used, lease)))
         reach("tokens.after_commit")
@@ -221,13 +220,11 @@ def _end_lease(connection: Connection, lease: str) -> None:
         connection.token_lease = connection.token_lease_until = None
 
 
-def _ask(refresh_token: str) -> Tokens:
-    from providers.calendars.google import oauth
-
+def _ask(kind: Kind, refresh_token: str) -> Tokens:
     require_ours()  # a copy that fetched new tokens could end those of the original
-    settings = current_app.extensions["settings"]
+    settings, sign_in = current_app.extensions["settings"], consent_of(kind).sign_in()
     with guarded_session(allow=settings.outbound_allow) as session, session.budget(BUDGET):
-        return oauth.refresh(google_client(settings), session, refresh_token=refresh_token, now=now_utc())
+        return sign_in.refresh(oauth_client(settings, kind), session, refresh_token=refresh_token, now=now_utc())
 
 
 def _opened(account: Account) -> Secret:
@@ -254,14 +251,12 @@ def _parsed(secret: Mapping[str, str]) -> Secret:
         ) from None
 
 
-def _plainly(error: ProviderError, used: Secret) -> ProviderError:
+def _plainly(error: ProviderError, kind: Kind, used: Secret) -> ProviderError:
     """The error, with the one cause that its age gives away."""
     if isinstance(error, BadAnswer):
         return Temporary(str(error))
-    shortest, longest = TESTING
-    if isinstance(error, AccessRevoked) and used.granted_at and shortest <= now_utc() - used.granted_at <= longest:
-        return AccessRevoked(
-            "Google ended the permission seven days after it was given. It does so to all of them while the consent screen of the portal's "
-            "Google project stands on “Testing”: whoever runs the portal has to publish it there. Then refresh the connection once more."
-        )
-    return error
+    early = consent_of(kind).early_end
+    if not (isinstance(error, AccessRevoked) and used.granted_at and early):
+        return error
+    is_early = early.shortest <= now_utc() - used.granted_at <= early.longest
+    return AccessRevoked(early.sentence) if is_early else error

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from portal.booking.invitation.customer_ics import CustomerEvent
 from portal.notifications.compose.news import News
+from providers.kinds import CALDAV
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,7 +214,7 @@ class ConnectionNews:
     account: str
     calendars: tuple[str, ...]
     rules: tuple[str, ...] = ()
-    provider: str = "caldav"
+    provider: str = CALDAV.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,6 +36,7 @@ from portal.notifications.compose.manage_link import ManageLink
 from portal.notifications.compose.own_words import booking_values, put_in, waiting_values
 from portal.notifications.compose.sheet import Reader, Row, Sheet, booking_sheet, party, person_sheet, waiting_sheet
 from portal.notifications.compose.wording import known_zone, locale_for, tag_for
+from providers.kinds import kind_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,12 +193,13 @@ def _conflict(facts: ConflictNews) -> Message:
 
 
 def _connection(facts: ConnectionNews) -> Message:
-    reader = _reader(facts)
+    reader, kind = _reader(facts), kind_of(facts.provider)
     values = {
         "state": facts.state,
         "resource": facts.resource,
         "rules": facts.rules,
-        "has_password": facts.provider != "google",
+        "has_password": kind.has_password,
+        "server": kind.server,
     }
     rows = [
         Row(say("Since"), (reader.instant(facts.since),)),

@@ -135,7 +135,7 @@ def forget(session: Session, connection_id: int, *, sentence: str = "") -> Accou
     session.delete(connection)
     session.flush()
     subject = account.account.get("subject")  # an account with a password has none, and nothing to give back
-    is_last = bool(subject) and not grants.is_used(session, subject)
+    is_last = bool(subject) and not grants.is_used(session, account.provider, subject)
     ledger.write(
         session,
         "disconnected",
@@ -153,7 +153,7 @@ def give_back_grant(account: Account | None) -> None:
         secret = unseal_secret(account)
     except Invalid:  # it does not open any more: then there is nothing to give back
         return
-    grants.give_back(secret)
+    grants.give_back(account.provider, secret)
 
 
 def name_of(connection: Connection) -> str:

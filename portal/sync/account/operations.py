@@ -29,6 +29,7 @@ from portal.sync.account import disconnect as farewell
 from portal.sync.account import disconnecting
 from portal.sync.pull.ask import request_pull
 from portal.sync.state import catch_up_note, states
+from providers.kinds import kind_of
 
 
 def read_now(connection_id: int, *, now: datetime) -> None:
@@ -165,7 +166,7 @@ def disconnect(connection_id: int, *, take_away: bool, by: str, now: datetime) -
             return connection is None
         has_work = take_away and disconnecting.events_to_come(session, connection_id, now=now) > 0
         farewell.begin(session, connection, take_away=has_work, by=by, now=now)
-        if has_work or connection.provider == "google":  # its permission and its pushes are to be given back
+        if has_work or kind_of(connection.provider).consent:  # its permission and its pushes are to be given back
             return False
         disconnecting.give_up(session, connection, by=by)
         return True

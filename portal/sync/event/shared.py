@@ -19,6 +19,7 @@ from portal.instance.ids import instance_ids
 from portal.sync.event.desired import derived_uid
 from portal.sync.event.stands import stands
 from portal.sync.event.text import strictest
+from providers.kinds import kind_of
 
 
 def is_wanted_by_another(session: Session, link: EventLink) -> bool:
@@ -70,7 +71,7 @@ def is_same(one: Calendar, other: Calendar) -> bool:
     """Whether both are one calendar. At Google and on CalDAV servers its id is the same for all accounts, and for nothing else."""
     if (one.connection.provider, one.remote_id) != (other.connection.provider, other.remote_id):
         return False
-    is_worldwide = one.connection.provider != "memory"
+    is_worldwide = kind_of(one.connection.provider).has_worldwide_ids
     return is_worldwide or one.connection.account.get("url") == other.connection.account.get("url")
 
 

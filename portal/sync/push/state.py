@@ -18,12 +18,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.calendars.models import Calendar, PushSubscription
+from portal.calendars.oauth.client import api_url
 from portal.config import Settings
 from portal.database.chunks import in_chunks
 from portal.sync import due
+from providers.kinds import kind_of
 
-PUSHING = {"google": "Google", "memory": "The provider"}
-"""Kinds of providers that can push, and what people call them. (The one in memory is for tests.)"""
 CONFIRMED_WITHIN = timedelta(minutes=2)
 """A provider sends its first message at once. What has not come by then, does not reach us."""
 REFUSED_PAUSE = timedelta(minutes=15)
@@ -60,13 +60,14 @@ class Step:
 def push_address(settings: Settings, provider: str) -> str:
     """Where this kind of provider may send its messages: a public https address, as providers demand. Empty when there is none.
 
-    A stand-in for Google on this very machine reaches this portal whatever its address.
+    A stand-in for the provider on this very machine reaches this portal whatever its address.
     """
-    if provider not in PUSHING:
+    kind = kind_of(provider)
+    if kind.push is None:
         return ""
-    is_stand_in = provider == "google" and _is_loopback(urlsplit(settings.google_api_url).hostname or "")
+    is_stand_in = _is_loopback(urlsplit(api_url(settings, kind)).hostname or "")
     if is_stand_in or (settings.is_https and _is_public(urlsplit(settings.url).hostname or "")):
-        return f"{settings.url}/hooks/google"
+        return f"{settings.url}/hooks/{kind.push.hook}"
     return ""
 
 
@@ -171,8 +172,9 @@ def _needs_successor(row: PushSubscription, *, address: str, refreshed_at: datet
 
 def _state(calendar: Calendar, rows: Sequence[PushSubscription], *, now: datetime) -> PushState:
     settings: Settings = current_app.extensions["settings"]
-    kind, looks = calendar.connection.provider, f"It is looked at every {settings.poll_seconds} seconds."
-    if kind not in PUSHING:
+    provider, looks = calendar.connection.provider, f"It is looked at every {settings.poll_seconds} seconds."
+    push = kind_of(provider).push
+    if push is None:
         return PushState(is_live=False, reason=f"Calendars of this kind do not tell of changes. {looks}")
     if calendar.connection.state not in ("connected", "degraded"):
         return PushState(is_live=False, reason="Nothing is asked of an account that is paused or does not work.")
@@ -180,10 +182,10 @@ def _state(calendar: Calendar, rows: Sequence[PushSubscription], *, now: datetim
     if heard:
         ends = [row.expires_at for row in heard if row.expires_at]
         return PushState(is_live=True, until=max(ends, default=None))
-    if not push_address(settings, kind):
+    if not push_address(settings, provider):
         lacks = "This portal has no public https address, which is needed for messages about changes."
         return PushState(is_live=False, reason=f"{lacks} {looks}")
-    return PushState(is_live=False, reason=f"{_why_not(rows, PUSHING[kind], now=now)} {looks}")
+    return PushState(is_live=False, reason=f"{_why_not(rows, push.name, now=now)} {looks}")
 
 
 def _why_not(rows: Sequence[PushSubscription], name: str, *, now: datetime) -> str:

@@ -31,6 +31,7 @@ from portal.sync.push.state import Step
 from portal.sync.throttle import line_to
 from providers.calendars.base import CalendarProvider, CalendarRef, Subscription
 from providers.errors import Gone, ProviderError, Temporary
+from providers.kinds import pushing
 
 TOPIC = "calendar.push"
 STOP_TRIES = 5
@@ -104,7 +105,7 @@ def _due_calendars(session: Session, *, now: datetime) -> list[int]:
 def _can_push() -> ColumnElement[bool]:
     """A connection that does not work cannot be asked; what is leaving ends its subscriptions in its farewell."""
     works = Connection.state.in_(("connected", "degraded", "paused"))
-    return and_(Connection.provider.in_(state.PUSHING), works, Connection.leaving.is_(False))
+    return and_(Connection.provider.in_(pushing()), works, Connection.leaving.is_(False))
 
 
 def _record(session: Session, calendar_ids: list[int]) -> int:

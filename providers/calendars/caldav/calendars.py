@@ -28,6 +28,15 @@ from providers.calendars.caldav.wire import DavWire
 from providers.calendars.caldav.writes import delete_event, path_for, put_event
 
 
+def open_account(
+    *, account: Mapping[str, str], secret: Mapping[str, str], http_session: Any, **_unused: Any
+) -> CalDavCalendars:
+    """See `providers.kind.OpenAccount`."""
+    return CalDavCalendars(
+        url=account["url"], username=account["username"], password=secret["password"], http_session=http_session
+    )
+
+
 class CalDavCalendars:
     """One signed-in account on one server. Not shared between threads.
 

@@ -30,6 +30,7 @@ from providers.calendars.google.objects import WRITERS, look_at_calendar, read_o
 from providers.calendars.google.pace import Pace
 from providers.calendars.google.wire import GoogleWire, Json
 from providers.calendars.google.writes import delete_event, put_event
+from providers.errors import Misconfigured
 
 PUSH_FOR = timedelta(days=7)
 """How long pushes are asked for; Google may grant less."""
@@ -127,6 +128,21 @@ class GoogleCalendars:
     def close(self) -> None:
         """End all connections, the session's too."""
         self._wire.close()
+
+
+def open_account(
+    *,
+    account: Mapping[str, str],
+    secret: Mapping[str, str],
+    http_session: Any,
+    tokens: AccessTokens | None,
+    api_url: str,
+) -> GoogleCalendars:
+    """See `providers.kind.OpenAccount`. The secret stays with whoever gives the tokens."""
+    if tokens is None:
+        raise Misconfigured("A Google account is opened with tokens.")
+    username = account.get("username", "")
+    return GoogleCalendars(tokens=tokens, account_name=username, api_url=api_url, http_session=http_session)
 
 
 def _holds_events(entry: object) -> bool:

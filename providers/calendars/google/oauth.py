@@ -1,6 +1,6 @@
 """The sign-in at Google: the address where consent is asked, codes and refresh tokens turned into access tokens, tokens given back.
 
-Knows the protocol and keeps nothing; called by the portal's `google_routes` and `tokens`. OAuth 2.0 with PKCE (RFC 6749, RFC 7636) through
+Knows the protocol and keeps nothing; called through its record in `providers.kinds`. OAuth 2.0 with PKCE (RFC 6749, RFC 7636) through
 Authlib, over the HTTP session that it is given; Google's own terms: developers.google.com/identity/protocols/oauth2/web-server.
 No error holds a token, a code or Google's own text.
 """
@@ -8,7 +8,6 @@ No error holds a token, a code or Google's own text.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +18,7 @@ from authlib.oauth2.client import OAuth2Client
 
 from providers.calendars.google.identity import Identity, identity_of
 from providers.errors import AccessRevoked, BadAnswer, Misconfigured, ProviderError, Temporary, Throttled
+from providers.kind import Grant, OAuthClient, Tokens
 
 EVENTS = "https://www.googleapis.com/auth/calendar.events"
 CALENDARS = "https://www.googleapis.com/auth/calendar.calendarlist.readonly"
@@ -39,40 +39,7 @@ _PASSING_ERRORS = frozenset({"server_error", "temporarily_unavailable", "interna
 _LONGEST_LIFE = 7 * 24 * 3600
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GoogleClient:
-    """The portal as Google knows it: the OAuth client of the Google project, and where to ask."""
-
-    client_id: str
-    client_secret: str = field(repr=False)
-    redirect_url: str
-    auth_url: str
-    token_url: str
-    revoke_url: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tokens:
-    """What opens the account. `refresh_token` is the one to use from now on, be it new or the old one."""
-
-    access_token: str = field(repr=False)
-    refresh_token: str = field(repr=False)
-    expires_at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grant:
-    """What a person consented to. `subject` is the account's lasting id, `email` its present address."""
-
-    subject: str
-    email: str
-    scopes: tuple[str, ...]
-    access_token: str = field(repr=False)
-    refresh_token: str = field(repr=False)
-    expires_at: datetime
-
-
-def consent_url(client: GoogleClient, *, state: str, verifier: str, nonce: str, login_hint: str = "") -> str:
+def consent_url(client: OAuthClient, *, state: str, verifier: str, nonce: str, login_hint: str = "") -> str:
     """Where the browser is sent. Consent is always asked anew, for only then Google gives a refresh token.
 
     `verifier` (43 characters or more) stays with us; only its SHA-256 travels. `login_hint` is the address of the account that is wanted.
@@ -93,7 +60,7 @@ def consent_url(client: GoogleClient, *, state: str, verifier: str, nonce: str, 
 
 
 def exchange(
-    client: GoogleClient, http_session: requests.Session, *, code: str, verifier: str, nonce: str, now: datetime
+    client: OAuthClient, http_session: requests.Session, *, code: str, verifier: str, nonce: str, now: datetime
 ) -> Grant:
     """The grant behind a code. Check `missing_scopes` before using it: people may untick any of them.
 
@@ -123,7 +90,7 @@ def exchange(
     )
 
 
-def refresh(client: GoogleClient, http_session: requests.Session, *, refresh_token: str, now: datetime) -> Tokens:
+def refresh(client: OAuthClient, http_session: requests.Session, *, refresh_token: str, now: datetime) -> Tokens:
     """A new access token, and perhaps a new refresh token in place of the old one.
 
     Raises AccessRevoked when the grant has ended, Misconfigured when the OAuth client is at fault, Temporary, BadAnswer.
@@ -137,7 +104,7 @@ def refresh(client: GoogleClient, http_session: requests.Session, *, refresh_tok
     return _tokens(answer, now=now)
 
 
-def revoke(client: GoogleClient, http_session: requests.Session, *, token: str) -> None:
+def revoke(client: OAuthClient, http_session: requests.Session, *, token: str) -> None:
     """End the whole grant that this token belongs to, with all its other tokens. One that has ended already is success.
 
     Raises Temporary, Misconfigured, BadAnswer.
@@ -159,7 +126,7 @@ class _Client(OAuth2Client):  # type: ignore[misc]
     client_auth_class = OAuth2ClientAuth  # the plain one does not know how to sign a request of `requests`
 
 
-def _oauth(client: GoogleClient, http_session: requests.Session) -> OAuth2Client:
+def _oauth(client: OAuthClient, http_session: requests.Session) -> OAuth2Client:
     return _Client(
         http_session,
         client.client_id,
@@ -171,7 +138,7 @@ def _oauth(client: GoogleClient, http_session: requests.Session) -> OAuth2Client
 
 
 def _ask(
-    client: GoogleClient,
+    client: OAuthClient,
     http_session: requests.Session,
     refused: Callable[[str], ProviderError],
     question: Callable[[OAuth2Client], Any],
@@ -208,7 +175,7 @@ def _tokens(answer: dict[str, Any], *, now: datetime) -> Tokens:
     return Tokens(access_token=access, refresh_token=again, expires_at=now + timedelta(seconds=lives))
 
 
-def _issuers(client: GoogleClient) -> tuple[str, ...]:
+def _issuers(client: OAuthClient) -> tuple[str, ...]:
     """Who may have made the id token: Google under its two names, or whoever stands in for it."""
     parts = urlsplit(client.auth_url)
     return "https://accounts.google.com", "accounts.google.com", f"{parts.scheme}://{parts.netloc}"

@@ -29,6 +29,7 @@ from portal.upkeep.doctor import examine
 from portal.upkeep.vitals import read_vitals
 from portal.worker import drain, jobs
 from portal.worker import loops as worker_loops
+from providers.kinds import GOOGLE
 from tests.operations.sync.conftest import Studio, at, clean_slate, fresh, make_studio, rows
 from tests.support.copies import make_foreign
 
@@ -99,10 +100,10 @@ def test_every_button_that_leads_outside_is_refused_in_a_copy(sqlite_app, act):
 def test_a_copy_neither_renews_nor_gives_back_a_permission(sqlite_app):
     make_foreign()
     with pytest.raises(NotAdopted):
-        tokens._ask("refresh token")
+        tokens._ask(GOOGLE, "refresh token")
     with pytest.raises(NotAdopted):
         open_with("google", {}, {"access_token": "a"})
-    assert grants.give_back({"refresh_token": "r"}) is False
+    assert grants.give_back("google", {"refresh_token": "r"}) is False
 
 
 def test_a_copy_reminds_nobody(studio, monkeypatch):

@@ -30,6 +30,7 @@ from portal.extensions import db
 from portal.intervals import Interval
 from portal.sync.pull.pull import pull
 from providers.errors import AccessRevoked, Misconfigured, Temporary
+from providers.kinds import GOOGLE
 from tests.factories import make_resource
 from tests.operations.sync.conftest import at
 from tests.support.google import account_and_secret, connect
@@ -373,7 +374,7 @@ def test_an_open_provider_outlives_its_access_tokens_but_not_a_new_grant(connect
 
 
 def test_the_tokens_of_a_connection_that_is_being_made_are_not_renewed():
-    given = tokens.GivenTokens({"access_token": "a"})
+    given = tokens.GivenTokens(GOOGLE, {"access_token": "a"})
     assert given.current() == "a"
     with pytest.raises(AccessRevoked, match="begin connecting again"):
         given.renew("a")

@@ -13,7 +13,7 @@ import pytest
 import time_machine
 from sqlalchemy import select
 
-from portal.admin.integrations import forms, words
+from portal.admin.integrations import forms
 from portal.booking.models import EventLink
 from portal.calendars.account import account_of, seal_secret, unseal_secret
 from portal.calendars.models import Calendar, Connection, ConnectionDraft
@@ -25,6 +25,7 @@ from portal.sync.models import LedgerLine
 from portal.worker import drain, jobs
 from providers.calendars.base import RemoteCalendar
 from providers.calendars.google.oauth import CALENDARS, EVENTS
+from providers.kinds import GOOGLE
 from tests.support.google_server import GoogleServer
 from tests.support.people import make_user, signed_in
 
@@ -314,7 +315,7 @@ def test_a_permission_that_was_not_ticked_is_named_and_nothing_is_half_accepted(
     answer = come_back(admin, ana, resource_id=studio.ana.id, consent={"untick": untick})
     assert answer.status_code == 422
     text = text_of(answer)
-    names = [name for name, _ in words.GOOGLE_PERMISSIONS.values()]
+    names = [name for name, _ in GOOGLE.consent.permissions.values()]
     assert [name in text for name in names] == [named in (0, None), named in (1, None)]
     assert count(Connection) == count(ConnectionDraft) == 0
     assert "/revoke" in paths(google, mark)

@@ -14,8 +14,9 @@ import pytest
 
 from portal.outbound.session import guarded_session
 from providers.calendars.google import oauth
-from providers.calendars.google.oauth import CALENDARS, EVENTS, GoogleClient
+from providers.calendars.google.oauth import CALENDARS, EVENTS
 from providers.errors import AccessRevoked, BadAnswer, Misconfigured, Temporary, Throttled
+from providers.kind import OAuthClient
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 CLIENT_ID = "portal.apps.googleusercontent.example"
@@ -67,7 +68,7 @@ def endpoint():
 
 @pytest.fixture
 def client(endpoint):
-    return GoogleClient(
+    return OAuthClient(
         client_id=CLIENT_ID,
         client_secret="client-secret-MARKER",
         redirect_url="https://book.example/admin/integrations/google/callback",

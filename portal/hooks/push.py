@@ -12,14 +12,12 @@ import hmac
 import re
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 
 import structlog
 from flask import Blueprint, Response, abort, current_app, request
 from sqlalchemy import select
 from sqlalchemy.orm import Session
-from werkzeug.datastructures import Headers
 
 from portal import doorbell
 from portal.calendars.models import Calendar, PushSubscription
@@ -32,62 +30,38 @@ from portal.security import token_hash
 from portal.sync import ledger
 from portal.sync.push import counts
 from portal.sync.push import state as push_state
-
-bp = Blueprint("hooks", __name__, url_prefix="/hooks")
+from providers.kind import PushMessage
+from providers.kinds import hooks, kind_of
 
 LARGEST = 64 * 1024
 _SUBSCRIPTION_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{32}")
-_CHANGES = frozenset({"exists", "not_exists"})
 log = structlog.get_logger()
 _ignored = Seldom()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
-    """One message as its headers tell. `expires_at` is when the subscription ends, as the provider sees it."""
-
-    subscription_id: str
-    secret: str
-    resource_id: str
-    state: str
-    expires_at: datetime | None
+def blueprints() -> list[Blueprint]:
+    """`/hooks/<hook>` for each provider that tells of changes; its record reads the messages."""
+    bp = Blueprint("hooks", __name__, url_prefix="/hooks")
+    for hook in hooks():
+        bp.add_url_rule(f"/{hook}", endpoint=hook, view_func=hear, methods=["POST"], defaults={"hook": hook})
+    return [bp]
 
 
-@bp.post("/google")
 @csrf.exempt  # type: ignore[untyped-decorator]
-@limiter.exempt  # all of Google's messages come from few addresses
-def google() -> Response:
-    """Google's push messages: headers only (calendar/api/guides/push). 204 for whatever is not too large."""
+@limiter.exempt  # all messages of a provider come from few addresses
+def hear(hook: str) -> Response:
+    """One message: its headers alone. 204 for whatever is not too large."""
     if (request.content_length or 0) > LARGEST:
         abort(413)
-    message = _google_message(request.headers)
-    outcome = _take(message)
+    outcome = _take(hooks()[hook].read(request.headers))
     settings: Settings = current_app.extensions["settings"]
     with suppress(OSError):  # a full disk must not keep messages from being heard
         counts.count(settings.data, outcome)
     if outcome == "noted":
         doorbell.ring(drain=False)
     elif outcome not in ("coalesced", "confirmed") and (times := _ignored.count(outcome)):
-        log.info("messages were ignored", hook="google", reason=outcome, times=times)
+        log.info("messages were ignored", hook=hook, reason=outcome, times=times)
     return Response(status=204)
-
-
-def _google_message(headers: Headers) -> Message:
-    return Message(
-        subscription_id=headers.get("X-Goog-Channel-ID", ""),
-        secret=headers.get("X-Goog-Channel-Token", ""),
-        resource_id=headers.get("X-Goog-Resource-ID", "")[:300],
-        state=headers.get("X-Goog-Resource-State", ""),
-        expires_at=_instant(headers.get("X-Goog-Channel-Expiration", "")),
-    )
-
-
-def _instant(text: str) -> datetime | None:
-    """An HTTP date, which is always GMT. What cannot be read is not known."""
-    try:
-        return parsedate_to_datetime(text).replace(tzinfo=UTC)
-    except ValueError:
-        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +78,7 @@ class _Known:
     read_begun_at: datetime | None
 
 
-def _take(message: Message) -> str:
+def _take(message: PushMessage) -> str:
     """What becomes of the message: one of `portal.sync.push.counts.OUTCOMES`."""
     if not _SUBSCRIPTION_ID.fullmatch(message.subscription_id):
         return "unknown"
@@ -117,9 +91,9 @@ def _take(message: Message) -> str:
         return "wrong resource"
     if known.is_over:
         return "over"
-    if message.state != "sync" and message.state not in _CHANGES:
+    is_change = message.is_change
+    if is_change is None:
         return "not understood"
-    is_change = message.state in _CHANGES
     if known.is_trusted and not (is_change and not push_state.will_be_read(known.notified_at, known.read_begun_at)):
         return "coalesced"
     return transaction(lambda session: _note(session, known, message, is_change=is_change))
@@ -150,7 +124,7 @@ def _is_over(subscription: PushSubscription, *, now: datetime) -> bool:
     return subscription.ended_at is not None or (subscription.expires_at is not None and subscription.expires_at <= now)
 
 
-def _note(session: Session, known: _Known, message: Message, *, is_change: bool) -> str:
+def _note(session: Session, known: _Known, message: PushMessage, *, is_change: bool) -> str:
     """Any message shows that messages reach us; a change also wants a reading."""
     now = now_utc()
     is_news = push_state.note_change(session, known.calendar_id, now=now) if is_change else False
@@ -165,11 +139,13 @@ def _note(session: Session, known: _Known, message: Message, *, is_change: bool)
     return "confirmed"
 
 
-def _confirm(session: Session, subscription: PushSubscription, message: Message, *, now: datetime) -> None:
+def _confirm(session: Session, subscription: PushSubscription, message: PushMessage, *, now: datetime) -> None:
     """The first message. It also tells what the provider's answer would have told, should that have been lost."""
     if not push_state.is_live(session, subscription.calendar_id, now=now):
         calendar = session.get_one(Calendar, subscription.calendar_id)
-        sentence = f"From now on {push_state.PUSHING[calendar.connection.provider]} tells of changes in “{calendar.name}” at once."
+        pushed = kind_of(calendar.connection.provider).push
+        teller = pushed.name if pushed else "The provider"
+        sentence = f"From now on {teller} tells of changes in “{calendar.name}” at once."
         ledger.write(session, "push", sentence, calendar_id=calendar.id, connection_id=calendar.connection_id)
     subscription.confirmed_at, subscription.problem = now, None
     subscription.resource_id = subscription.resource_id or message.resource_id

@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
 from portal.extensions import limiter
-from portal.hooks import google
+from portal.hooks import push
 from portal.logs import Seldom
 from portal.sync.push import counts
 
@@ -42,8 +42,8 @@ def test_sets_no_cookie_and_says_nothing(client):
 
 
 def test_refuses_what_is_too_large(client):
-    assert client.post("/hooks/google", headers=MESSAGE, data=b"x" * google.LARGEST).status_code == 204
-    assert client.post("/hooks/google", headers=MESSAGE, data=b"x" * (google.LARGEST + 1)).status_code == 413
+    assert client.post("/hooks/google", headers=MESSAGE, data=b"x" * push.LARGEST).status_code == 204
+    assert client.post("/hooks/google", headers=MESSAGE, data=b"x" * (push.LARGEST + 1)).status_code == 413
 
 
 def test_never_reads_a_body(client):
@@ -58,7 +58,7 @@ def test_a_thousand_messages_from_one_address_are_not_too_many(client, monkeypat
 
 
 def test_forged_messages_do_not_fill_the_log(client, monkeypatch):
-    monkeypatch.setattr(google, "_ignored", Seldom())
+    monkeypatch.setattr(push, "_ignored", Seldom())
     with capture_logs() as lines:
         for _ in range(200):
             client.post("/hooks/google", headers=MESSAGE)
@@ -66,7 +66,7 @@ def test_forged_messages_do_not_fill_the_log(client, monkeypatch):
 
 
 def test_no_secret_reaches_the_log(client, monkeypatch):
-    monkeypatch.setattr(google, "_ignored", Seldom())
+    monkeypatch.setattr(push, "_ignored", Seldom())
     with capture_logs() as lines:
         client.post("/hooks/google", headers=MESSAGE)
     assert lines
