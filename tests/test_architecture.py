@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
+
+from portal.config import Settings
+from providers.kind import SignIn
+from providers.kinds import KINDS
 
 ROOT = Path(__file__).resolve().parent.parent
 MODULES = sorted([*ROOT.glob("portal/**/*.py"), *ROOT.glob("providers/**/*.py"), ROOT / "worker.py"])
@@ -270,6 +276,61 @@ def test_pages_are_not_domain():
                 "flask.flash",
             }
         ), path
+
+
+def of_a_provider(path: Path) -> bool:
+    """Whether a file is a provider's own, or the place of all their records."""
+    name = str(path.relative_to(ROOT))
+    own = [
+        f"{place}/{kind}/"
+        for kind in KINDS
+        for place in ("providers/calendars", "providers/standins", "templates/admin")
+    ]
+    own += [f"providers/calendars/{kind}.py" for kind in KINDS]
+    return name == "providers/kinds.py" or name.startswith((*own, "portal/migrations/"))
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if not of_a_provider(path)], ids=dotted)
+def test_no_code_asks_which_provider_it_is(path):
+    """What differs by provider is in its record (`providers.kinds`): its name, its endpoints and its settings stand nowhere else."""
+    names = "|".join(KINDS)
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    words = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    assert not [word for word in words if re.fullmatch(rf"({names})(\.\w+)?", word)]
+    settings = [node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    assert not [name for name in settings if re.match(rf"({names})_", name)]
+    if room(dotted(path)) != "demo":  # it plays one of them
+        asked = [node for node in ast.walk(tree) if isinstance(node, ast.Compare)]
+        assert not [ast.unparse(node) for node in asked if re.search(rf"\b({names.upper()})\b", ast.unparse(node))]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in sorted(ROOT.glob("templates/**/*.*")) if not of_a_provider(path)],
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_no_template_asks_which_provider_it_is(path):
+    asked = "".join(re.findall(r"\{[{%].*?[%}]\}", path.read_text(encoding="utf-8"), re.DOTALL))
+    names = "|".join(KINDS)
+    assert not re.findall(rf"""["']({names})(?:["'.])|\w+_({names})\b""", asked)
+
+
+def test_what_a_record_names_is_there():
+    for kind in KINDS.values():
+        named = [kind.opens, kind.stand_in]
+        named += [kind.push.reads] if kind.push else []
+        if kind.consent:
+            named.append(kind.consent.module)
+            assert set(vars(SignIn)) & set(dir(resolve_name(kind.consent.module))) >= {
+                "consent_url",
+                "exchange",
+                "refresh",
+                "revoke",
+                "missing_scopes",
+            }
+            own = [getattr(kind.consent.settings, field.name) for field in dataclasses.fields(kind.consent.settings)]
+            assert not [name for name in own if name and not hasattr(Settings(), name.lower())]
+        assert all(resolve_name(name) for name in named if name)
 
 
 def test_the_portal_imports_no_stand_in():
