@@ -68,7 +68,7 @@ def same_calendars(session: Session, calendar: Calendar) -> list[Calendar]:
 
 
 def is_same(one: Calendar, other: Calendar) -> bool:
-    """Whether both are one calendar. At Google and on CalDAV servers its id is the same for all accounts, and for nothing else."""
+    """Whether both are one calendar. Where ids are world-wide, its id is the same for all accounts, and for nothing else."""
     if (one.connection.provider, one.remote_id) != (other.connection.provider, other.remote_id):
         return False
     is_worldwide = kind_of(one.connection.provider).has_worldwide_ids

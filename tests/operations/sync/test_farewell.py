@@ -328,13 +328,13 @@ def test_a_restored_backup_takes_nothing_away_before_a_person_has_looked(studio)
 
 def test_the_grant_is_given_back_with_the_last_connection_of_its_account_only(studio, monkeypatch):
     given_back = []
-    monkeypatch.setattr(grants, "give_back", lambda secret: given_back.append(dict(secret)))
+    monkeypatch.setattr(grants, "give_back", lambda provider, secret: given_back.append((provider, dict(secret))))
     first = studio.connection().id
     second = make_calendar(make_resource(), url="another").connection_id
     stranger = make_calendar(make_resource(), url="a third").connection_id
     for connection_id, subject in ((first, "42"), (second, "42"), (stranger, "43")):
         make_google(connection_id, subject=subject)
-    for connection_id, expected in ((first, []), (second, [{"refresh_token": f"of {second}"}])):
+    for connection_id, expected in ((first, []), (second, [("google", {"refresh_token": f"of {second}"})])):
         assert not operations.disconnect(connection_id, take_away=False, by="Ana", now=now_utc())
         say_farewell()
         assert given_back == expected
