@@ -21,13 +21,13 @@ from portal.web.hypermedia import wants_partial
 from providers.kinds import by_consent, hooks
 
 
-def _of_hooks() -> set[str]:
-    return {f"hooks.{hook}" for hook in hooks()}
+def _of_hooks() -> frozenset[str]:
+    return frozenset(f"hooks.{hook}" for hook in hooks())
 
 
-def _of_consent() -> set[str]:
+def _of_consent() -> frozenset[str]:
     pages = ("connect", "callback", "confirm", "help")
-    return {f"{kind.name}.{page}" for kind in by_consent() for page in pages}
+    return frozenset(f"{kind.name}.{page}" for kind in by_consent() for page in pages)
 
 
 PUBLIC = _of_hooks().union(
