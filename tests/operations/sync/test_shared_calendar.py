@@ -6,11 +6,12 @@ import pytest
 
 from portal.booking.models import Booking, EventLink
 from portal.booking.operations import cancel_booking, move_booking
-from portal.calendars.models import Calendar
+from portal.calendars.models import Calendar, Connection
 from portal.clock import now_utc
 from portal.database.engine import transaction
 from portal.errors import SlotTaken
 from portal.sync.account import operations
+from portal.sync.event.shared import is_same
 from portal.sync.pull.pull import pull
 from tests.factories import make_resource, make_service
 from tests.operations.sync.conftest import ALL_DAY, Studio, at, fresh, rows
@@ -167,3 +168,12 @@ def leave(calendar_id):
     connection_id = fresh(Calendar, calendar_id).connection_id
     operations.disconnect(connection_id, take_away=True, by="Ana", now=now_utc())
     drain_all()
+
+
+@pytest.mark.parametrize(("provider", "is_one"), [("memory", False), ("caldav", True), ("google", True)])
+def test_an_id_names_one_calendar_in_all_accounts_where_ids_are_world_wide(provider, is_one):
+    one, other = (
+        Calendar(remote_id="calendar", connection=Connection(provider=provider, account={"url": url})) for url in "ab"
+    )
+    assert is_same(one, other) == is_one
+    assert is_same(one, one)
