@@ -50,7 +50,9 @@ def wait(studio, days=2):
 
 def offered():
     db.session.rollback()
-    return [offer.start_at for offer in db.session.scalars(select(Offer).where(Offer.state == "open"))]
+    return [
+        offer.start_at for offer in db.session.scalars(select(Offer).where(Offer.state == "open").order_by(Offer.id))
+    ]
 
 
 def test_an_outside_deletion_frees_the_time_for_who_waits(one_a_day):

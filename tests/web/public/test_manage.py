@@ -72,7 +72,7 @@ def test_cancelling_twice_changes_nothing_more(app: Flask) -> None:
     client = app.test_client()
     for _ in range(2):
         assert client.post(f"/b/{token}/cancellation").status_code == 303
-    news = db.session.query(OutboxEntry).filter_by(topic="notify.customer").all()
+    news = db.session.query(OutboxEntry).filter_by(topic="notify.customer").order_by(OutboxEntry.id).all()
     assert [entry.payload["news"] for entry in news] == ["booked", "cancelled"]
 
 

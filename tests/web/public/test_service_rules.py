@@ -57,7 +57,7 @@ def bookings() -> list[Booking]:
 
 def outbox_entries(topic: str) -> list[OutboxEntry]:
     db.session.rollback()
-    return db.session.query(OutboxEntry).filter_by(topic=topic).all()
+    return db.session.query(OutboxEntry).filter_by(topic=topic).order_by(OutboxEntry.id).all()
 
 
 def ask_everything(service: Service) -> None:

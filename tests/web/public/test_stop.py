@@ -41,7 +41,7 @@ def path(kind: str, row_id: int) -> str:
 
 def states() -> list[str]:
     db.session.rollback()
-    return [row.state for row in db.session.query(Reminder)]
+    return [row.state for row in db.session.query(Reminder).order_by(Reminder.id)]
 
 
 def test_opening_the_link_asks_and_changes_nothing(app: Flask, booking: Booking) -> None:

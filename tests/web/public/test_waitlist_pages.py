@@ -417,7 +417,8 @@ def test_looking_changes_nothing(app: Flask, yoga: Appointment) -> None:
 
     def state() -> object:
         db.session.rollback()
-        rows = db.session.query(WaitlistEntry.status, WaitlistEntry.sequence), db.session.query(Offer.state)
+        entries = db.session.query(WaitlistEntry.status, WaitlistEntry.sequence).order_by(WaitlistEntry.id)
+        rows = entries, db.session.query(Offer.state).order_by(Offer.id)
         return [query.all() for query in rows], db.session.query(OutboxEntry).count(), db.session.query(Seat).count()
 
     before = state()
