@@ -35,7 +35,7 @@ serve: $(MADE) ## run it for real, with the data under LOCKSTEP_DATA (./var); PO
 	@$(call RUN,serve)
 
 test: $(MADE) ## the whole test suite, on SQLite and PostgreSQL, with real servers and a browser; AT=new-years-eve as if it were then
-	@$(if $(AT),$(BIN)/python -m tests.support.moments $(AT) --) $(PYTEST) -q -n 2 --dist loadfile --no-loadscope-reorder $(TESTS)
+	@$(if $(AT),$(BIN)/python -m tests.support.moments $(AT) --) $(PYTEST) -q -n 3 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 check: $(MADE) ## style, formatting and types
 	@$(BIN)/ruff check .
