@@ -12,7 +12,8 @@ import time
 from typing import Any
 
 import structlog
-from flask import current_app
+
+from portal.extensions import current_settings
 
 QUEUE = "lockstep"
 OUTBOX, CALENDARS = "portal.worker.jobs.look_into_outbox", "portal.worker.jobs.look_at_calendars"
@@ -34,7 +35,7 @@ def connect(url: str, *, seconds: float | None = SOCKET_SECONDS) -> Any:
 
 def ring(*, drain: bool = True) -> None:
     """Wake the worker, if Redis carries the bell: for the outbox, or with `drain` False for the calendars. Returns at once, never raises."""
-    url = current_app.extensions["settings"].redis_url
+    url = current_settings().redis_url
     if url:
         bell_for(url).ring(OUTBOX if drain else CALENDARS)
 

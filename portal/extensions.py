@@ -1,9 +1,10 @@
-"""The Flask extensions, made once and bound to the app in `portal.app`."""
+"""What is bound to the app in `portal.app`: the Flask extensions, made once, and what each app has of its own: its settings and its sealer."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from flask import current_app
 from flask_babel import Babel
 from flask_compress import Compress
 from flask_limiter import Limiter
@@ -13,6 +14,10 @@ from flask_sqlalchemy import SQLAlchemy
 from flask_wtf import CSRFProtect
 from sqlalchemy import MetaData
 from sqlalchemy.orm import DeclarativeBase
+
+if TYPE_CHECKING:
+    from portal.config import Settings
+    from portal.security import Sealer
 
 
 class Base(DeclarativeBase):
@@ -41,3 +46,15 @@ login_manager = LoginManager()
 limiter = Limiter(key_func=get_remote_address, headers_enabled=False)
 babel = Babel()
 compress = Compress()
+
+
+def current_settings() -> Settings:
+    """The settings of the app whose context is pushed."""
+    found: Settings = current_app.extensions["settings"]
+    return found
+
+
+def current_sealer() -> Sealer:
+    """What seals and opens the secrets of the app whose context is pushed."""
+    found: Sealer = current_app.extensions["sealer"]
+    return found

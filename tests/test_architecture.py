@@ -22,7 +22,7 @@ MODULES = sorted([*ROOT.glob("portal/**/*.py"), *ROOT.glob("providers/**/*.py"),
 
 # The floors of the house, from the ground up. A room may import what stands on a lower floor; rooms on one floor do not know each other.
 LINE = """
-clock errors failpoints intervals < config < extensions doorbell logs security language availability < database timekeeping < outbox outbound
+clock errors failpoints intervals < config < extensions < doorbell logs security language availability < database timekeeping < outbox outbound
 < business < accounts instance < calendars < booking < waitlist sync customers < notifications < privacy seed upkeep
 < web < public api admin hooks < app < worker backups < process < demo < commands < start
 """

@@ -22,7 +22,8 @@ from portal.accounts.operations import end_all_sessions, end_resets, start_sessi
 from portal.accounts.queries import find_user, lock_accounts
 from portal.database.engine import transaction
 from portal.errors import NotAllowedNow, NotFound, Refused
-from portal.security import Sealer, keyed_hash, new_token, token_hash
+from portal.extensions import current_sealer
+from portal.security import keyed_hash, new_token, token_hash
 
 LIVES = timedelta(minutes=30)
 KEPT = timedelta(days=1)
@@ -76,7 +77,7 @@ def ask_for_link(email: str, *, client: str, now: datetime) -> None:
         user_id = session.scalar(select(User.id).where(User.email == address, User.is_enabled))
         row = PasswordReset(
             user_id=None if is_quiet else user_id, token_hash=digest, email_hash=email_hash, client_hash=client_hash,
-            sealed_token=_sealer().seal(token, place=place_of(digest)), created_at=now, expires_at=now + LIVES,
+            sealed_token=current_sealer().seal(token, place=place_of(digest)), created_at=now, expires_at=now + LIVES,
         )  # fmt: skip
         session.add(row)
         session.flush()
@@ -124,7 +125,7 @@ def token_of(row: PasswordReset, *, now: datetime) -> tuple[User, str] | None:
     user = session.scalar(good)
     if user is None or not row.sealed_token:
         return None
-    return user, _sealer().open(row.sealed_token, place=place_of(row.token_hash))
+    return user, current_sealer().open(row.sealed_token, place=place_of(row.token_hash))
 
 
 def mail_has_left(session: Session, reset_id: int) -> None:
@@ -164,8 +165,3 @@ def _is_within(
 
 def _keyed(text: str) -> str:
     return keyed_hash(str(current_app.config["SECRET_KEY"]), f"password reset {text}")
-
-
-def _sealer() -> Sealer:
-    sealer: Sealer = current_app.extensions["sealer"]
-    return sealer

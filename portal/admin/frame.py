@@ -13,7 +13,7 @@ from portal.admin.questions import queries
 from portal.admin.scope import resource_ids_of
 from portal.admin.waitlist import queries as waitlist_queries
 from portal.clock import now_utc
-from portal.extensions import db
+from portal.extensions import current_settings, db
 from portal.language.dates import present_locale
 from portal.sync.outside import unknown
 from portal.web.site import current_site
@@ -55,7 +55,7 @@ def staff_nav() -> list[dict[str, Any]]:
         links.append(("services", "admin.services", "Services", 0))
         links.append(("mails.texts", "admin.mail_texts", "Texts", 0))
         links.append(("people", "admin.people", "People", 0))
-        if not current_app.extensions["settings"].smtp_url and "mailbox.index" in current_app.view_functions:
+        if not current_settings().smtp_url and "mailbox.index" in current_app.view_functions:
             links.append(("mails", "mailbox.index", "Mails", 0))
         else:
             links.append(("mails", "admin.undelivered", "Mails", 0))

@@ -18,8 +18,7 @@ from flask import Blueprint, Response, current_app, jsonify, request
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal.clock import now_utc
-from portal.config import Settings
-from portal.extensions import db
+from portal.extensions import current_settings, db
 from portal.sync.push import counts as push_counts
 from portal.upkeep.vitals import Vitals, read_vitals
 
@@ -58,12 +57,12 @@ def metrics() -> Response:
     from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collector(_vitals(), push_counts.counts(current_app.extensions["settings"].data)))
+    registry.register(_Collector(_vitals(), push_counts.counts(current_settings().data)))
     return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
 
 def _metrics_refusal() -> Response | None:
-    settings: Settings = current_app.extensions["settings"]
+    settings = current_settings()
     if settings.metrics_token:
         given = request.authorization
         token = given.token if given is not None and given.type == "bearer" else None

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from flask import current_app
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -18,8 +17,9 @@ from portal.booking.time import claims
 from portal.business.models import Service
 from portal.database.engine import database_now
 from portal.errors import HoldExpired, NotFound
+from portal.extensions import current_sealer
 from portal.language.say import say, say_later
-from portal.security import Sealer, new_token, token_hash
+from portal.security import new_token, token_hash
 
 NOT_KEPT = say_later("This time is not kept for you any more. Please choose a time again.")
 
@@ -74,13 +74,13 @@ def renew_link(booking: Booking) -> str:
     """Give the booking a new manage link, which ends the one it had; returns its token."""
     token = new_token()
     booking.manage_hash = token_hash(token)
-    booking.sealed_manage_token = _sealer().seal(token, place=_place(booking))
+    booking.sealed_manage_token = current_sealer().seal(token, place=_place(booking))
     return token
 
 
 def manage_token(booking: Booking) -> str:
     """The token of the booking's manage link, for mails and repeated answers. Raises Invalid when it does not open."""
-    return _sealer().open(booking.sealed_manage_token or "", place=_place(booking))
+    return current_sealer().open(booking.sealed_manage_token or "", place=_place(booking))
 
 
 def end(session: Session, booking: Booking, status: str, *, news: str, by: By, now: datetime, **more: Any) -> None:
@@ -120,11 +120,6 @@ def tell_waitlist(session: Session, service: Service, cause: str, *, not_before:
 
 def _place(booking: Booking) -> str:
     return f"booking/{booking.public_id}/manage_token"
-
-
-def _sealer() -> Sealer:
-    sealer: Sealer = current_app.extensions["sealer"]
-    return sealer
 
 
 def _existing(booking: Booking | None) -> Booking:

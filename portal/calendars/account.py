@@ -7,13 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flask import current_app
-
 from portal.calendars.models import Connection
-from portal.extensions import db
+from portal.extensions import current_sealer, db
 
 if TYPE_CHECKING:
-    from portal.security import Sealer
+    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +31,16 @@ def account_of(connection: Connection) -> Account:
 
 def seal_secret(connection_id: int, secret: Mapping[str, str]) -> str:
     """The secret as it may be stored in this connection's row, and nowhere else."""
-    return _sealer().seal(json.dumps(dict(secret)), place=_place(connection_id))
+    return current_sealer().seal(json.dumps(dict(secret)), place=_place(connection_id))
 
 
 def unseal_secret(account: Account) -> dict[str, str]:
     """The connection's secret; empty when it has none. Raises Invalid when it does not open."""
     if not account.sealed_secret:
         return {}
-    opened: dict[str, str] = json.loads(_sealer().open(account.sealed_secret, place=_place(account.connection_id)))
+    opened: dict[str, str] = json.loads(
+        current_sealer().open(account.sealed_secret, place=_place(account.connection_id))
+    )
     return opened
 
 
@@ -48,11 +48,6 @@ def refuse_open_transaction() -> None:
     """Guard of the rule that no transaction waits for somebody else's server. Raises RuntimeError."""
     if db.session().in_transaction():
         raise RuntimeError("A calendar server may not be asked while a transaction is open.")
-
-
-def _sealer() -> Sealer:
-    sealer: Sealer = current_app.extensions["sealer"]
-    return sealer
 
 
 def _place(connection_id: int) -> str:

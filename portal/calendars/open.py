@@ -11,13 +11,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from flask import current_app
-
 from portal.calendars.account import Account, account_of, refuse_open_transaction, unseal_secret
 from portal.calendars.models import Calendar, Connection
 from portal.calendars.oauth.client import api_url
 from portal.calendars.oauth.tokens import GivenTokens, StoredTokens
 from portal.errors import Invalid
+from portal.extensions import current_settings
 from portal.instance.standing import require_ours
 from portal.security import token_hash
 from providers.calendars.base import AccessTokens, CalendarProvider, CalendarRef
@@ -26,7 +25,7 @@ from providers.errors import Misconfigured
 from providers.kinds import kind_of, open_calendar_provider
 
 if TYPE_CHECKING:
-    from portal.config import Settings
+    pass
 
 KEPT_PER_THREAD = 4
 
@@ -125,7 +124,7 @@ def _opened(
     tokens: AccessTokens | None = None,
 ) -> CalendarProvider:
     require_ours()
-    settings: Settings = current_app.extensions["settings"]
+    settings = current_settings()
     record = kind_of(kind)
     session = _http_session(budget) if record.asks_network else None
     return open_calendar_provider(
@@ -141,7 +140,7 @@ def _opened(
 def _http_session(budget: float | None) -> Any:
     from portal.outbound.session import guarded_session
 
-    settings: Settings = current_app.extensions["settings"]
+    settings = current_settings()
     session = guarded_session(allow=settings.outbound_allow)
     if budget is not None:
         limit = session.budget(budget)

@@ -8,12 +8,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from flask import current_app
-
 from portal.errors import Invalid
+from portal.extensions import current_sealer
 
 if TYPE_CHECKING:
-    from portal.security import Sealer
+    pass
 
 LONGEST = 300
 
@@ -35,7 +34,7 @@ def note_place(calendar_id: int) -> str:
 
 def seal_title(calendar_id: int, remote_id: str, title: str) -> str:
     """As it may be stored; empty when there is none."""
-    return _sealer().seal(title[:LONGEST], place=title_place(calendar_id, remote_id)) if title else ""
+    return current_sealer().seal(title[:LONGEST], place=title_place(calendar_id, remote_id)) if title else ""
 
 
 def open_title(calendar_id: int, remote_id: str, sealed: str | None) -> str:
@@ -45,7 +44,7 @@ def open_title(calendar_id: int, remote_id: str, sealed: str | None) -> str:
 
 def seal_unknown(calendar_id: int, remote_id: str, column: str, text: str) -> str:
     """As it may be stored; empty when there is none."""
-    return _sealer().seal(text, place=unknown_place(calendar_id, remote_id, column)) if text else ""
+    return current_sealer().seal(text, place=unknown_place(calendar_id, remote_id, column)) if text else ""
 
 
 def open_unknown(calendar_id: int, remote_id: str, column: str, sealed: str | None) -> str:
@@ -55,7 +54,7 @@ def open_unknown(calendar_id: int, remote_id: str, column: str, sealed: str | No
 
 def seal_note(calendar_id: int, note: dict[str, Any] | None) -> str | None:
     """As it may be stored."""
-    return None if note is None else _sealer().seal(json.dumps(note), place=note_place(calendar_id))
+    return None if note is None else current_sealer().seal(json.dumps(note), place=note_place(calendar_id))
 
 
 def open_note(calendar_id: int, sealed: str | None) -> dict[str, Any] | None:
@@ -69,11 +68,6 @@ def _opened(sealed: str | None, place: str) -> str:
     if not sealed:
         return ""
     try:
-        return _sealer().open(sealed, place=place)
+        return current_sealer().open(sealed, place=place)
     except (Invalid, ValueError):
         return ""
-
-
-def _sealer() -> Sealer:
-    sealer: Sealer = current_app.extensions["sealer"]
-    return sealer

@@ -26,9 +26,9 @@ from portal.customers.models import MailedCode
 from portal.customers.queries import has_anything, is_of
 from portal.database.engine import small_letters, transaction
 from portal.errors import Invalid, Refused
-from portal.extensions import db
+from portal.extensions import current_sealer, db
 from portal.language.say import say
-from portal.security import Sealer, new_token, token_hash
+from portal.security import new_token, token_hash
 
 LIVES = timedelta(minutes=10)
 MOST_TRIES = 5
@@ -83,7 +83,7 @@ def ask_for_code(email: str, *, client: str, language: str, now: datetime) -> st
         _check_limit(session, of_client, PER_CLIENT, now)
         row = MailedCode(
             public_id=public_id, email=email, language=language, client_hash=client_hash, code_hash=_code_hash(public_id, code),
-            sealed_code=_sealer().seal(code, place=_place(public_id)), created_at=now, expires_at=now + LIVES,
+            sealed_code=current_sealer().seal(code, place=_place(public_id)), created_at=now, expires_at=now + LIVES,
         )  # fmt: skip
         session.add(row)
         session.flush()
@@ -151,7 +151,7 @@ def code_of(row: MailedCode, *, now: datetime | None = None) -> str:
     is_good = session.scalar(select(MailedCode.id).where(MailedCode.id == row.id, *_is_good(moment)))
     if is_good is None or not row.sealed_code or not has_anything(session, row.email):
         return ""
-    return _sealer().open(row.sealed_code, place=_place(row.public_id))
+    return current_sealer().open(row.sealed_code, place=_place(row.public_id))
 
 
 def mail_has_left(session: Session, code_id: int) -> None:
@@ -218,8 +218,3 @@ def _keyed(text: str) -> str:
 
 def _place(public_id: str) -> str:
     return f"code/{public_id}/code"
-
-
-def _sealer() -> Sealer:
-    sealer: Sealer = current_app.extensions["sealer"]
-    return sealer

@@ -15,16 +15,15 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
-from flask import Blueprint, Response, abort, current_app, request
+from flask import Blueprint, Response, abort, request
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal import doorbell
 from portal.calendars.models import Calendar, PushSubscription
 from portal.clock import now_utc
-from portal.config import Settings
 from portal.database.engine import read_transaction, transaction
-from portal.extensions import csrf, limiter
+from portal.extensions import csrf, current_settings, limiter
 from portal.logs import Seldom
 from portal.security import token_hash
 from portal.sync import ledger
@@ -54,7 +53,7 @@ def hear(hook: str) -> Response:
     if (request.content_length or 0) > LARGEST:
         abort(413)
     outcome = _take(hooks()[hook].read(request.headers))
-    settings: Settings = current_app.extensions["settings"]
+    settings = current_settings()
     with suppress(OSError):  # a full disk must not keep messages from being heard
         counts.count(settings.data, outcome)
     if outcome == "noted":

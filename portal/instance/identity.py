@@ -20,7 +20,7 @@ from flask import current_app
 from sqlalchemy import Engine, text
 
 from portal.config import Settings
-from portal.extensions import db
+from portal.extensions import current_settings, db
 
 FACTS = ("database", "machine", "address")
 _AT_FDCWD, _STATX_BTIME = -100, 0x800
@@ -32,7 +32,7 @@ def identity_here() -> dict[str, str]:
     """The facts about this installation; asked of the database once for each process."""
     kept: dict[str, str] | None = current_app.extensions.get(_KEPT)
     if kept is None:
-        kept = current_app.extensions[_KEPT] = read_identity(current_app.extensions["settings"], db.engine)
+        kept = current_app.extensions[_KEPT] = read_identity(current_settings(), db.engine)
     return kept
 
 

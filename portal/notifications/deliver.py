@@ -30,6 +30,7 @@ from portal.config import Settings
 from portal.customers.codes import mail_has_left
 from portal.database.engine import read_transaction, transaction
 from portal.errors import NotYet
+from portal.extensions import current_settings
 from portal.failpoints import reach
 from portal.instance.standing import require_ours
 from portal.notifications import again, patience, reminders
@@ -273,7 +274,7 @@ def _draft(message: Message, *, written_at: datetime) -> MailDraft:
     return MailDraft(
         message_key=message.message_key,
         kind=message.kind,
-        sender=_settings().mail_from,
+        sender=current_settings().mail_from,
         sender_name=message.sender_name,
         reply_to=message.reply_to,
         recipient=message.recipient,
@@ -290,7 +291,7 @@ def _draft(message: Message, *, written_at: datetime) -> MailDraft:
 
 def _messenger() -> Messenger:
     """The app's messenger; tests may have put another in its place."""
-    messenger: Messenger = current_app.extensions.get("messenger") or messenger_of(_settings())
+    messenger: Messenger = current_app.extensions.get("messenger") or messenger_of(current_settings())
     return messenger
 
 
@@ -298,8 +299,3 @@ def _line() -> MailLine:
     """This process's line to the mail server."""
     line: MailLine = current_app.extensions.setdefault("mail_line", MailLine())
     return line
-
-
-def _settings() -> Settings:
-    settings: Settings = current_app.extensions["settings"]
-    return settings

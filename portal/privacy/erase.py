@@ -17,7 +17,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from flask import current_app
 from sqlalchemy import ColumnElement, Select, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
@@ -31,12 +30,12 @@ from portal.customers.models import Erasure, MailedCode
 from portal.customers.queries import is_of
 from portal.database.engine import empty_journal, read_transaction, transaction
 from portal.errors import NotAllowedNow, NotFound, NotYet
+from portal.extensions import current_sealer
 from portal.failpoints import reach
 from portal.notifications.models import Mail
 from portal.outbox import OutboxEntry, Work
 from portal.privacy import forget
 from portal.privacy.mails import forget_mails, forget_mentions
-from portal.security import Sealer
 from portal.waitlist import operations as waitlist
 
 LONGEST_WAIT = timedelta(days=1)
@@ -79,7 +78,7 @@ def begin(email: str, *, is_told: bool, user_id: int | None, now: datetime) -> i
         row = Erasure(reason="asked", user_id=user_id, erased_at=now, is_told=is_told)
         session.add(row)
         session.flush()
-        row.sealed_email = _sealer().seal(email, place=_place(row.id))
+        row.sealed_email = current_sealer().seal(email, place=_place(row.id))
         outbox.record(session, "customer.erase", f"erasure:{row.id}")
         return row.id
 
@@ -114,7 +113,7 @@ def _wanted(session: Session, erasure_id: int) -> tuple[str, bool, datetime] | N
     row = session.get(Erasure, erasure_id)
     if row is None or not row.sealed_email:
         return None
-    return _sealer().open(row.sealed_email, place=_place(row.id)), row.is_told, row.erased_at
+    return current_sealer().open(row.sealed_email, place=_place(row.id)), row.is_told, row.erased_at
 
 
 def _cancel_all(email: str, *, is_told: bool, now: datetime) -> None:
@@ -243,8 +242,3 @@ def _is_stored(session: Session, email: str) -> bool:
 
 def _place(erasure_id: int) -> str:
     return f"erasure/{erasure_id}/email"
-
-
-def _sealer() -> Sealer:
-    sealer: Sealer = current_app.extensions["sealer"]
-    return sealer

@@ -11,7 +11,6 @@ from email import message_from_bytes, policy
 from pathlib import Path
 from typing import Any
 
-from flask import current_app
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -20,6 +19,7 @@ from portal.business.models import Business, Resource
 from portal.customers import queries
 from portal.customers.models import MailedCode
 from portal.errors import NotFound
+from portal.extensions import current_settings
 from portal.logs import without_links
 from portal.notifications.models import Mail, Reminder
 from portal.privacy.mails import mails_of
@@ -131,7 +131,7 @@ def _source(row: Mail) -> str | None:
     """Its heads and its text, without what opens something: this file may lie about for years, and a link in it would still move and cancel."""
     if not row.file_name or Path(row.file_name).name != row.file_name:
         return None
-    path: Path = current_app.extensions["settings"].data / "mail" / row.file_name
+    path: Path = current_settings().data / "mail" / row.file_name
     if not path.is_file():
         return None
     mail = message_from_bytes(path.read_bytes(), policy=policy.default)

@@ -14,13 +14,13 @@ from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from pathlib import Path
 
-from flask import current_app
 from sqlalchemy import ColumnElement, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from portal.booking.models import Booking, WaitlistEntry
 from portal.customers.queries import is_of
 from portal.database.engine import transaction
+from portal.extensions import current_settings
 from portal.notifications.models import Mail
 
 KEPT = timedelta(days=180)
@@ -111,7 +111,7 @@ def _written_at(path: Path) -> datetime | None:
 
 
 def _folder() -> Path:
-    folder: Path = current_app.extensions["settings"].data / "mail"
+    folder: Path = current_settings().data / "mail"
     return folder
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
-from flask import Blueprint, Response, current_app, flash, make_response, render_template, request, url_for
+from flask import Blueprint, Response, flash, make_response, render_template, request, url_for
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -26,7 +26,7 @@ from portal.booking.time import queries
 from portal.business.models import Business
 from portal.clock import now_utc
 from portal.errors import HoldExpired, Invalid, LimitReached, NotAllowedNow, NotFound, SlotTaken, Stale, TooLate
-from portal.extensions import db, limiter
+from portal.extensions import current_settings, db, limiter
 from portal.language import dates
 from portal.language.say import given_name, say, say_later
 from portal.public.booking import picker, responses, view
@@ -377,7 +377,7 @@ def _calendar_links(summary: Summary) -> list[CalendarLink]:
 
 def _event(booking: Booking, token: str) -> CustomerEvent:
     session: Session = db.session()
-    settings, site = current_app.extensions["settings"], current_site()
+    settings, site = current_settings(), current_site()
     summary = summarize(session, booking, zone=site.zone, locale=dates.present_locale())
     return customer_event(
         booking,

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from flask import current_app
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -22,7 +21,7 @@ from portal.config import Settings
 from portal.database import schema
 from portal.database.engine import database_now, read_transaction
 from portal.errors import Invalid
-from portal.extensions import db
+from portal.extensions import current_settings, db
 from portal.instance.standing import RESTORED, standing
 from portal.language.lengths import words
 from portal.outbox import OutboxEntry
@@ -80,7 +79,7 @@ def _database() -> Iterator[Finding]:
 
 
 def _settings() -> Iterator[Finding]:
-    for sentence in warnings(current_app.extensions["settings"], os.environ):
+    for sentence in warnings(current_settings(), os.environ):
         yield Finding("settings", "warn", sentence)
 
 
@@ -182,7 +181,7 @@ def _meetings(session: Session) -> Iterator[Finding]:
 
 
 def _consents(session: Session) -> Iterator[Finding]:
-    settings: Settings = current_app.extensions["settings"]
+    settings = current_settings()
     for kind in by_consent():
         yield from _consent(session, settings, kind)
 
@@ -232,7 +231,7 @@ def _clock(session: Session) -> Iterator[Finding]:
 
 
 def _files() -> Iterator[Finding]:
-    found = open_to_others(current_app.extensions["settings"])
+    found = open_to_others(current_settings())
     for path in found[:5]:
         yield Finding(
             "files",
@@ -244,7 +243,7 @@ def _files() -> Iterator[Finding]:
 
 
 def _disk() -> Iterator[Finding]:
-    settings: Settings = current_app.extensions["settings"]
+    settings = current_settings()
     free = shutil.disk_usage(settings.data).free
     state: Literal["ok", "bad"] = "ok" if free >= LEAST_SPACE else "bad"
     yield Finding("disk", state, f"{free / 2**30:.1f} GB are free in {settings.data}.")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 
 import structlog
-from flask import current_app
 
 from portal.database import schema
 from portal.errors import PortalError
+from portal.extensions import current_settings
 from portal.upkeep.self_test import NotGuarded, self_test
 from portal.upkeep.settings_checks import warnings
 
@@ -26,7 +26,7 @@ def require_fit() -> None:
     """
     schema.require_current()
     require_guards()
-    for sentence in warnings(current_app.extensions["settings"], os.environ):
+    for sentence in warnings(current_settings(), os.environ):
         log.warning("a setting is doubtful", reason=sentence)
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flask import current_app
 from sqlalchemy import delete, inspect, select, tuple_
 from sqlalchemy.orm import Session
 
@@ -24,6 +23,7 @@ from portal.config import Settings
 from portal.customers.models import Erasure, MailedCode
 from portal.database.engine import transaction
 from portal.errors import Invalid
+from portal.extensions import current_sealer
 from portal.security import Sealer, load_sealer, new_encryption_key
 
 BATCH = 500
@@ -79,7 +79,7 @@ def rotate(settings: Settings) -> int:
 
 def unreadable(session: Session, *, sealer: Sealer | None = None) -> list[str]:
     """A sentence for each connection whose secret does not open, and one for all bookings together."""
-    opener = sealer or current_app.extensions["sealer"]
+    opener = sealer or current_sealer()
     sentences = []
     for sealed in SEALED:
         broken = [_key(row) for row in _rows(session, sealed) if not _opens(opener, sealed, row)]

@@ -23,14 +23,14 @@ from portal.business.models import Resource, Service
 from portal.clock import now_utc
 from portal.database.engine import small_letters, write_transaction
 from portal.errors import Invalid, NotFound, Refused, RepeatedDifferently, SlotFree
-from portal.extensions import db
+from portal.extensions import current_sealer, db
 from portal.intervals import Interval
 from portal.language import dates
 from portal.language.say import say, say_n
 from portal.outbox import OutboxEntry
 from portal.security import new_token, token_hash
 from portal.waitlist.plan import window_of
-from portal.waitlist.steps import LIVE, entry_token, open_offer, resource_locks, sealer, tell_entry, token_place
+from portal.waitlist.steps import LIVE, entry_token, open_offer, resource_locks, tell_entry, token_place
 from portal.waitlist.vacancies import business_zone
 
 WISHES = ("appointment", "day", "week", "any")
@@ -243,7 +243,7 @@ def _add(
         note=customer.note, answers=answers, token_hash=token_hash(token), idempotency_key=key, request_digest=digest,
         sequence=0, joined_at=now,
     )  # fmt: skip
-    entry.sealed_token = sealer().seal(token, place=token_place(entry))
+    entry.sealed_token = current_sealer().seal(token, place=token_place(entry))
     session.add(entry)
     session.flush()
     tell_entry(session, entry, "joined")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from flask import current_app
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -17,8 +16,9 @@ from portal.booking.models import Appointment, AppointmentResource, Booking, Off
 from portal.booking.time import claims
 from portal.business.models import ServiceResource
 from portal.errors import NotFound
+from portal.extensions import current_sealer
 from portal.language.say import say
-from portal.security import Sealer, token_hash
+from portal.security import token_hash
 
 LIVE = ("waiting", "offered")
 """Statuses of entries that have not ended."""
@@ -26,7 +26,7 @@ LIVE = ("waiting", "offered")
 
 def entry_token(entry: WaitlistEntry) -> str:
     """The token of the entry's link `/w/<token>`, for mails and repeated answers. Raises Invalid when it does not open."""
-    return sealer().open(entry.sealed_token or "", place=token_place(entry))
+    return current_sealer().open(entry.sealed_token or "", place=token_place(entry))
 
 
 def entry_of_token(session: Session, token: str) -> WaitlistEntry:
@@ -111,12 +111,6 @@ def tell_entry(
     outbox.record(
         session, "notify.waitlist", f"entry:{entry.id}", news=news, reason=reason, offer_id=offer_id, sequence=entry.sequence
     )  # fmt: skip
-
-
-def sealer() -> Sealer:
-    """What seals the links' tokens."""
-    found: Sealer = current_app.extensions["sealer"]
-    return found
 
 
 def token_place(entry: WaitlistEntry) -> str:

@@ -3,7 +3,9 @@ only, and pages that send somebody to a provider's sign-in the addresses that a 
 
 from __future__ import annotations
 
-from flask import Flask, Response, current_app, request
+from flask import Flask, Response, request
+
+from portal.extensions import current_settings
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; "
@@ -33,7 +35,7 @@ def _set_headers(response: Response) -> Response:
     headers.setdefault("X-Content-Type-Options", "nosniff")
     headers.setdefault("Referrer-Policy", "no-referrer" if _is_capability_url() else "same-origin")
     headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
-    if current_app.extensions["settings"].is_https:
+    if current_settings().is_https:
         headers.setdefault("Strict-Transport-Security", HSTS)
     if _is_capability_url():
         headers.setdefault("X-Robots-Tag", "noindex")

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any
 
-from flask import current_app, render_template
+from flask import render_template
 from flask_login import current_user
 from sqlalchemy.orm import Session
 
@@ -19,7 +19,7 @@ from portal.admin.scope import resource_ids_of
 from portal.booking.strangers.budgets import asked_lately
 from portal.booking.time.queries import list_services
 from portal.clock import now_utc
-from portal.extensions import db
+from portal.extensions import current_settings, db
 from portal.notifications import failures
 from portal.sync import clock_doubts
 from portal.sync.account import disconnecting
@@ -73,7 +73,7 @@ def _warnings(calendars: list[overview.CalendarFacts]) -> list[Warning]:
         hanging=disconnecting.hanging(session, resource_ids=resource_ids_of(current_user), now=now),
         unreached=failures.unreached(session, resource_ids=resource_ids_of(current_user), now=now),
         mails_wait="" if vitals.not_adopted else failures.why_mails_wait(session, now=now),
-        settings=doubts(current_app.extensions["settings"], os.environ) if current_user.is_admin else (),
+        settings=doubts(current_settings(), os.environ) if current_user.is_admin else (),
         given_up=failures.given_up(session, resource_ids=resource_ids_of(current_user), now=now),
         sees_all_mails=current_user.is_admin,
         clocks=clock_doubts.doubts(session),

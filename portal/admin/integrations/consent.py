@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response, current_app, flash, render_template, request, url_for
+from flask import Blueprint, Response, flash, render_template, request, url_for
 from flask_login import current_user
 from sqlalchemy import select
 
@@ -30,9 +30,8 @@ from portal.calendars.oauth.client import (
     redirect_url,
 )
 from portal.clock import now_utc
-from portal.config import Settings
 from portal.errors import Invalid, NotFound
-from portal.extensions import db, limiter
+from portal.extensions import current_settings, db, limiter
 from portal.instance.standing import require_ours
 from portal.outbound.session import guarded_session
 from portal.sync.account.consent import renew_consent
@@ -53,7 +52,7 @@ def blueprints() -> list[Blueprint]:
 
 def let_forms_lead_to_providers(response: Response) -> Response:
     """Browsers hold a form's redirect against `form-action` too; the integrations pages start here as well."""
-    settings = _settings()
+    settings = current_settings()
     origins = [consent_origin(settings, kind) for kind in by_consent() if is_configured(settings, kind)]
     return let_forms_lead_to(response, " ".join(origins)) if origins else response
 
@@ -61,7 +60,7 @@ def let_forms_lead_to_providers(response: Response) -> Response:
 @limiter.limit(ASKING_RATE, methods=["POST"], key_func=visitors.address)
 def connect() -> Any:
     """To the provider, for a new account of `resource_id`, or to sign in again for `connection_id`."""
-    settings, kind = _settings(), _kind()
+    settings, kind = current_settings(), _kind()
     if not is_configured(settings, kind):
         return see_other(url_for(".help"))
     if request.method != "POST":
@@ -97,7 +96,7 @@ def callback() -> Any:
     try:
         consent = consents.finish(given.get("state", ""), provider=kind.name, user_id=current_user.id, now=now)
     except consents.ConsentLost:
-        return _page("lost", url=_settings().url), 400
+        return _page("lost", url=current_settings().url), 400
     _resource(consent.resource_id)  # it may be gone, or no longer this user's
     if "code" not in given:
         return _refused_page(consent, words.refusal(given.get("error", ""), kind)), 422
@@ -141,7 +140,7 @@ def confirm(draft_id: int) -> Any:
 
 def help() -> Any:
     """What to do at the provider before the first account can be connected: in its own words, where it has any."""
-    settings, kind = _settings(), _kind()
+    settings, kind = current_settings(), _kind()
     consent = consent_of(kind)
     return render_template(
         [f"admin/{kind.name}/help.html", "admin/consent/help.html"],
@@ -165,7 +164,7 @@ def _blueprint(kind: Kind) -> Blueprint:
 
 
 def _exchange(consent: consents.Consent, code: str) -> Grant:
-    settings, kind = _settings(), _kind()
+    settings, kind = current_settings(), _kind()
     db.session.rollback()  # whoever waits for a server holds no transaction
     require_ours()
     with guarded_session(allow=settings.outbound_allow) as session, session.budget(connecting.BUDGET):
@@ -273,11 +272,6 @@ def _connection(connection_id: int | None) -> Connection | None:
     if connection is None or not is_there or not access.sees(current_user, connection.resource_id):
         raise NotFound("There is no such account.")
     return connection
-
-
-def _settings() -> Settings:
-    settings: Settings = current_app.extensions["settings"]
-    return settings
 
 
 def _who() -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import current_app, flash, render_template, request, url_for
+from flask import flash, render_template, request, url_for
 from flask_login import current_user
 from sqlalchemy import select
 
@@ -23,9 +23,8 @@ from portal.calendars import connect as connecting
 from portal.calendars.models import Calendar, Connection
 from portal.calendars.oauth import client, drafts
 from portal.clock import now_utc
-from portal.config import Settings
 from portal.errors import Invalid, NotAllowedNow, NotFound, Stale
-from portal.extensions import db, limiter
+from portal.extensions import current_settings, db, limiter
 from portal.instance.standing import standing
 from portal.sync.account import operations, view
 from portal.sync.outside import left_open
@@ -46,7 +45,7 @@ def index() -> Any:
     named = [row.id for row in resources if access.sees_titles(current_user, row)]
     listed = view.list_accounts(db.session(), resource_ids=[row.id for row in resources], now=now, titles_of=named)
     connected = {account.resource.id for account in listed}
-    settings: Settings = current_app.extensions["settings"]
+    settings = current_settings()
     page = {
         "accounts": listed,
         "resources": resources,

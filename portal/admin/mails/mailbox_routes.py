@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from flask import Blueprint, Response, abort, current_app, make_response, render_template, request
+from flask import Blueprint, Response, abort, make_response, render_template, request
 
 from portal.admin.mails.mailbox import Kept, list_mails, read_mail
+from portal.extensions import current_settings
 from portal.web.headers import POLICY
 
 bp = Blueprint("mailbox", __name__, url_prefix="/admin/mailbox")
@@ -23,7 +24,7 @@ _MAIL_POLICY = (
 @bp.before_request
 def _only_without_mail_server() -> None:
     """Once mails are really sent, nobody keeps copies of them here, and the page is gone."""
-    if current_app.extensions["settings"].smtp_url:
+    if current_settings().smtp_url:
         abort(404)
 
 
@@ -63,5 +64,5 @@ def _mail(name: str) -> Kept:
 
 
 def _folder() -> Path:
-    folder: Path = current_app.extensions["settings"].data / "mail"
+    folder: Path = current_settings().data / "mail"
     return folder

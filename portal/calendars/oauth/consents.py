@@ -12,10 +12,10 @@ import secrets
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 
-from flask import current_app, session
+from flask import session
 
 from portal.errors import Invalid
-from portal.security import Sealer
+from portal.extensions import current_sealer
 
 LIVES = timedelta(minutes=10)
 
@@ -48,7 +48,7 @@ def begin(*, provider: str, user_id: int, resource_id: int, connection_id: int |
         verifier=secrets.token_urlsafe(48),
         expires_at=(now + LIVES).isoformat(),
     )
-    session[_slot(provider)] = _sealer().seal(json.dumps(asdict(consent)), place=_place(provider, user_id))
+    session[_slot(provider)] = current_sealer().seal(json.dumps(asdict(consent)), place=_place(provider, user_id))
     return consent
 
 
@@ -59,7 +59,7 @@ def finish(state: str, *, provider: str, user_id: int, now: datetime) -> Consent
     """
     try:
         consent = Consent(
-            **json.loads(_sealer().open(session.get(_slot(provider), ""), place=_place(provider, user_id)))
+            **json.loads(current_sealer().open(session.get(_slot(provider), ""), place=_place(provider, user_id)))
         )
     except (Invalid, ValueError, TypeError):  # none, another user's, or sealed with a key that is gone
         raise ConsentLost from None
@@ -77,8 +77,3 @@ def _slot(provider: str) -> str:
 
 def _place(provider: str, user_id: int) -> str:
     return f"session/{user_id}/{_slot(provider)}"
-
-
-def _sealer() -> Sealer:
-    sealer: Sealer = current_app.extensions["sealer"]
-    return sealer

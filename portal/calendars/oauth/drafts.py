@@ -16,7 +16,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 
-from flask import current_app
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
@@ -24,7 +23,7 @@ from portal import outbox
 from portal.calendars.models import ConnectionDraft
 from portal.database.engine import transaction
 from portal.errors import Invalid, NotFound, NotYet
-from portal.security import Sealer
+from portal.extensions import current_sealer
 from providers.calendars.base import RemoteCalendar
 
 LIVES = timedelta(minutes=15)
@@ -75,7 +74,7 @@ def keep(
         )
         session.add(row)
         session.flush()
-        row.sealed_secret = _sealer().seal(json.dumps(dict(secret)), place=_place(row.id))
+        row.sealed_secret = current_sealer().seal(json.dumps(dict(secret)), place=_place(row.id))
         outbox.record(session, TOPIC, f"draft:{row.id}", not_before=row.expires_at)
         return row.id
 
@@ -119,7 +118,7 @@ def _opened(row: ConnectionDraft) -> Draft:
         resource_id=row.resource_id,
         provider=row.provider,
         account=dict(row.account),
-        secret=json.loads(_sealer().open(row.sealed_secret, place=_place(row.id))),
+        secret=json.loads(current_sealer().open(row.sealed_secret, place=_place(row.id))),
         found=tuple(RemoteCalendar(**calendar) for calendar in row.found),
         connection_id=row.connection_id,
     )
@@ -127,8 +126,3 @@ def _opened(row: ConnectionDraft) -> Draft:
 
 def _place(draft_id: int) -> str:
     return f"connection_draft/{draft_id}/sealed_secret"
-
-
-def _sealer() -> Sealer:
-    sealer: Sealer = current_app.extensions["sealer"]
-    return sealer

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import structlog
-from flask import current_app
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -19,6 +18,7 @@ from portal.calendars.oauth import drafts
 from portal.calendars.oauth.client import oauth_client
 from portal.clock import now_utc
 from portal.database.engine import read_transaction, transaction
+from portal.extensions import current_settings
 from portal.instance.standing import require_ours
 from portal.outbound.session import guarded_session
 from portal.outbox import Work
@@ -46,7 +46,7 @@ def give_back(provider: str, secret: Mapping[str, str]) -> bool:
     kind, token = kind_of(provider), secret.get("refresh_token") or secret.get("access_token")
     if not token or kind.consent is None:
         return False
-    settings = current_app.extensions["settings"]
+    settings = current_settings()
     try:
         require_ours()
         with guarded_session(allow=settings.outbound_allow) as session, session.budget(BUDGET):

@@ -27,6 +27,7 @@ from portal.calendars.oauth.client import consent_of, oauth_client
 from portal.clock import now_utc
 from portal.database.engine import read_transaction, transaction
 from portal.errors import Invalid
+from portal.extensions import current_settings
 from portal.failpoints import reach
 from portal.instance.standing import require_ours
 from portal.outbound.session import guarded_session
@@ -222,7 +223,7 @@ def _end_lease(connection: Connection, lease: str) -> None:
 
 def _ask(kind: Kind, refresh_token: str) -> Tokens:
     require_ours()  # a copy that fetched new tokens could end those of the original
-    settings, sign_in = current_app.extensions["settings"], consent_of(kind).sign_in()
+    settings, sign_in = current_settings(), consent_of(kind).sign_in()
     with guarded_session(allow=settings.outbound_allow) as session, session.budget(BUDGET):
         return sign_in.refresh(oauth_client(settings, kind), session, refresh_token=refresh_token, now=now_utc())
 

@@ -19,6 +19,7 @@ from portal.booking.questions import answer_lines
 from portal.booking.steps import manage_token
 from portal.business.models import Business
 from portal.errors import Invalid, NotYet
+from portal.extensions import current_settings
 from portal.instance.ids import instance_ids
 from portal.language.say import in_a_row, speaking
 from portal.notifications.compose.facts import (
@@ -36,7 +37,7 @@ from portal.notifications.gather.calendars import conflict_news, connection_news
 from portal.notifications.gather.clock import clock_news
 from portal.notifications.gather.history import booking_key, booking_news, read_history, reminder_key
 from portal.notifications.gather.people import people_of, resources_of
-from portal.notifications.gather.sources import business_of, house_of, own_words, row_of, settings, silent
+from portal.notifications.gather.sources import business_of, house_of, own_words, row_of, silent
 from portal.notifications.stop_links import stop_url
 from portal.outbox import Work
 from providers.messaging.base import DeliveryRefused
@@ -207,7 +208,7 @@ def _event(
             people=in_a_row(facts.people, locale),
             place=", ".join(filter(None, (facts.location, in_a_row(facts.rooms, locale)))),
             meeting=meeting,
-            mail_from=settings().mail_from,
+            mail_from=current_settings().mail_from,
             manage_url=manage_url,
             stamped_at=stamped_at,
         )
@@ -265,7 +266,7 @@ def customer_of(booking: Booking) -> Person:
 def manage_url_of(booking: Booking) -> str:
     """The customer's link; empty when its key is lost: the mail is worth more than the link."""
     try:
-        return f"{settings().url}/b/{manage_token(booking)}"
+        return f"{current_settings().url}/b/{manage_token(booking)}"
     except Invalid as error:
         log.warning("a manage link does not open", booking_id=booking.id, reason=str(error))
         return ""

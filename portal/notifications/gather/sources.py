@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TypeVar
 
 import structlog
-from flask import current_app
 from sqlalchemy import select
 from sqlalchemy.orm import Session, object_session
 
 from portal.accounts.models import User
 from portal.business.models import Business
-from portal.config import Settings
+from portal.extensions import current_settings
 from portal.language.say import known_language
 from portal.notifications.compose.facts import Facts, House, OwnWords, Person
 from portal.notifications.compose.news import Silence
@@ -29,7 +28,7 @@ def house_of(business: Business) -> House:
         name=business.name,
         zone=business.zone,
         language=business.language,
-        url=settings().url,
+        url=current_settings().url,
         email=business.email or _email_of_owner(business),
     )
 
@@ -59,12 +58,6 @@ def own_words(session: Session, kind: str, *, service_id: int, reader: Person, b
         subject=next((text.subject for text in ordered if text.subject.strip()), ""),
         body=next((text.body for text in ordered if text.body.strip()), ""),
     )
-
-
-def settings() -> Settings:
-    """The app's settings."""
-    found: Settings = current_app.extensions["settings"]
-    return found
 
 
 def _email_of_owner(business: Business) -> str:

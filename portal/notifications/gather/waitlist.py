@@ -12,12 +12,13 @@ from sqlalchemy.orm import Session
 from portal.booking.models import Appointment, Offer, WaitlistEntry
 from portal.business.models import Resource
 from portal.errors import Invalid
+from portal.extensions import current_settings
 from portal.instance.ids import instance_ids
 from portal.notifications.compose.facts import Facts, Person, WaitFacts, WaitlistNews
 from portal.notifications.compose.news import Silence
 from portal.notifications.gather.history import booking_key, read_history
 from portal.notifications.gather.people import resources_of
-from portal.notifications.gather.sources import business_of, house_of, own_words, row_of, settings, silent
+from portal.notifications.gather.sources import business_of, house_of, own_words, row_of, silent
 from portal.notifications.models import Mail
 from portal.notifications.stop_links import stop_url
 from portal.outbox import Work
@@ -113,7 +114,7 @@ def _offer(session: Session, work: Work) -> Offer | None:
 
 def _entry_url(entry: WaitlistEntry) -> str:
     try:
-        return f"{settings().url}/w/{entry_token(entry)}"
+        return f"{current_settings().url}/w/{entry_token(entry)}"
     except Invalid as error:
         log.warning("a waitlist link does not open", entry_id=entry.id, reason=str(error))
         return ""

@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from flask import current_app
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
@@ -19,6 +18,7 @@ from portal.calendars.models import Calendar, RemoteObject
 from portal.calendars.open import kept_provider
 from portal.clock import now_utc
 from portal.database.engine import read_transaction, transaction, write_transaction
+from portal.extensions import current_settings
 from portal.failpoints import reach
 from portal.instance.standing import require_adopted
 from portal.sync import due, leases, ledger
@@ -277,7 +277,7 @@ def _usual_pause(
     is_empty = not (batch.upserts or batch.removals or batch.unchanged)
     if is_empty and due.was_told_just_before(calendar.notified_at, calendar.read_begun_at):
         return due.SECOND_LOOK
-    poll = timedelta(seconds=current_app.extensions["settings"].poll_seconds)
+    poll = timedelta(seconds=current_settings().poll_seconds)
     return due.after_success(poll=poll, has_push=state.is_live(session, calendar.id, now=now))
 
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
-from flask import current_app
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -21,6 +20,7 @@ from portal.calendars.models import Calendar, PushSubscription
 from portal.calendars.oauth.client import api_url
 from portal.config import Settings
 from portal.database.chunks import in_chunks
+from portal.extensions import current_settings
 from portal.sync import due
 from providers.kinds import kind_of
 
@@ -171,7 +171,7 @@ def _needs_successor(row: PushSubscription, *, address: str, refreshed_at: datet
 
 
 def _state(calendar: Calendar, rows: Sequence[PushSubscription], *, now: datetime) -> PushState:
-    settings: Settings = current_app.extensions["settings"]
+    settings = current_settings()
     provider, looks = calendar.connection.provider, f"It is looked at every {settings.poll_seconds} seconds."
     push = kind_of(provider).push
     if push is None:

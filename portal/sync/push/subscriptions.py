@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
-from flask import current_app
 from sqlalchemy import ColumnElement, and_, delete, select, update
 from sqlalchemy.orm import Session, joinedload
 
@@ -22,8 +21,8 @@ from portal.calendars.account import Account, account_of
 from portal.calendars.models import Calendar, Connection, PushSubscription
 from portal.calendars.open import calendar_ref, kept_provider
 from portal.clock import now_utc
-from portal.config import Settings
 from portal.database.engine import read_transaction, transaction
+from portal.extensions import current_settings
 from portal.outbox import OutboxEntry, Work
 from portal.security import new_token, token_hash
 from portal.sync.push import state
@@ -122,7 +121,7 @@ def _target(session: Session, calendar_id: int, *, now: datetime) -> Target | No
 def _plan(calendar: Calendar, rows: list[PushSubscription], *, now: datetime) -> Target:
     connection = calendar.connection
     is_wanted = connection.state != "paused" and (calendar.is_busy_source or calendar.is_destination)
-    settings: Settings = current_app.extensions["settings"]
+    settings = current_settings()
     address = state.push_address(settings, connection.provider) if is_wanted else ""
     step = state.next_step(rows, address=address, refreshed_at=connection.refreshed_at, now=now)
     return Target(
