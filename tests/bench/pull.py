@@ -33,6 +33,8 @@ SERIES_EACH = 20
 HORIZON_DAYS = 90
 MONDAY = datetime(2027, 3, 1, tzinfo=UTC)
 WINDOW: Span = (MONDAY, MONDAY + timedelta(days=HORIZON_DAYS))
+THOUGHT = 150.0
+"""Seconds of silence that a cold server may need for its first answer about so many objects; the portal gives them from its third try on."""
 MAX_MB = 200
 MAX_EXTRA_MS = 100
 ROUNDS = 3
@@ -159,7 +161,7 @@ def _our_first_reading(server: CalDavServer, url: str) -> dict[str, float]:
 
 def _read(url: str, user: str, password: str) -> None:
     """What the process of `_our_first_reading` does."""
-    calendar = CalendarRef(remote_id=url, zone="Europe/Madrid")
+    calendar = CalendarRef(remote_id=url, zone="Europe/Madrid", silence_allowed=THOUGHT)
     provider = CalDavCalendars(
         url=url, username=user, password=password, http_session=guarded_session(allow=["127.0.0.1"])
     )
