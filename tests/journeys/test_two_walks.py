@@ -197,9 +197,10 @@ def test_an_event_of_their_own_closes_the_slot_and_removing_it_opens_it(world):
 
 def test_staff_move_the_event_and_the_booking_follows(world):
     instance, ana, _ = world
+    before = len(news(instance, "eva@example.org")) + 1
     visitor = book(instance, "ana", at(6, 9))
     event = until(lambda: [e for e in ana.ours() if e["DTSTART"].dt == at(6, 9)], what="the event")[0]
-    before = len(news(instance, "eva@example.org"))
+    until(lambda: len(news(instance, "eva@example.org")) == before, what="the mail about the booking")
     ana.move(str(event["UID"]), at(6, 15), at(6, 15, 30))
     until(lambda: at(6, 15) not in offered(instance, "ana", 6), what="the booking to follow")
     until(lambda: at(6, 9) in offered(instance, "ana", 6), what="its old time to be free")
