@@ -50,7 +50,7 @@ def main(*, is_proven: bool = False) -> None:
             answer_doorbell(app.extensions["settings"].redis_url, stopping)
             stopping.wait(LOOK_FOR_REDIS_EVERY)
     except SystemExit:
-        pass
+        pass  # a signal got us out of whatever we waited for; what has begun is ended below
     if background is not None and not background.stop(FINISH_SECONDS):
         sys.stderr.flush()
         os._exit(0)  # a server still keeps us waiting; the lease of that work ends by itself
